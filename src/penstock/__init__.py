@@ -1,0 +1,1 @@
+"""Penstock: Amazon Kinesis on machines you own."""

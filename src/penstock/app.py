@@ -1,0 +1,229 @@
+"""The composition root: settings become a host, an engine, services and a server.  Only this module names concrete ones."""
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+
+from penstock.core.ids import parse_shard_id
+from penstock.core.ports import Clock, Entropy
+from penstock.core.settings import Settings
+from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.host.apimodels import load_model
+from penstock.host.certificates import Certificates, ensure_certificates
+from penstock.host.clock import SystemClock, TestClock, monotonic_s
+from penstock.host.entropy import SystemEntropy
+from penstock.host.tasks import LoopTasks
+from penstock.server.exchange import Answer, Exchange
+from penstock.server.health import RequestMetrics, measure_lag
+from penstock.server.listener import Handlers, Listener, TlsFiles
+from penstock.server.pages import BadPageRequest, Page, Pages, json_answer
+from penstock.services.binding import bind
+from penstock.services.iam import sts
+from penstock.services.metrics.registry import StreamMetrics
+from penstock.services.streams.codec import CODECS
+from penstock.services.streams.ops import record, setting, shard, stream, tag
+from penstock.services.streams.service import Streams, open_streams
+from penstock.wire.operation import Service
+from penstock.wire.route import Router
+
+STREAM_OPERATIONS: Final = (record, setting, shard, stream, tag)
+ENDPOINT_FILE: Final = "endpoint.json"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the server is; written to `<data-dir>/endpoint.json`."""
+
+    http: str
+    https: str | None
+    ca: str | None
+    account_id: str
+    region: str
+    pid: int
+
+
+@dataclass(slots=True)
+class _Services:
+    """What a reset replaces."""
+
+    tasks: LoopTasks
+    streams: Streams
+    router: Router
+
+
+class App:
+    """One running server, on the event loop that started it."""
+
+    def __init__(self, settings: Settings, clock: Clock, entropy: Entropy) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._data_dir = Path(settings.data_dir)
+        self._entropy = entropy
+        self._registry = CollectorRegistry()
+        self._stream_metrics = StreamMetrics(self._registry)
+        self._requests = RequestMetrics(self._registry)
+        self._tasks = LoopTasks()
+        self._listeners: list[Listener] = []
+        self._started_s = monotonic_s()
+
+    async def start(self) -> Endpoint:
+        """Open everything; return when requests are answered.  Raises CannotListen, and OSError for an unusable data_dir."""
+        settings = self.settings
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        certificates = None if settings.no_tls else ensure_certificates(self._data_dir, settings.host)
+        self._services = await self._open_services()
+        self._exchange = Exchange(
+            self._services.router, self._entropy, self._requests, monotonic_s, settings.account_id
+        )
+        handlers = Handlers(Pages(self._pages(), self._exchange.handle).handle, self._exchange.refuse)
+        try:
+            self._listeners.append(Listener(handlers, settings.host, settings.port, None))
+            if certificates is not None:
+                tls = TlsFiles(certificates.certificate, certificates.key)
+                self._listeners.append(Listener(handlers, settings.host, settings.tls_port, tls))
+            for listener in self._listeners:
+                await listener.ready()
+        except BaseException:
+            await self.stop()
+            raise
+        self._tasks.spawn(measure_lag(self._registry, monotonic_s), "event loop lag")
+        self.endpoint = self._endpoint(certificates)
+        (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
+        return self.endpoint
+
+    async def stop(self) -> None:
+        """Close the ports, answer what is under way, end the background work."""
+        for listener in self._listeners:
+            await listener.stop()
+        await self._services.tasks.stop()
+        await self._tasks.stop()
+        (self._data_dir / ENDPOINT_FILE).unlink(missing_ok=True)
+
+    @property
+    def streams(self) -> Streams:
+        """The streams service as it is now; a reset replaces it."""
+        return self._services.streams
+
+    async def reset(self) -> None:
+        """Forget every stream, record and fault, and set a test clock back to the machine's time."""
+        await self._services.tasks.stop()
+        if isinstance(self.clock, TestClock):
+            self.clock.reset()
+        self._services = await self._open_services()
+        self._exchange.router = self._services.router
+
+    async def _open_services(self) -> _Services:
+        tasks = LoopTasks()
+        streams = await open_streams(
+            MemoryLog(self.clock),
+            MemoryMeta(),
+            clock=self.clock,
+            entropy=self._entropy,
+            tasks=tasks,
+            metrics=self._stream_metrics,
+            enforce_limits=self.settings.limits == "aws",
+            transition_ms=self.settings.transition_ms,
+        )
+        services: list[Service] = [
+            bind(load_model("kinesis"), STREAM_OPERATIONS, streams, CODECS),
+            bind(load_model("sts"), (sts,), None, {}),
+        ]
+        return _Services(tasks, streams, Router(services))
+
+    def _endpoint(self, certificates: Certificates | None) -> Endpoint:
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        ports = [listener.port for listener in self._listeners]
+        return Endpoint(
+            http=f"http://{host}:{ports[0]}",
+            https=f"https://{host}:{ports[1]}" if certificates is not None else None,
+            ca=str(certificates.ca.resolve()) if certificates is not None else None,
+            account_id=self.settings.account_id,
+            region=self.settings.region,
+            pid=os.getpid(),
+        )
+
+    def _pages(self) -> dict[tuple[str, str], Page]:
+        pages: dict[tuple[str, str], Page] = {
+            ("GET", "/_penstock/health"): self._health,
+            ("GET", "/metrics"): self._metrics,
+        }
+        if self.settings.testing:
+            pages |= {
+                ("POST", "/_penstock/reset"): self._reset_page,
+                ("POST", "/moto-api/reset"): self._reset_page,
+                ("GET", "/_penstock/clock"): self._clock_page,
+                ("POST", "/_penstock/clock"): self._advance_page,
+                ("POST", "/_penstock/faults"): self._faults_page,
+                ("DELETE", "/_penstock/faults"): self._clear_faults_page,
+            }
+        return pages
+
+    async def _health(self, _body: bytes) -> Answer:
+        settings = self.settings
+        return json_answer(
+            {
+                "status": "ok",
+                "version": version("penstock"),
+                "engine": settings.engine,
+                "limits": settings.limits,
+                "auth": settings.auth,
+                "uptime_seconds": round(monotonic_s() - self._started_s, 3),
+            }
+        )
+
+    async def _metrics(self, _body: bytes) -> Answer:
+        return Answer(
+            200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], generate_latest(self._registry)
+        )
+
+    async def _reset_page(self, _body: bytes) -> Answer:
+        await self.reset()
+        return json_answer({"status": "ok"})
+
+    async def _clock_page(self, _body: bytes) -> Answer:
+        return json_answer({"now_ms": self.clock.now_ms()})
+
+    async def _advance_page(self, body: bytes) -> Answer:
+        request = msgspec.json.decode(body, type=_Advance)
+        assert isinstance(self.clock, TestClock), "--testing starts with a test clock"
+        self.clock.advance(round(request.advance_seconds * 1000))
+        return json_answer({"now_ms": self.clock.now_ms()})
+
+    async def _faults_page(self, body: bytes) -> Answer:
+        request = msgspec.json.decode(body, type=_Fault)
+        number = parse_shard_id(request.shard_id) if request.shard_id is not None else None
+        if request.shard_id is not None and number is None:
+            raise BadPageRequest(f"{request.shard_id!r} is no shard id")
+        if request.fail_puts is not None:
+            self.streams.faults.fail_puts(request.stream, request.fail_puts)
+        if request.throttle:
+            self.streams.faults.throttle(request.stream, number)
+        return json_answer({"status": "ok"})
+
+    async def _clear_faults_page(self, _body: bytes) -> Answer:
+        self.streams.faults.clear()
+        return json_answer({"status": "ok"})
+
+
+class _Advance(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /_penstock/clock`."""
+
+    advance_seconds: float
+
+
+class _Fault(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /_penstock/faults`."""
+
+    stream: str
+    shard_id: str | None = None  # every shard if absent
+    throttle: bool = False
+    fail_puts: float | None = None  # share of records, 0 .. 1
+
+
+def make_app(settings: Settings, entropy: Entropy | None = None) -> App:
+    """An app as the settings ask; with `testing` its clock can be advanced."""
+    return App(settings, TestClock() if settings.testing else SystemClock(), entropy or SystemEntropy())

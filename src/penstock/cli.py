@@ -1,0 +1,142 @@
+"""The command line.
+
+Rule of this file: a mistake of the user's is one line on standard error and exit code 2; heavy imports happen inside the verb that
+needs them, so that `--help` and `serve` start fast.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
+
+EXIT_USAGE: Final = 2
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        cli.main(standalone_mode=False)
+    except (SettingError, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print(f"penstock: {text}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(version("penstock"), prog_name="penstock", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Amazon Kinesis on machines you own.
+
+    Start with `penstock serve`; it prints what to export so that the AWS CLI and SDKs use it.
+    """
+
+
+def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option per knob of the settings table."""
+    for name, (knob, default) in reversed(list(knobs().items())):
+        shown = "" if default is False else f" [default: {default}]"
+        command = click.option(
+            "--" + name.replace("_", "-"),
+            name,
+            is_flag=default is False,
+            default=None,
+            metavar=knob.metavar,
+            help=knob.doc + shown,
+        )(command)
+    return command
+
+
+def read_settings(options: dict[str, Any]) -> Settings:
+    """The settings that the command line, the environment and penstock.toml give.  Raises SettingError."""
+    given = {
+        name: str(value).lower() if value is True else value for name, value in options.items() if value is not None
+    }
+    try:
+        file = Path(TOML_FILE).read_text() if Path(TOML_FILE).exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{TOML_FILE}: {error}") from None
+    return load(given, os.environ, file)
+
+
+@cli.command(
+    epilog=f"Each option is also an environment variable ({ENV_PREFIX}PORT, ...) and a key of {TOML_FILE} (port = 4566)"
+    " in the working directory; the command line wins."
+)
+@_setting_options
+def serve(**options: Any) -> None:
+    """Run the server until Ctrl-C."""
+    settings = read_settings(options)
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("_granian").setLevel(logging.ERROR)
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    with runner:
+        sys.exit(runner.run(_serve(settings)))
+
+
+async def _serve(settings: Settings) -> int:
+    from penstock.app import make_app
+    from penstock.server.listener import CannotListen
+
+    app = make_app(settings)
+    try:
+        endpoint = await app.start()
+    except (CannotListen, OSError) as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):  # only now: granian sets handlers of its own as it starts
+        loop.add_signal_handler(number, stopping.set)
+    print(_welcome(settings, endpoint.http, endpoint.https, endpoint.ca), flush=True)
+    await stopping.wait()
+    print("Stopping.", flush=True)
+    await app.stop()
+    return 0
+
+
+def _welcome(settings: Settings, http: str, https: str | None, ca: str | None) -> str:
+    rows = [("Endpoint", http)]
+    if https is not None:
+        rows += [("", https), ("CA", f"{ca}  (export AWS_CA_BUNDLE for https)")]
+    rows += [
+        ("Account", f"{settings.account_id}  (a 12-digit access key id names another)"),
+        ("Data", f"{Path(settings.data_dir).resolve()}"),
+        ("Engine", "memory: nothing survives a restart"),
+        ("Limits", "as AWS enforces them" if settings.limits == "aws" else "off (--limits aws enforces AWS's quotas)"),
+    ]
+    table = "\n".join(f"  {name:<9} {value}" for name, value in rows)
+    return f"""
+Penstock {version("penstock")} is ready.
+
+{table}
+
+Point AWS clients at it:
+
+  export AWS_ENDPOINT_URL={http} AWS_DEFAULT_REGION={settings.region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+
+Try:
+
+  aws kinesis create-stream --stream-name hello --shard-count 2 && aws kinesis describe-stream-summary --stream-name hello
+
+Ctrl-C stops it.
+"""

@@ -1,0 +1,1 @@
+"""Values and tables: no I/O, no time, no chance."""

@@ -1,0 +1,19 @@
+"""Who calls: what an operation knows of its request besides its input."""
+
+from typing import NamedTuple
+
+from penstock.core.ids import AccountId, Region
+
+
+class Caller(NamedTuple):
+    """The identity and the place of one request."""
+
+    account: AccountId
+    region: Region  # from the credential scope
+    access_key_id: str
+    operation: str  # "kinesis:PutRecords", the IAM action
+
+    @property
+    def arn(self) -> str:
+        """The principal.  With `--auth open` every access key is its account's root."""
+        return f"arn:aws:iam::{self.account}:root"

@@ -1,0 +1,204 @@
+"""The settings table: one declaration gives a knob's command-line option, environment variable, penstock.toml key and help.
+
+Theory.  A field of `Settings` is one knob; its metadata says what values it takes and what it is for.  A value comes from the
+first place that has one: the command line, `PENSTOCK_<NAME>`, `penstock.toml`, the default.
+Rules of this file:
+  1. Pure: the caller reads the environment and the file.
+  2. Every bad value is one line that names the place it came from, the value, and what would be accepted.
+"""
+
+import dataclasses
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+ENV_PREFIX: Final = "PENSTOCK_"
+TOML_FILE: Final = "penstock.toml"
+PORT_MAX: Final = 65535
+
+
+class SettingError(Exception):
+    """A setting that cannot be used; its text is the one line to show."""
+
+
+class Knob(NamedTuple):
+    """How one setting is read and explained."""
+
+    doc: str
+    parse: Callable[[str], Any]  # raises ValueError
+    accepts: str  # completes "must be ..."
+    metavar: str | None = None
+
+
+def _knob(default: object, doc: str, parse: Callable[[str], Any], accepts: str, metavar: str | None = None) -> Any:
+    return field(default=default, metadata={"knob": Knob(doc, parse, accepts, metavar)})
+
+
+def _flag(doc: str) -> Any:
+    return _knob(False, doc, _parse_bool, "true or false")
+
+
+def _choice(*values: str, default: str | None = None, doc: str) -> Any:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return _knob(default or values[0], doc, parse, "one of " + ", ".join(values), "|".join(values))
+
+
+def _integer(default: int, low: int, high: int, doc: str, metavar: str = "N") -> Any:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return _knob(default, doc, parse, f"a whole number from {low} to {high}", metavar)
+
+
+def _parse_bool(text: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
+        text.lower()
+    ]
+
+
+def _parse_account(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{12}", text):
+        raise ValueError
+    return text
+
+
+def _parse_text(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError
+    return text
+
+
+def _parse_region(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,32}", text):
+        raise ValueError
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every knob of the server.  The defaults are those of a developer's machine."""
+
+    host: str = _knob(
+        "127.0.0.1",
+        "Address to listen on. Anything but loopback needs --insecure.",
+        _parse_text,
+        "an address",
+        "ADDRESS",
+    )
+    port: int = _integer(4566, 0, PORT_MAX, "Port for HTTP/1.1 and cleartext HTTP/2; 0 takes any free one.", "PORT")
+    tls_port: int = _integer(4567, 0, PORT_MAX, "Port for TLS; 0 takes any free one.", "PORT")
+    no_tls: bool = _flag("Do not listen for TLS at all.")
+    data_dir: str = _knob(
+        "./penstock-data", "Directory for data, certificates and endpoint.json.", _parse_text, "a directory", "DIR"
+    )
+    engine: Literal["memory"] = _choice("memory", doc="Where records live. memory: nothing survives a restart.")
+    limits: Literal["aws", "off"] = _choice(
+        "aws", "off", default="off", doc="aws: enforce the quotas of each shard as AWS does; off: do not."
+    )
+    auth: Literal["open"] = _choice(
+        "open", doc="open: any well-formed credentials; a 12-digit access key id names the account."
+    )
+    account_id: str = _knob(
+        "123456789012", "Account of access keys that do not name one.", _parse_account, "12 digits", "ID"
+    )
+    region: str = _knob(
+        "us-east-1", "Region shown in the start-up hints; requests name their own.", _parse_region, "a region", "REGION"
+    )
+    transition_ms: int = _integer(0, 0, 600_000, "How long CREATING, UPDATING and DELETING last.", "MS")
+    testing: bool = _flag("Serve /_penstock/reset, /clock and /faults (and /moto-api/reset).")
+    insecure: bool = _flag("Allow an address beyond loopback although requests are not verified.")
+    log_level: Literal["debug", "info", "warning", "error"] = _choice(
+        "debug", "info", "warning", "error", default="info", doc="Least severe level that is logged."
+    )
+
+
+def knobs() -> dict[str, tuple[Knob, object]]:
+    """Each knob by field name, with its default, in the order of declaration."""
+    return {f.name: (f.metadata["knob"], f.default) for f in dataclasses.fields(Settings)}
+
+
+# Values that are known, but belong to a release to come: a clear refusal is kinder than "must be one of".
+_NOT_YET: Final = {("engine", "local"): "the durable engine is not in this release; use --engine memory",
+                   ("auth", "enforced"): "verified signatures are not in this release; use --auth open"}  # fmt: skip
+
+
+def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: str | None) -> Settings:
+    """Settle every knob from the command line's `options` (by field name), the environment and the text of penstock.toml.
+
+    Raises SettingError with one line for the first value that cannot be used, or key that does not exist.
+    """
+    file = _toml_values(toml_text)
+    values: dict[str, Any] = {}
+    for name, (knob, default) in knobs().items():
+        option, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
+        for place, source, key in (
+            (option, options, name),
+            (variable, environment, variable),
+            (f"{TOML_FILE}: {name}", file, name),
+        ):
+            if key in source:
+                values[name] = _parse(name, knob, source[key], place)
+                break
+        else:
+            values[name] = default
+    return _checked(Settings(**values))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parse(name: str, knob: Knob, text: str, place: str) -> Any:
+    if (name, text) in _NOT_YET:
+        raise SettingError(f"{place}: {_NOT_YET[name, text]}")
+    try:
+        return knob.parse(text)
+    except (ValueError, KeyError):
+        raise SettingError(f"{place}: {text[:80]!r} must be {knob.accepts}") from None
+
+
+def _toml_values(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{TOML_FILE}: {error}") from None
+    known = knobs()
+    values: dict[str, str] = {}
+    for key, value in document.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise SettingError(f"{TOML_FILE}: unknown key {key!r}; known are {', '.join(known)}")
+        if not isinstance(value, str | int):
+            raise SettingError(f"{TOML_FILE}: {key} must be {known[name][0].accepts}")
+        values[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return values
+
+
+def _checked(settings: Settings) -> Settings:
+    """Refuse combinations that would expose the machine or cannot start."""
+    if not is_loopback(settings.host) and not settings.insecure:
+        raise SettingError(
+            f"--host {settings.host} is reachable from other machines, and --auth {settings.auth} lets anyone in who reaches it;"
+            " listen on 127.0.0.1, or say --insecure to accept that"
+        )
+    if not settings.no_tls and settings.port == settings.tls_port != 0:
+        raise SettingError(f"--port and --tls-port are both {settings.port}; choose two, or say --no-tls")
+    return settings

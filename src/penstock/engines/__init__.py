@@ -1,0 +1,1 @@
+"""Storage: what an engine is (api.py), and the engines."""

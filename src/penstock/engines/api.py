@@ -1,0 +1,199 @@
+"""What an engine is: the protocols that storage is used through, and the values and refusals they speak in.
+
+Theory.  A `RecordLog` holds any number of logs, each an append-only sequence of records at dense offsets; a shard is one log.  A
+`MetaStore` holds small versioned values and commits several at once or not at all.  An engine knows bytes, offsets and arrival
+times: no sequence numbers, hash keys, retention or policies.
+Rules for every engine (the conformance suite in tests/conformance holds them to it):
+  1. `append` returns when its records are durable, and answers for each batch; offsets of one log are dense and in order.
+  2. A batch is written whole or not at all.  A refusal says which: `Indeterminate` alone leaves it open.
+  3. Arrival times never go down within a log; all records of a batch share one.
+  4. A reader never sees a record whose append could still fail.
+  5. `seal` is idempotent; when it has returned `end`, nothing is ever appended at or after it.
+  6. `trim` forgets what lies before a position, for ever; `start` never goes down.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NewType, Protocol
+
+import msgspec
+
+LogId = NewType("LogId", str)  # "<stream uid>/<shard number>"
+
+
+class Position(NamedTuple):
+    """A place in a log: before the record at `offset`.  Ordered; `incarnation` rises when a log's offsets begin again."""
+
+    incarnation: int
+    offset: int
+
+
+class Batch(NamedTuple):
+    """Records for one log, in columns of one length, at least one."""
+
+    log: LogId
+    keys: Sequence[bytes]  # partition keys, UTF-8
+    data: Sequence[bytes]
+
+
+class Appended(NamedTuple):
+    """Where a batch went: its records are at `first` and the offsets that follow."""
+
+    first: Position
+    arrival_ms: int
+
+
+class AppendError(Exception):
+    """Why a batch was refused; returned, not raised, since other batches of the call may have been written."""
+
+
+class Unavailable(AppendError):
+    """Certainly not written: the storage cannot be reached or is full."""
+
+
+class Indeterminate(AppendError):
+    """Perhaps written: the outcome is unknown."""
+
+
+class NoSuchLog(AppendError):
+    """Not written: the log does not exist."""
+
+
+class TooLarge(AppendError):
+    """Not written: the batch is larger than the engine takes."""
+
+
+class Sealed(AppendError):
+    """Not written: the log is sealed at `end`."""
+
+    def __init__(self, end: Position) -> None:
+        super().__init__(f"sealed at {end}")
+        self.end = end
+
+
+class Overloaded(AppendError):
+    """Not written: the engine is behind; try again after `retry_after_ms`."""
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(f"retry after {retry_after_ms} ms")
+        self.retry_after_ms = retry_after_ms
+
+
+class Page(NamedTuple):
+    """Consecutive records, in columns, and where the log stood when they were read."""
+
+    first: Position  # of the first record; equals `next` in an empty page
+    keys: Sequence[bytes]
+    data: Sequence[bytes]
+    arrivals_ms: Sequence[int]
+    next: Position  # where the following read begins
+    end: Position  # of the log
+    sealed: bool  # nothing will follow `end`
+
+
+class Bounds(NamedTuple):
+    """What a log holds."""
+
+    start: Position  # the oldest record, or `end` when there is none
+    end: Position  # one past the newest record
+    last_arrival_ms: int | None  # of the newest record ever appended
+    sealed: bool
+
+
+class RecordLog(Protocol):
+    """Logs of records.  Every method but `append` raises NoSuchLog for a log that does not exist."""
+
+    async def create(self, logs: Sequence[LogId]) -> None:
+        """Begin empty logs; one that exists is left as it is."""
+        ...
+
+    async def drop(self, logs: Sequence[LogId]) -> None:
+        """Forget logs and their records; one that does not exist is passed over."""
+        ...
+
+    async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
+        """Write batches, for several logs at once, and answer for each in the same order."""
+        ...
+
+    async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
+        """Records from `position` on: at most `max_records`, and of `max_bytes` (keys and data) or a single larger one.
+
+        A position before the oldest record begins there; one of an older incarnation begins at the start; one past the end answers
+        an empty page at the end.
+        """
+        ...
+
+    async def find_time(self, log: LogId, at_ms: int) -> Position:
+        """The first record that arrived at or after `at_ms`, or the end.  O(log n)."""
+        ...
+
+    async def bounds(self, log: LogId) -> Bounds:
+        """What the log holds now."""
+        ...
+
+    async def seal(self, log: LogId) -> Position:
+        """End the log; answer where."""
+        ...
+
+    async def trim(self, log: LogId, before: Position) -> None:
+        """Forget the records before a position."""
+        ...
+
+    async def wait(self, log: LogId, position: Position) -> None:
+        """Return when the log holds a record at or after `position`, or is sealed, or is dropped (which raises NoSuchLog)."""
+        ...
+
+
+class Versioned(msgspec.Struct, frozen=True):
+    """A value of the MetaStore and the version that its next writer must name."""
+
+    value: bytes
+    version: int  # >= 1
+
+
+class Write(NamedTuple):
+    """One key of a commit: its new value (None deletes it), if its version is still `expected` (0: it must not exist)."""
+
+    key: str
+    value: bytes | None
+    expected: int
+
+
+class Conflict(Exception):
+    """A commit that was refused whole, because `key` is no longer at the version that its writer expected."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Change(NamedTuple):
+    """A key that a commit changed, as watchers see it."""
+
+    key: str
+    now: Versioned | None  # None: deleted
+
+
+Watcher = Callable[[Sequence[Change]], None]
+
+
+class MetaStore(Protocol):
+    """Small values under ordered keys, changed by conditional commits."""
+
+    async def get(self, key: str) -> Versioned | None:
+        """A key's value, or None."""
+        ...
+
+    async def scan(self, prefix: str) -> Sequence[tuple[str, Versioned]]:
+        """Every key with a prefix, in order."""
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Apply all writes durably, or none: raises Conflict with the first key whose version is not the expected one.
+
+        When it returns, every watcher has seen the change.
+        """
+        ...
+
+    def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
+        """Call `watcher` with the changes under a prefix, one call a commit, in the order of commits.  Returns the way to stop it."""
+        ...

@@ -1,0 +1,1 @@
+"""The HTTP front: sockets, one request's path, health."""

@@ -1,0 +1,225 @@
+"""The exchange: one request's whole path, from head and body to the answer.
+
+Theory.  The order of steps is the order in which AWS refuses: find the operation, parse the body, authenticate, check types, check
+constraints, carry out.  Each step raises a ServiceError; one place words it in the protocol that the client speaks.
+Rules of this file:
+  1. Nothing raised leaves `handle`.  What is no ServiceError is our fault: it is logged, and the client is told InternalFailure.
+  2. No service is known here, only the router's table.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from penstock.core.context import Caller
+from penstock.core.errors import SERVER_STATUS, Error, ServiceError
+from penstock.core.ids import AccountId, Region
+from penstock.core.ports import Entropy
+from penstock.wire import cbor, json, query, sigv4
+from penstock.wire.content import decode_body
+from penstock.wire.document import Scalars, coerce, render
+from penstock.wire.operation import Operation
+from penstock.wire.reject import check
+from penstock.wire.route import Head, Route, Router, answer_protocol
+
+logger = logging.getLogger(__name__)
+
+_SCALARS: Final = {"json": json.SCALARS, "cbor": cbor.SCALARS, "query": query.SCALARS}
+_CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
+_CORS_EXPOSED: Final = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
+_EXTENDED_ID_BYTES: Final = 72
+
+Headers = list[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """What goes back."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Observer(Protocol):
+    """Who counts requests."""
+
+    def observe(self, operation: str, outcome: str, seconds: float) -> None:
+        """Count one request: `operation` is a known name or "unknown", `outcome` "ok" or the code of a refusal."""
+        ...
+
+
+class Exchange:
+    """Answers requests to the services behind the port."""
+
+    def __init__(
+        self,
+        router: Router,
+        entropy: Entropy,
+        observer: Observer,
+        monotonic_s: Callable[[], float],
+        default_account: str,
+    ) -> None:
+        self.router = router
+        self._entropy = entropy
+        self._observer = observer
+        self._monotonic_s = monotonic_s
+        self._default_account = AccountId(default_account)
+
+    async def handle(self, head: Head, body: bytes) -> Answer:
+        """Answer one request."""
+        if head.method == "OPTIONS" and "origin" in head.headers:
+            return Answer(200, [("x-amzn-RequestId", self._request_id()), *_preflight(head)], b"")
+        started_s = self._monotonic_s()
+        request_id = self._request_id()
+        name, outcome = "unknown", "ok"
+        try:
+            route = self._route(head, body)
+        except ServiceError as error:
+            outcome, answer = error.code, _refusal(error, *answer_protocol(head), None, request_id)
+        else:
+            name = route.operation.model.name
+            answer, outcome = await self._attempt(route, head, body, request_id)
+        self._observer.observe(name, outcome, self._monotonic_s() - started_s)
+        answer.headers.extend(self._identity(head, request_id))
+        return answer
+
+    async def _attempt(self, route: Route, head: Head, body: bytes, request_id: str) -> tuple[Answer, str]:
+        """The answer of an operation, and its outcome for the record."""
+        try:
+            return await self._carry_out(route, head, body, request_id), "ok"
+        except ServiceError as refused:
+            error = refused
+        except Exception:
+            logger.exception("%s failed (request %s)", route.operation.model.name, request_id)
+            error = ServiceError(Error.INTERNAL_FAILURE.code, None, SERVER_STATUS)
+        namespace = route.service.model.xml_namespace
+        return _refusal(error, route.protocol, route.content_type, namespace, request_id), error.code
+
+    def refuse(self, head: Head, error: ServiceError) -> Answer:
+        """The answer for a request that was refused before it was read."""
+        self._observer.observe("unknown", error.code, 0.0)
+        request_id = self._request_id()
+        answer = _refusal(error, *answer_protocol(head), None, request_id)
+        answer.headers.extend(self._identity(head, request_id))
+        return answer
+
+    def _route(self, head: Head, body: bytes) -> Route:
+        try:
+            return self.router.route(head, body)
+        except ServiceError as error:
+            if error.code == Error.NOT_A_SERVICE_CALL.code:
+                sigv4.read_credential(head.headers, head.query)  # AWS asks for credentials first here
+            raise
+
+    async def _carry_out(self, route: Route, head: Head, body: bytes, request_id: str) -> Answer:
+        operation = route.operation
+        body = decode_body(body, head.headers.get("content-encoding", "").strip().lower())
+        request, document = _fast_input(route, body), None
+        if request is None:
+            document = _document(route, body)
+        caller = self._caller(route, head)
+        if document is not None:
+            request = _checked_input(operation, document, _SCALARS[route.protocol])
+        output = await operation.handler(caller, request)
+        return Answer(200, [("content-type", route.content_type)], _output(route, output, request_id))
+
+    def _caller(self, route: Route, head: Head) -> Caller:
+        """Who signed, with `--auth open`: a key id of 12 digits names its account, any other belongs to the default one."""
+        credential = sigv4.read_credential(head.headers, head.query)
+        key_id = credential.access_key_id
+        account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
+        action = f"{route.service.model.signing_name}:{route.operation.model.name}"
+        return Caller(account, Region(credential.region), key_id, action)
+
+    def _request_id(self) -> str:
+        digits = self._entropy.bytes(16).hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def _identity(self, head: Head, request_id: str) -> Headers:
+        headers = [
+            ("x-amzn-RequestId", request_id),
+            ("x-amz-id-2", json.encode_base64(self._entropy.bytes(_EXTENDED_ID_BYTES))),
+        ]
+        if "origin" in head.headers:
+            headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", _CORS_EXPOSED)]
+        return headers
+
+
+def _fast_input(route: Route, body: bytes) -> Any | None:
+    decode = route.operation.codec.decode.get(route.protocol)
+    return decode(body) if decode is not None else None
+
+
+def _document(route: Route, body: bytes) -> dict[str, Any]:
+    match route.protocol:
+        case "json":
+            return json.decode_document(body)
+        case "cbor":
+            return cbor.decode_document(body)
+        case _:
+            return query.read_input(route.operation.model.input, route.form)
+
+
+def _checked_input(operation: Operation, document: dict[str, Any], scalars: Scalars) -> Any:
+    shape = operation.model.input
+    if shape is not None:
+        document = coerce(shape, document, scalars)
+        check(shape, document)
+    if operation.codec.convert is not None:
+        return operation.codec.convert(document)
+    return msgspec.convert(document, operation.input_type, builtin_types=(bytes,))
+
+
+def _output(route: Route, output: Any, request_id: str) -> bytes:
+    """The body of a success; empty where the operation answers nothing."""
+    operation, protocol = route.operation, route.protocol
+    encode = operation.codec.encode.get(protocol)
+    if encode is not None:
+        return encode(output)
+    document = _output_document(operation, output, _SCALARS[protocol])
+    if protocol == "query":
+        return query.write_output(route.service.model, operation.model, document or {}, request_id)
+    if document is None:
+        return b""
+    return json.encode_document(document) if protocol == "json" else cbor.encode_document(document)
+
+
+def _output_document(operation: Operation, output: Any, scalars: Scalars) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    assert operation.model.output is not None, "an operation that answers has an output shape"
+    rendered: dict[str, Any] = render(
+        operation.model.output, msgspec.to_builtins(output, builtin_types=(bytes,)), scalars
+    )
+    return rendered
+
+
+def _refusal(
+    error: ServiceError, protocol: str, content_type: str, xml_namespace: str | None, request_id: str
+) -> Answer:
+    """A refusal in the client's protocol."""
+    kind = ("x-amzn-ErrorType", error.code)
+    if protocol in ("json", "cbor"):
+        document: dict[str, str] = {"__type": error.code}
+        if error.message is not None:
+            document["Message" if error.code == Error.BODY_NOT_PARSED.code else "message"] = error.message
+        body = json.encode_document(document) if protocol == "json" else cbor.encode_document(document)
+        return Answer(error.status, [("content-type", content_type), kind], body)
+    if protocol == "query":
+        status = error.status if error.status != 400 or "Token" not in error.code else 403
+        return Answer(status, [("content-type", "text/xml"), kind], query.write_error(error, xml_namespace, request_id))
+    status = 404 if error.message is None else max(error.status, 403)
+    return Answer(status, [kind], query.bare_error(error))
+
+
+def _preflight(head: Head) -> Headers:
+    headers = [("access-control-allow-origin", "*"), ("access-control-max-age", _CORS_MAX_AGE_S)]
+    for asked, answered in (
+        ("access-control-request-headers", "access-control-allow-headers"),
+        ("access-control-request-method", "access-control-allow-methods"),
+    ):
+        if asked in head.headers:
+            headers.append((answered, head.headers[asked]))
+    return headers

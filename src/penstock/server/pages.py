@@ -1,0 +1,55 @@
+"""The server's own pages: health, metrics, and under --testing the controls that tests use.
+
+`GET /_penstock/health`, `GET /metrics`; with --testing `POST /_penstock/reset` (alias `/moto-api/reset`), `GET` and `POST
+/_penstock/clock`, `GET`, `POST` and `DELETE /_penstock/faults`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from penstock.server.exchange import Answer
+from penstock.wire.route import Head
+
+logger = logging.getLogger(__name__)
+
+Page = Callable[[bytes], Awaitable[Answer]]
+
+
+class BadPageRequest(Exception):
+    """A body that a page cannot use; its text is told."""
+
+
+class Pages:
+    """Answers requests to the server's own paths, and passes the others on."""
+
+    def __init__(
+        self, pages: Mapping[tuple[str, str], Page], services: Callable[[Head, bytes], Awaitable[Answer]]
+    ) -> None:
+        self._pages = pages
+        self._paths = {path for _, path in pages}
+        self._services = services
+
+    async def handle(self, head: Head, body: bytes) -> Answer:
+        """Answer one request."""
+        page = self._pages.get((head.method, head.path))
+        if page is None:
+            if head.path in self._paths and "x-amz-target" not in head.headers:
+                return json_answer({"message": f"{head.path} does not take {head.method}"}, 405)
+            if head.path.startswith(("/_penstock/", "/moto-api/")):
+                return json_answer({"message": f"no page {head.path}; the test controls need --testing"}, 404)
+            return await self._services(head, body)
+        try:
+            return await page(body)
+        except (BadPageRequest, msgspec.MsgspecError) as error:
+            return json_answer({"message": str(error)}, 400)
+        except Exception:
+            logger.exception("%s %s failed", head.method, head.path)
+            return json_answer({"message": "internal failure"}, 500)
+
+
+def json_answer(document: Any, status: int = 200) -> Answer:
+    """A page's answer in JSON."""
+    return Answer(status, [("content-type", "application/json")], msgspec.json.encode(document))

@@ -1,0 +1,213 @@
+"""Short ways for the hot operations: bytes to columns and columns to bytes, without the generic walk.
+
+Theory.  A fast decoder is a typed one: msgspec checks types and the model's constraints while it reads.  Whatever it does not accept -
+bad or merely unusual - it leaves alone (None), and the generic path decides.  A test holds the two against each other.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+import msgspec
+from cbor2 import CBORTag
+from msgspec import Meta, Struct
+
+from penstock.core.errors import ServiceError
+from penstock.core.limits import PARTITION_KEY_MAX_CHARS, PUT_RECORDS_MAX_COUNT, RECORD_MAX_MAX_KIB
+from penstock.services.streams import sequence
+from penstock.services.streams.ops.record import (
+    ChildShard,
+    GetRecordsOutput,
+    PutRecordRequest,
+    PutRecordsOutput,
+    PutRecordsRequest,
+)
+from penstock.wire import cbor, json
+from penstock.wire.operation import Codec, Output
+
+_Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[a-zA-Z0-9_.-]+\Z")]
+_Key = Annotated[str, Meta(min_length=1, max_length=PARTITION_KEY_MAX_CHARS)]
+_HashKey = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,38})\Z")]
+_DATA_MAX_BYTES: Final = RECORD_MAX_MAX_KIB * 1024
+
+Blob = TypeVar("Blob", str, bytes)  # base64 in JSON, bytes in CBOR
+
+
+class _Entry(Struct, Generic[Blob]):
+    """One record of PutRecords."""
+
+    Data: Blob
+    PartitionKey: _Key | None = None
+    ExplicitHashKey: _HashKey | None = None
+
+
+class _PutRecords(Struct, Generic[Blob], forbid_unknown_fields=True):
+    """PutRecords by name; by ARN it goes the generic way (its pattern is not worth a second copy)."""
+
+    StreamName: _Name
+    Records: Annotated[list[_Entry[Blob]], Meta(min_length=1, max_length=PUT_RECORDS_MAX_COUNT)]
+
+
+class _PutRecord(Struct, Generic[Blob], forbid_unknown_fields=True):
+    """PutRecord by name, without SequenceNumberForOrdering."""
+
+    StreamName: _Name
+    Data: Blob
+    PartitionKey: _Key | None = None
+    ExplicitHashKey: _HashKey | None = None
+
+
+_json_records = msgspec.json.Decoder(_PutRecords[str])
+_json_record = msgspec.json.Decoder(_PutRecord[str])
+
+
+def _records_from_json(body: bytes) -> PutRecordsRequest:
+    return _columns(_json_records.decode(body), json.decode_base64)
+
+
+def _records_from_cbor(body: bytes) -> PutRecordsRequest:
+    return _columns(msgspec.convert(cbor.decode_document(body), _PutRecords[bytes], builtin_types=(bytes,)), _checked)
+
+
+def _columns(rows: _PutRecords[Blob], blob: Callable[[Blob], bytes]) -> PutRecordsRequest:
+    entries = rows.Records
+    return PutRecordsRequest(
+        stream_name=rows.StreamName,
+        data=[_checked(blob(entry.Data)) for entry in entries],
+        partition_keys=[entry.PartitionKey for entry in entries],
+        explicit_hash_keys=[entry.ExplicitHashKey for entry in entries],
+    )
+
+
+def _record_from_json(body: bytes) -> PutRecordRequest:
+    return _single(_json_record.decode(body), json.decode_base64)
+
+
+def _record_from_cbor(body: bytes) -> PutRecordRequest:
+    return _single(msgspec.convert(cbor.decode_document(body), _PutRecord[bytes], builtin_types=(bytes,)), _checked)
+
+
+def _single(row: _PutRecord[Blob], blob: Callable[[Blob], bytes]) -> PutRecordRequest:
+    return PutRecordRequest(
+        stream_name=row.StreamName,
+        data=_checked(blob(row.Data)),
+        partition_key=row.PartitionKey,
+        explicit_hash_key=row.ExplicitHashKey,
+    )
+
+
+def _checked(data: bytes) -> bytes:
+    if len(data) > _DATA_MAX_BYTES:
+        raise msgspec.ValidationError
+    return data
+
+
+def _or_none(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any | None]:
+    """A decoder that answers None where it would refuse."""
+
+    def attempt(body: bytes) -> Any | None:
+        try:
+            return decode(body)
+        except (msgspec.MsgspecError, ServiceError, UnicodeDecodeError, RecursionError):
+            return None
+
+    return attempt
+
+
+def _records_from_document(document: dict[str, Any]) -> PutRecordsRequest:
+    """Columns from a generic document that kept every constraint."""
+    records = document["Records"]
+    return PutRecordsRequest(
+        stream_name=document.get("StreamName"),
+        stream_arn=document.get("StreamARN"),
+        stream_id=document.get("StreamId"),
+        dry_run=document.get("DryRun", False),
+        data=[record["Data"] for record in records],
+        partition_keys=[record.get("PartitionKey") for record in records],
+        explicit_hash_keys=[record.get("ExplicitHashKey") for record in records],
+    )
+
+
+class _Result(Output):
+    """One result of PutRecords, written or refused."""
+
+    sequence_number: str | None = None
+    shard_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class _PutRecordsOut(Output):
+    failed_record_count: int
+    records: Sequence[_Result]
+
+
+def _put_records_out(output: PutRecordsOutput) -> _PutRecordsOut:
+    rows = [
+        _Result(error_code=result.code, error_message=result.message)
+        if isinstance(result, ServiceError)
+        else _Result(sequence_number=result.sequence_number, shard_id=result.shard_id)
+        for result in output.results
+    ]
+    return _PutRecordsOut(failed_record_count=sum(row.error_code is not None for row in rows), records=rows)
+
+
+class _Record(Output):
+    """One record of GetRecords.  `data` is written as base64 in JSON and as it is in CBOR."""
+
+    sequence_number: str
+    approximate_arrival_timestamp: float | CBORTag  # in the format's own form
+    data: bytes
+    partition_key: str
+
+
+class _GetRecordsOut(Output):
+    records: Sequence[_Record]
+    millis_behind_latest: int
+    next_shard_iterator: str | None = None
+    child_shards: Sequence[ChildShard] | None = None
+
+
+def _get_records_out(output: GetRecordsOutput, moment: Callable[[int], float | CBORTag]) -> _GetRecordsOut:
+    page = output.page
+    number = output.number_base + sequence.tail(page.first, 0)
+    rows = []
+    for data, key, arrival_ms in zip(page.data, page.keys, page.arrivals_ms, strict=True):
+        text = str(number + sequence.arrived(arrival_ms))
+        rows.append(
+            _Record(
+                sequence_number=text,
+                approximate_arrival_timestamp=moment(arrival_ms),
+                data=data,
+                partition_key=key.decode(),
+            )
+        )
+        number += sequence.NEXT_RECORD
+    return _GetRecordsOut(
+        records=rows,
+        millis_behind_latest=output.millis_behind_latest,
+        next_shard_iterator=output.next_shard_iterator,
+        child_shards=output.child_shards,
+    )
+
+
+def _to_cbor(output: Output) -> bytes:
+    return cbor.encode_document(msgspec.to_builtins(output, builtin_types=(bytes, CBORTag)))
+
+
+CODECS: Final = {
+    "PutRecord": Codec(decode={"json": _or_none(_record_from_json), "cbor": _or_none(_record_from_cbor)}),
+    "PutRecords": Codec(
+        decode={"json": _or_none(_records_from_json), "cbor": _or_none(_records_from_cbor)},
+        convert=_records_from_document,
+        encode={
+            "json": lambda output: json.encode_document(_put_records_out(output)),
+            "cbor": lambda output: _to_cbor(_put_records_out(output)),
+        },
+    ),
+    "GetRecords": Codec(
+        encode={
+            "json": lambda output: json.encode_document(_get_records_out(output, json.SCALARS.timestamp_out)),
+            "cbor": lambda output: _to_cbor(_get_records_out(output, cbor.SCALARS.timestamp_out)),
+        },
+    ),
+}

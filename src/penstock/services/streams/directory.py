@@ -1,0 +1,135 @@
+"""The directory of streams: the view in memory that every operation looks things up in.
+
+Theory.  The MetaStore is the truth; the view is a projection of it, fed by one scan at start and then only by its watch, in the order
+of commits.  A change is a commit that names the versions it was based on; whoever loses a race is told so, and nothing is half done.
+Rules of this file: the view is changed in `_apply` and nowhere else, and a commit's changes become visible together.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from penstock.core.errors import Error
+from penstock.core.ids import StreamUid
+from penstock.engines.api import Change, Conflict, MetaStore, Write
+from penstock.services.streams.state import ROOT, Shard, Stream, decode_shard, decode_stream, encode
+from penstock.services.streams.topology import Ring
+
+
+class ShardView:
+    """One shard as operations see it: its record, with what the hot path needs computed once."""
+
+    __slots__ = ("log", "shard", "version")
+
+    def __init__(self, shard: Shard, version: int) -> None:
+        self.shard = shard
+        self.version = version
+        self.log = shard.log
+
+
+class StreamView:
+    """One stream as operations see it."""
+
+    __slots__ = ("_ring", "shards", "stream", "version")
+
+    def __init__(self, stream: Stream, version: int) -> None:
+        self.stream = stream
+        self.version = version
+        self.shards: dict[int, ShardView] = {}  # by number, in its order
+        self._ring: Ring[ShardView] | None = None
+
+    @property
+    def ring(self) -> Ring[ShardView]:
+        """The open shards by hash key."""
+        if self._ring is None:
+            self._ring = Ring([(view.shard.hash_range, view) for view in self.open_shards()])
+        return self._ring
+
+    def open_shards(self) -> list[ShardView]:
+        """The shards that take writes, by number."""
+        return [view for view in self.shards.values() if view.shard.closed_ms is None]
+
+    def set_shard(self, number: int, view: ShardView | None) -> None:
+        """Put a shard's record in, or take it out; the ring is built anew when it is next asked for."""
+        if view is None:
+            self.shards.pop(number, None)
+        else:
+            self.shards[number] = view
+        self._ring = None
+
+
+class Directory:
+    """Streams by account, region and name."""
+
+    def __init__(self, meta: MetaStore) -> None:
+        self._meta = meta
+        self._by_key: dict[str, StreamView] = {}
+        self._by_uid: dict[StreamUid, StreamView] = {}
+
+    async def open(self) -> None:
+        """Read what the store holds and follow it from then on."""
+        self._meta.watch(ROOT, self._apply)
+        self._apply([Change(key, value) for key, value in await self._meta.scan(ROOT)])
+
+    def find(self, account: str, region: str, name: str) -> StreamView | None:
+        """The stream of that name, in whatever state."""
+        return self._by_key.get(f"{ROOT}stream/{account}/{region}/{name}")
+
+    def find_uid(self, uid: str) -> StreamView | None:
+        """The stream with that StreamId."""
+        return self._by_uid.get(StreamUid(uid))
+
+    def all(self) -> Iterator[StreamView]:
+        """Every stream of every account and region; the directory may change while this is iterated."""
+        return iter(list(self._by_key.values()))
+
+    def of(self, account: str, region: str) -> list[StreamView]:
+        """The streams of one account and region, by name."""
+        prefix = f"{ROOT}stream/{account}/{region}/"
+        return [self._by_key[key] for key in sorted(self._by_key) if key.startswith(prefix)]
+
+    async def create(self, stream: Stream, shards: Sequence[Shard]) -> StreamView:
+        """Store a new stream with its shards.  Raises STREAM_EXISTS if its name is taken by then."""
+        writes = [Write(stream.key, encode(stream), 0), *(Write(shard.key, encode(shard), 0) for shard in shards)]
+        try:
+            await self._meta.commit(writes)
+        except Conflict:
+            raise Error.STREAM_EXISTS(stream=stream.name, account=stream.account) from None
+        return self._by_key[stream.key]
+
+    async def update(self, view: StreamView, stream: Stream) -> None:
+        """Replace a stream's record.  Raises STREAM_NOT_ACTIVE if another change came first."""
+        await self._commit(view, [Write(stream.key, encode(stream), view.version)])
+
+    async def remove(self, view: StreamView) -> None:
+        """Forget a stream and its shards."""
+        shards = [Write(held.shard.key, None, held.version) for held in view.shards.values()]
+        await self._commit(view, [Write(view.stream.key, None, view.version), *shards])
+
+    async def _commit(self, view: StreamView, writes: Sequence[Write]) -> None:
+        try:
+            await self._meta.commit(writes)
+        except Conflict:
+            stream = view.stream
+            raise Error.STREAM_NOT_ACTIVE(stream=stream.name, account=stream.account, status="UPDATING") from None
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        for key, now in changes:
+            if key.startswith(ROOT + "stream/"):
+                view = None if now is None else StreamView(decode_stream(now.value), now.version)
+                self._apply_stream(key, view)
+        for key, now in changes:
+            if key.startswith(ROOT + "shard/"):
+                uid, number = key.removeprefix(ROOT + "shard/").split("/")
+                owner = self._by_uid.get(StreamUid(uid))
+                if owner is not None:
+                    shard = None if now is None else ShardView(decode_shard(now.value), now.version)
+                    owner.set_shard(int(number), shard)
+
+    def _apply_stream(self, key: str, now: StreamView | None) -> None:
+        held = self._by_key.get(key)
+        if now is None:
+            if held is not None:
+                del self._by_key[key], self._by_uid[held.stream.uid]
+        elif held is not None and held.stream.uid == now.stream.uid:
+            held.stream, held.version = now.stream, now.version  # who holds the view sees the change
+        else:
+            self._by_key[key] = self._by_uid[now.stream.uid] = now

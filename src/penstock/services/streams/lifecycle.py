@@ -1,0 +1,79 @@
+"""Lifecycle: how a stream comes to be, changes and goes, step by step.
+
+Theory.  A control operation commits the first state (CREATING, UPDATING, DELETING) before it answers, and a task carries on after
+`transition_ms`.  A server that stops in between finds such streams at its next start and resumes them.
+Rules of this file: a step may be repeated after a crash, so each is harmless when it was already done.
+"""
+
+from msgspec.structs import replace
+
+from penstock.core.ports import Clock, Tasks
+from penstock.engines.api import RecordLog
+from penstock.services.streams.directory import Directory, StreamView
+from penstock.services.streams.meter import Meter
+from penstock.services.streams.state import Shard, Status, Stream
+
+
+class Lifecycle:
+    """Moves streams from state to state."""
+
+    def __init__(
+        self, log: RecordLog, directory: Directory, clock: Clock, tasks: Tasks, meter: Meter, transition_ms: int
+    ) -> None:
+        self._log = log
+        self._directory = directory
+        self._clock = clock
+        self._tasks = tasks
+        self._meter = meter
+        self._transition_ms = transition_ms
+
+    def resume(self) -> None:
+        """Carry on with every stream that is between two states."""
+        for view in self._directory.all():
+            self._carry_on(view)
+
+    async def create(self, stream: Stream, shards: list[Shard]) -> None:
+        """Begin a stream in CREATING; it becomes ACTIVE.  Raises STREAM_EXISTS."""
+        assert stream.status == "CREATING"
+        await self._log.create([shard.log for shard in shards])
+        try:
+            view = await self._directory.create(stream, shards)
+        except Exception:
+            await self._log.drop([shard.log for shard in shards])
+            raise
+        self._carry_on(view)
+
+    async def delete(self, view: StreamView) -> None:
+        """Put a stream in DELETING; it and its records vanish.  Raises STREAM_NOT_ACTIVE."""
+        await self._enter(view, replace(view.stream, status="DELETING"))
+
+    async def change(self, view: StreamView, changed: Stream) -> None:
+        """Give an ACTIVE stream changed settings, through UPDATING.  Raises STREAM_NOT_ACTIVE."""
+        await self._enter(view, replace(changed, status="UPDATING"))
+
+    async def _enter(self, view: StreamView, stream: Stream) -> None:
+        await self._directory.update(view, stream)
+        self._carry_on(view)
+
+    def _carry_on(self, view: StreamView) -> None:
+        status: Status = view.stream.status
+        name = f"{status} {view.stream.key}"
+        match status:
+            case "CREATING" | "UPDATING":
+                self._tasks.spawn(self._activate(view), name)
+            case "DELETING":
+                self._tasks.spawn(self._remove(view), name)
+            case "ACTIVE":
+                pass
+
+    async def _activate(self, view: StreamView) -> None:
+        await self._clock.sleep(self._transition_ms)
+        await self._directory.update(view, replace(view.stream, status="ACTIVE"))
+
+    async def _remove(self, view: StreamView) -> None:
+        await self._clock.sleep(self._transition_ms)
+        shards = list(view.shards.values())
+        await self._directory.remove(view)
+        await self._log.drop([held.log for held in shards])
+        for held in shards:
+            self._meter.forget(held)

@@ -1,0 +1,1 @@
+"""The operations of Kinesis Data Streams, by resource; each is a function named after it."""

@@ -1,0 +1,305 @@
+"""Records: PutRecord, PutRecords, GetShardIterator, GetRecords.
+
+The inputs and outputs of the hot operations are columns, which codec.py fills and reads without a step between.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from penstock.core import limits
+from penstock.core.arn import stream_arn
+from penstock.core.context import Caller
+from penstock.core.errors import Error, ServiceError
+from penstock.core.ids import Millis, shard_id
+from penstock.engines.api import Page, Position
+from penstock.services.streams import sequence
+from penstock.services.streams.directory import ShardView, StreamView
+from penstock.services.streams.iterator import ShardIterator, open_iterator, seal
+from penstock.services.streams.ops.naming import StreamRequest
+from penstock.services.streams.ops.shard import HashKeyRange
+from penstock.services.streams.reader import millis_behind
+from penstock.services.streams.service import Streams
+from penstock.services.streams.topology import HASH_KEY_MAX
+from penstock.services.streams.writer import Written
+from penstock.wire.operation import Output
+
+IteratorType = Literal["AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+
+
+class PutRecordRequest(StreamRequest, kw_only=True):
+    """PutRecord."""
+
+    data: bytes
+    partition_key: str | None = None
+    explicit_hash_key: str | None = None
+    sequence_number_for_ordering: str | None = None
+    dry_run: bool = False
+
+
+class PutRecordOutput(Output):
+    """Where the record went."""
+
+    shard_id: str
+    sequence_number: str
+
+
+async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest) -> PutRecordOutput:
+    """Write one record.
+
+    Raises THROUGHPUT_EXCEEDED, RECORD_TOO_LARGE, HASH_KEY_RANGE, ORDERING_NUMBER_INVALID.
+    """
+    view = streams.find_readable(caller, request)
+    if request.sequence_number_for_ordering is not None:
+        _check_ordering(streams, view, request.sequence_number_for_ordering)
+    keys, hash_keys = _placed(streams, view, [request.partition_key], [request.explicit_hash_key])
+    _check_sizes(view, keys, [request.data])
+    if request.dry_run:
+        raise Error.DRY_RUN()
+    [result] = await streams.writer.write(view, keys, [request.data], hash_keys)
+    if isinstance(result, ServiceError):
+        raise result
+    return PutRecordOutput(shard_id=result.shard_id, sequence_number=result.sequence_number)
+
+
+class PutRecordsRequest(StreamRequest, kw_only=True):
+    """PutRecords, its records in columns of one length."""
+
+    data: Sequence[bytes]
+    partition_keys: Sequence[str | None]
+    explicit_hash_keys: Sequence[str | None]
+    dry_run: bool = False
+
+
+class PutRecordsOutput(msgspec.Struct, frozen=True):
+    """One result per record, in the order of the request."""
+
+    results: Sequence[Written | ServiceError]
+
+
+async def put_records(streams: Streams, caller: Caller, request: PutRecordsRequest) -> PutRecordsOutput:
+    """Write up to 500 records; each succeeds or fails by itself, but a request that is invalid in any is refused whole.
+
+    Raises RECORD_TOO_LARGE, REQUEST_TOO_LARGE, HASH_KEY_RANGE.
+    """
+    view = streams.find_readable(caller, request)
+    keys, hash_keys = _placed(streams, view, request.partition_keys, request.explicit_hash_keys)
+    _check_sizes(view, keys, request.data)
+    if request.dry_run:
+        raise Error.DRY_RUN()
+    return PutRecordsOutput(await streams.writer.write(view, keys, request.data, hash_keys))
+
+
+def _placed(
+    streams: Streams, view: StreamView, keys: Sequence[str | None], hash_keys: Sequence[str | None]
+) -> tuple[list[bytes], list[int | None]]:
+    """Partition keys as bytes and explicit hash keys as numbers; with strategy AUTO, keys of no meaning and numbers of our own."""
+    if view.stream.distribution == "AUTO":
+        drawn = streams.entropy.bytes(16 * len(keys))
+        spread: list[int | None] = [int.from_bytes(drawn[at : at + 16], "big") for at in range(0, len(drawn), 16)]
+        return [(key or "").encode() for key in keys], spread
+    if None in keys:
+        raise Error.PARTITION_KEY_MISSING()
+    return [key.encode() for key in keys if key is not None], [
+        None if text is None else _explicit_hash_key(text) for text in hash_keys
+    ]
+
+
+def _explicit_hash_key(text: str) -> int:
+    value = int(text)
+    if value > HASH_KEY_MAX:
+        raise Error.HASH_KEY_RANGE(value=text)
+    return value
+
+
+def _check_sizes(view: StreamView, keys: Sequence[bytes], data: Sequence[bytes]) -> None:
+    sizes = [len(key) + len(blob) for key, blob in zip(keys, data, strict=True)]
+    limit_bytes = view.stream.max_record_kib * limits.KIB
+    if max(sizes) > limit_bytes:
+        raise Error.RECORD_TOO_LARGE(size_bytes=max(sizes), limit_bytes=limit_bytes, stream=view.stream.name)
+    if sum(sizes) > limits.PUT_RECORDS_MAX_BYTES and len(sizes) > 1:
+        raise Error.REQUEST_TOO_LARGE(limit_bytes=limits.PUT_RECORDS_MAX_BYTES)
+
+
+def _check_ordering(streams: Streams, view: StreamView, text: str) -> None:
+    """Refuse a number that no shard of this stream can have issued yet.  The record's own is then above it by construction."""
+    decoded = sequence.decode(text)
+    held = view.shards.get(decoded.shard_no) if decoded is not None else None
+    known = decoded is not None and held is not None and decoded.created_s == held.shard.created_s
+    if not known or decoded is None or decoded.arrived_s * 1000 > streams.clock.now_ms():
+        number = sequence.normalise(int(text))
+        raise Error.ORDERING_NUMBER_INVALID(number=number, stream=view.stream.name, account=view.stream.account)
+
+
+class GetShardIteratorRequest(StreamRequest, kw_only=True):
+    """GetShardIterator."""
+
+    shard_id: str
+    shard_iterator_type: IteratorType
+    starting_sequence_number: str | None = None
+    timestamp: Millis | None = None
+    dry_run: bool = False
+
+
+class GetShardIteratorOutput(Output):
+    """An iterator, good for 5 minutes."""
+
+    shard_iterator: str
+
+
+async def get_shard_iterator(
+    streams: Streams, caller: Caller, request: GetShardIteratorRequest
+) -> GetShardIteratorOutput:
+    """Issue an iterator for a place in a shard."""
+    view = streams.find_readable(caller, request)
+    held = streams.find_shard(caller, view, request.shard_id)
+    position = await _starting_position(streams, caller, view, held, request)
+    if not streams.meter.admit_iterator(held, streams.clock.now_ms()):
+        raise _throughput_exceeded(streams, view, held)
+    if request.dry_run:
+        raise Error.DRY_RUN()
+    return GetShardIteratorOutput(shard_iterator=_issue(streams, caller, view, held, position))
+
+
+async def _starting_position(
+    streams: Streams, caller: Caller, view: StreamView, held: ShardView, request: GetShardIteratorRequest
+) -> Position:
+    kind, number, at_ms = request.shard_iterator_type, request.starting_sequence_number, request.timestamp
+    if (at_ms is not None) != (kind == "AT_TIMESTAMP"):
+        raise Error.TIMESTAMP_NEEDED()
+    by_number = kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")
+    if by_number and number is None:
+        raise Error.SEQUENCE_NUMBER_NEEDED(type=kind)
+    if number is not None and not by_number:
+        raise Error.SEQUENCE_NUMBER_UNWANTED(type=kind)
+    now_ms = streams.clock.now_ms()
+    if at_ms is not None:
+        if at_ms > now_ms:
+            raise Error.TIMESTAMP_IN_FUTURE(given_ms=at_ms, now_ms=now_ms)
+        return await streams.reader.find_time(view, held, at_ms)
+    if number is not None:
+        return await _numbered_position(streams, caller, view, held, number, after=kind == "AFTER_SEQUENCE_NUMBER")
+    return Position(0, 0) if kind == "TRIM_HORIZON" else await streams.reader.tip(view, held)
+
+
+async def _numbered_position(
+    streams: Streams, caller: Caller, view: StreamView, held: ShardView, text: str, *, after: bool
+) -> Position:
+    """The place of a sequence number in a shard, or just after it; the shard's own starting and ending numbers are places too."""
+    decoded = sequence.decode(text)
+    blanks = {"shard": shard_id(held.shard.no), "stream": view.stream.name, "account": caller.account}
+    if decoded is None:
+        raise Error.SEQUENCE_NUMBER_INVALID(number=sequence.normalise(int(text)), **blanks)
+    if decoded.shard_no != held.shard.no:
+        raise Error.SEQUENCE_NUMBER_OTHER_SHARD(encoded=shard_id(decoded.shard_no), shard=blanks["shard"])
+    if decoded.version != sequence.VERSION or decoded.created_s != held.shard.created_s:
+        raise Error.SEQUENCE_NUMBER_OTHER_STREAM(number=decoded.number, **blanks)
+    tip = await streams.reader.tip(view, held)
+    if decoded.index_in_shard == sequence.INDEX_MAX and held.shard.closed_ms is not None:
+        return tip
+    if decoded.index_in_shard == 0:
+        return Position(0, 0)
+    position = sequence.position_of(decoded.index_in_shard)
+    if position >= tip:  # not issued yet
+        raise Error.SEQUENCE_NUMBER_INVALID(number=decoded.number, **blanks)
+    return Position(position.incarnation, position.offset + after)
+
+
+def _issue(streams: Streams, caller: Caller, view: StreamView, held: ShardView, position: Position) -> str:
+    stream = view.stream
+    iterator = ShardIterator(
+        stream.name, stream.uid, held.shard.no, position.incarnation, position.offset, streams.clock.now_ms()
+    )
+    return seal(streams.sealer, streams.nonce(), caller, iterator)
+
+
+class GetRecordsRequest(StreamRequest, kw_only=True):
+    """GetRecords."""
+
+    shard_iterator: str
+    limit: int = limits.GET_RECORDS_MAX_COUNT
+    dry_run: bool = False
+
+
+class ChildShard(Output):
+    """A shard that continues a closed one."""
+
+    shard_id: str
+    parent_shards: list[str]
+    hash_key_range: HashKeyRange
+
+
+class GetRecordsOutput(msgspec.Struct, frozen=True):
+    """A page of a shard, and how to read on."""
+
+    number_base: int  # sequence.base of the shard
+    page: Page
+    millis_behind_latest: int
+    next_shard_iterator: str | None  # None at the end of a closed shard
+    child_shards: Sequence[ChildShard] | None = None  # given there
+
+
+async def get_records(streams: Streams, caller: Caller, request: GetRecordsRequest) -> GetRecordsOutput:
+    """Read a page from an iterator on: at most 10,000 records and 10 MiB.
+
+    Raises ITERATOR_INVALID, ITERATOR_EXPIRED, THROUGHPUT_EXCEEDED, and SHARD_DOES_NOT_EXIST if the stream is gone.
+    """
+    now_ms = streams.clock.now_ms()
+    iterator = open_iterator(streams.sealer, caller, request.shard_iterator, now_ms)
+    view, held = _iterated(streams, caller, request, iterator)
+    if streams.faults.throttles(view.stream.name, held.shard.no) or not streams.meter.admit_read(held, now_ms):
+        raise _throughput_exceeded(streams, view, held)
+    if request.dry_run:
+        raise Error.DRY_RUN()
+    position = iterator.position if iterator.uid == view.stream.uid else Position(0, 0)
+    page = await streams.reader.scan(view, held, position, request.limit, limits.GET_RECORDS_MAX_BYTES)
+    size_bytes = sum(map(len, page.data)) + sum(map(len, page.keys))
+    streams.meter.count_read(held, size_bytes, now_ms)
+    streams.metrics.records_out.inc(len(page.data))
+    streams.metrics.bytes_out.inc(size_bytes)
+    ended = page.sealed and page.next == page.end
+    return GetRecordsOutput(
+        number_base=sequence.base(held.shard.origin),
+        page=page,
+        millis_behind_latest=millis_behind(page, now_ms),
+        next_shard_iterator=None if ended else _issue(streams, caller, view, held, page.next),
+        child_shards=_children(view, held) if ended else None,
+    )
+
+
+def _iterated(
+    streams: Streams, caller: Caller, request: GetRecordsRequest, iterator: ShardIterator
+) -> tuple[StreamView, ShardView]:
+    view = streams.directory.find(caller.account, caller.region, iterator.stream)
+    held = view.shards.get(iterator.shard_no) if view is not None else None
+    if view is None or held is None:
+        raise _shard_gone(caller, iterator)
+    arn = request.stream_arn
+    if arn is not None and arn != stream_arn(caller.region, caller.account, iterator.stream):
+        raise Error.ITERATOR_OTHER_STREAM(arn=arn)
+    return view, held
+
+
+def _shard_gone(caller: Caller, iterator: ShardIterator) -> ServiceError:
+    return Error.SHARD_DOES_NOT_EXIST(shard=shard_id(iterator.shard_no), stream=iterator.stream, account=caller.account)
+
+
+def _throughput_exceeded(streams: Streams, view: StreamView, held: ShardView) -> ServiceError:
+    streams.metrics.refused_reads.inc()
+    return Error.THROUGHPUT_EXCEEDED(
+        shard=shard_id(held.shard.no), stream=view.stream.name, account=view.stream.account
+    )
+
+
+def _children(view: StreamView, held: ShardView) -> list[ChildShard]:
+    number = held.shard.no
+    return [
+        ChildShard(
+            shard_id=shard_id(child.no),
+            parent_shards=[shard_id(no) for no in (child.parent_no, child.adjacent_parent_no) if no is not None],
+            hash_key_range=HashKeyRange(starting_hash_key=child.hash_start, ending_hash_key=child.hash_end),
+        )
+        for child in (view.shard for view in view.shards.values())
+        if number in (child.parent_no, child.adjacent_parent_no)
+    ]

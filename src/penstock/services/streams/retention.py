@@ -1,0 +1,38 @@
+"""Retention: telling the engine which records have expired, so that it can free their space.
+
+Readers never depend on this: expiry is decided at each read (reader.py).  This only gives memory and disk back.
+"""
+
+from penstock.core.errors import ServiceError
+from penstock.core.limits import MINUTE_MS
+from penstock.core.ports import Clock
+from penstock.engines.api import NoSuchLog, RecordLog
+from penstock.services.streams.directory import Directory, StreamView
+from penstock.services.streams.reader import Reader
+
+SWEEP_MS = MINUTE_MS
+
+
+class Retention:
+    """Trims logs by age."""
+
+    def __init__(self, log: RecordLog, directory: Directory, reader: Reader, clock: Clock) -> None:
+        self._log = log
+        self._directory = directory
+        self._reader = reader
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Sweep every stream, for ever."""
+        while True:
+            await self._clock.sleep(SWEEP_MS)
+            for view in self._directory.all():
+                await self.trim(view)
+
+    async def trim(self, view: StreamView) -> None:
+        """Give up what has expired of a stream by now.  It stays gone if the retention period is increased later."""
+        for held in list(view.shards.values()):
+            try:
+                await self._log.trim(held.log, await self._reader.trim_horizon(view, held))
+            except (NoSuchLog, ServiceError):  # deleted while this ran
+                return

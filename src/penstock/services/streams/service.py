@@ -1,0 +1,165 @@
+"""The streams service: what its operations share, put together once."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from penstock.core.arn import parse_stream_arn
+from penstock.core.context import Caller
+from penstock.core.errors import Error
+from penstock.core.ids import parse_shard_id, shard_id
+from penstock.core.ports import Clock, Entropy, Tasks
+from penstock.engines.api import Conflict, MetaStore, RecordLog, Write
+from penstock.services.metrics.registry import StreamMetrics
+from penstock.services.streams.directory import Directory, ShardView, StreamView
+from penstock.services.streams.faults import FaultPlan
+from penstock.services.streams.lifecycle import Lifecycle
+from penstock.services.streams.meter import Meter
+from penstock.services.streams.reader import Reader
+from penstock.services.streams.retention import Retention
+from penstock.services.streams.state import ROOT
+from penstock.services.streams.tokens import KEY_BYTES, NONCE_BYTES, Sealer
+from penstock.services.streams.writer import Writer
+
+_TOKEN_KEY = ROOT + "secret/token-key"
+
+
+class StreamNamed(Protocol):
+    """An input that names a stream in any of the three ways."""
+
+    @property
+    def stream_arn(self) -> str | None:
+        """Its ARN."""
+        ...
+
+    @property
+    def stream_id(self) -> str | None:
+        """Its StreamId."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Everything that an operation of this service may need."""
+
+    directory: Directory
+    lifecycle: Lifecycle
+    retention: Retention
+    writer: Writer
+    reader: Reader
+    meter: Meter
+    faults: FaultPlan
+    metrics: StreamMetrics
+    sealer: Sealer
+    clock: Clock
+    entropy: Entropy
+
+    def nonce(self) -> bytes:
+        """A nonce for one sealed token."""
+        return self.entropy.bytes(NONCE_BYTES)
+
+    def find(self, caller: Caller, request: StreamNamed) -> StreamView:
+        """The stream that a request names, by StreamName, StreamARN or StreamId, which must agree where several are given.
+
+        Raises STREAM_NOT_NAMED, STREAM_NAMED_TWICE, ARN_MALFORMED, ACCESS_DENIED_BY_RESOURCE for a stream of another account, and
+        STREAM_NOT_FOUND.
+        """
+        name: str | None = getattr(request, "stream_name", None)
+        if request.stream_arn is not None:
+            arn_name = self._name_in_arn(caller, request.stream_arn)
+            if name is not None and name != arn_name:
+                raise Error.STREAM_NAMED_TWICE(arn=request.stream_arn, name=name)
+            name = arn_name
+        if name is None and request.stream_id is not None:
+            view = self.directory.find_uid(request.stream_id)
+            if view is not None and (view.stream.account, view.stream.region) == (caller.account, caller.region):
+                return view
+            raise Error.STREAM_NOT_FOUND(stream=request.stream_id, account=caller.account)
+        if name is None:
+            raise Error.STREAM_NOT_NAMED()
+        view = self.directory.find(caller.account, caller.region, name)
+        if view is None:
+            raise Error.STREAM_NOT_FOUND(stream=name, account=caller.account)
+        return view
+
+    def find_readable(self, caller: Caller, request: StreamNamed) -> StreamView:
+        """As `find`, but a stream that is still CREATING does not exist for reads and writes (they have no error for it)."""
+        view = self.find(caller, request)
+        if view.stream.status == "CREATING":
+            raise Error.STREAM_NOT_FOUND(stream=view.stream.name, account=caller.account)
+        return view
+
+    def find_active(self, caller: Caller, request: StreamNamed) -> StreamView:
+        """As `find`, for operations that need an ACTIVE stream.  Raises STREAM_NOT_ACTIVE."""
+        view = self.find(caller, request)
+        stream = view.stream
+        if stream.status != "ACTIVE":
+            raise Error.STREAM_NOT_ACTIVE(stream=stream.name, account=stream.account, status=stream.status)
+        return view
+
+    def find_shard(self, caller: Caller, view: StreamView, text: str) -> ShardView:
+        """The shard that a shard id means.
+
+        Raises SHARD_NOT_FOUND for a text that means no shard number, SHARD_DOES_NOT_EXIST for a number that the stream has not.
+        """
+        number = parse_shard_id(text)
+        if number is None:
+            raise Error.SHARD_NOT_FOUND(shard=text, stream=view.stream.name, account=caller.account)
+        held = view.shards.get(number)
+        if held is None:
+            raise Error.SHARD_DOES_NOT_EXIST(shard=shard_id(number), stream=view.stream.name, account=caller.account)
+        return held
+
+    def _name_in_arn(self, caller: Caller, arn: str) -> str:
+        parsed = parse_stream_arn(arn)
+        if parsed.consumer is not None:
+            raise Error.ARN_MALFORMED(arn=arn)
+        if parsed.account != caller.account:
+            raise Error.ACCESS_DENIED_BY_RESOURCE(principal=caller.arn, action=caller.operation, resource=arn)
+        if parsed.region != caller.region:  # UNVERIFIED: the stream is not in the region that was called
+            raise Error.STREAM_NOT_FOUND(stream=parsed.name, account=caller.account)
+        return parsed.name
+
+
+async def open_streams(
+    log: RecordLog,
+    meta: MetaStore,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    tasks: Tasks,
+    metrics: StreamMetrics,
+    enforce_limits: bool,
+    transition_ms: int,
+) -> Streams:
+    """Start the service on an engine: read its state, resume what was under way, begin the background work."""
+    directory = Directory(meta)
+    await directory.open()
+    meter = Meter(enforce_limits)
+    faults = FaultPlan(entropy)
+    reader = Reader(log, clock)
+    streams = Streams(
+        directory=directory,
+        lifecycle=Lifecycle(log, directory, clock, tasks, meter, transition_ms),
+        retention=Retention(log, directory, reader, clock),
+        writer=Writer(log, clock, meter, faults, metrics),
+        reader=reader,
+        meter=meter,
+        faults=faults,
+        metrics=metrics,
+        sealer=Sealer(await _token_key(meta, entropy)),
+        clock=clock,
+        entropy=entropy,
+    )
+    streams.lifecycle.resume()
+    tasks.spawn(streams.retention.run(), "retention")
+    return streams
+
+
+async def _token_key(meta: MetaStore, entropy: Entropy) -> bytes:
+    """The key of iterators and tokens, made once per data directory."""
+    while (held := await meta.get(_TOKEN_KEY)) is None:
+        try:
+            await meta.commit([Write(_TOKEN_KEY, entropy.bytes(KEY_BYTES), 0)])
+        except Conflict:  # another process made it first
+            continue
+    return held.value

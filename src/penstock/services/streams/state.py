@@ -1,0 +1,94 @@
+"""What is kept of a stream and of its shards: immutable records, one MetaStore key each.
+
+Every field is part of the data directory's format: add with a default, never rename.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
+from penstock.core.limits import RECORD_DEFAULT_MAX_KIB, RETENTION_MIN_HOURS
+from penstock.engines.api import LogId
+from penstock.services.streams.sequence import ShardOrigin
+from penstock.services.streams.topology import HashRange
+
+Status = Literal["CREATING", "ACTIVE", "UPDATING", "DELETING"]
+Mode = Literal["PROVISIONED", "ON_DEMAND"]
+Distribution = Literal["USER_PARTITION_KEY", "AUTO"]
+
+ROOT = "streams/"  # every key of this service begins with it
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream, but for its shards."""
+
+    account: AccountId
+    region: Region
+    name: StreamName
+    uid: StreamUid
+    created_ms: Millis
+    status: Status
+    mode: Mode
+    distribution: Distribution = "USER_PARTITION_KEY"
+    retention_hours: int = RETENTION_MIN_HOURS
+    max_record_kib: int = RECORD_DEFAULT_MAX_KIB
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Its MetaStore key."""
+        return f"{ROOT}stream/{self.account}/{self.region}/{self.name}"
+
+
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """A shard, open or closed."""
+
+    uid: StreamUid  # of its stream
+    no: int
+    hash_start: str  # decimal: 128 bits fit no integer of the encoding
+    hash_end: str
+    created_ms: Millis
+    created_s: int  # as its sequence numbers carry it; above its parents'
+    parent_no: int | None = None
+    adjacent_parent_no: int | None = None  # the other parent of a merge
+    closed_ms: Millis | None = None  # None while open
+
+    @property
+    def key(self) -> str:
+        """Its MetaStore key."""
+        return f"{ROOT}shard/{self.uid}/{self.no:012d}"
+
+    @property
+    def log(self) -> LogId:
+        """The log that holds its records."""
+        return LogId(f"{self.uid}/{self.no}")
+
+    @property
+    def origin(self) -> ShardOrigin:
+        """What its sequence numbers are made from."""
+        return ShardOrigin(self.no, self.created_s)
+
+    @property
+    def hash_range(self) -> HashRange:
+        """Its range of hash keys."""
+        return HashRange(int(self.hash_start), int(self.hash_end))
+
+
+_stream_decoder = msgspec.msgpack.Decoder(Stream)
+_shard_decoder = msgspec.msgpack.Decoder(Shard)
+
+
+def encode(state: Stream | Shard) -> bytes:
+    """The bytes of a record's MetaStore value."""
+    return msgspec.msgpack.encode(state)
+
+
+def decode_stream(value: bytes) -> Stream:
+    """Read a stream back."""
+    return _stream_decoder.decode(value)
+
+
+def decode_shard(value: bytes) -> Shard:
+    """Read a shard back."""
+    return _shard_decoder.decode(value)

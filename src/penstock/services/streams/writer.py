@@ -1,0 +1,120 @@
+"""The writer: records to shards, shards to the engine, answers back in the order of the request.
+
+Theory.  Records are grouped by the open shard that owns their hash key and handed to the engine in one call; each group is one batch,
+written whole or not at all.  What is refused (quota, fault, engine) is refused per record and costs its neighbours nothing.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from penstock.core.errors import Error, ServiceError
+from penstock.core.ids import shard_id
+from penstock.core.ports import Clock
+from penstock.engines.api import Appended, AppendError, Batch, NoSuchLog, RecordLog
+from penstock.services.metrics.registry import StreamMetrics
+from penstock.services.streams import sequence
+from penstock.services.streams.directory import ShardView, StreamView
+from penstock.services.streams.faults import FaultPlan
+from penstock.services.streams.meter import Meter
+from penstock.services.streams.topology import hash_key
+
+logger = logging.getLogger(__name__)
+
+
+class Written(NamedTuple):
+    """Where a record went."""
+
+    shard_id: str
+    sequence_number: str
+
+
+class _Group:
+    """The records of one request that go to one shard."""
+
+    __slots__ = ("data", "keys", "places")
+
+    def __init__(self) -> None:
+        self.places: list[int] = []  # their places in the request
+        self.keys: list[bytes] = []
+        self.data: list[bytes] = []
+
+
+class Writer:
+    """Writes records to streams."""
+
+    def __init__(self, log: RecordLog, clock: Clock, meter: Meter, faults: FaultPlan, metrics: StreamMetrics) -> None:
+        self._log = log
+        self._clock = clock
+        self._meter = meter
+        self._faults = faults
+        self._metrics = metrics
+
+    async def write(
+        self, view: StreamView, keys: Sequence[bytes], data: Sequence[bytes], hash_keys: Sequence[int | None]
+    ) -> list[Written | ServiceError]:
+        """Write records, given in columns, and answer for each in order: where it is, durably, or why it is not."""
+        results: list[Written | ServiceError | None] = [None] * len(data)
+        groups = self._group(view, keys, data, hash_keys, results)
+        outcomes = await self._log.append([Batch(held.log, group.keys, group.data) for held, group in groups.items()])
+        for (held, group), outcome in zip(groups.items(), outcomes, strict=True):
+            self._settle(view, held, group, outcome, results)
+        return [result for result in results if result is not None]
+
+    def _group(
+        self,
+        view: StreamView,
+        keys: Sequence[bytes],
+        data: Sequence[bytes],
+        hash_keys: Sequence[int | None],
+        results: list[Written | ServiceError | None],
+    ) -> dict[ShardView, _Group]:
+        find = view.ring.find
+        checked = self._meter.enforcing or not self._faults.quiet
+        groups: dict[ShardView, _Group] = {}
+        for place, (key, blob, explicit) in enumerate(zip(keys, data, hash_keys, strict=True)):
+            held = find(hash_key(key) if explicit is None else explicit)
+            if checked and (refusal := self._refusal(view, held, len(key) + len(blob))) is not None:
+                results[place] = refusal
+                continue
+            group = groups.get(held)
+            if group is None:
+                group = groups[held] = _Group()
+            group.places.append(place)
+            group.keys.append(key)
+            group.data.append(blob)
+        return groups
+
+    def _refusal(self, view: StreamView, held: ShardView, size_bytes: int) -> ServiceError | None:
+        stream = view.stream
+        if self._faults.fails(stream.name):
+            return Error.INTERNAL_FAILURE()
+        throttled = self._faults.throttles(stream.name, held.shard.no)
+        if throttled or not self._meter.admit_write(held, size_bytes, self._clock.now_ms()):
+            self._metrics.refused_writes.inc()
+            return Error.THROUGHPUT_EXCEEDED(shard=shard_id(held.shard.no), stream=stream.name, account=stream.account)
+        return None
+
+    def _settle(
+        self,
+        view: StreamView,
+        held: ShardView,
+        group: _Group,
+        outcome: Appended | AppendError,
+        results: list[Written | ServiceError | None],
+    ) -> None:
+        if isinstance(outcome, Appended):
+            number = sequence.base(held.shard.origin) + sequence.tail(outcome.first, outcome.arrival_ms)
+            name = shard_id(held.shard.no)
+            for count, place in enumerate(group.places):
+                results[place] = Written(name, str(number + count * sequence.NEXT_RECORD))
+            self._metrics.records_in.inc(len(group.data))
+            self._metrics.bytes_in.inc(sum(map(len, group.data)) + sum(map(len, group.keys)))
+            return
+        if isinstance(outcome, NoSuchLog):  # the stream was deleted meanwhile
+            refusal = Error.STREAM_NOT_FOUND(stream=view.stream.name, account=view.stream.account)
+        else:
+            logger.error("write to %s of stream %s failed: %r", shard_id(held.shard.no), view.stream.name, outcome)
+            refusal = Error.INTERNAL_FAILURE()
+        for place in group.places:
+            results[place] = refusal

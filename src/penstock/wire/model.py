@@ -1,0 +1,126 @@
+"""API models: the shapes, constraints and operations of a service, read from the JSON model that AWS publishes with botocore.
+
+Theory.  The model is the contract.  It is compiled once, at start, into a graph of `Shape`s (recursive shapes refer to
+themselves), and everything generic - parsing, validating, serialising - walks that graph; nothing is unpacked by hand.
+Rules of this file: no I/O (the caller hands in the bytes), documentation is dropped, every pattern is compiled once.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal[
+    "structure", "list", "map", "string", "blob", "integer", "long", "float", "double", "boolean", "timestamp"
+]
+
+
+@dataclass(slots=True)
+class Shape:
+    """One shape.  Members and constraints are empty where they do not apply."""
+
+    name: str
+    kind: Kind
+    members: dict[str, "Shape"] = field(default_factory=dict)  # structure
+    member: "Shape | None" = None  # list: the element; map: the value
+    key: "Shape | None" = None  # map
+    required: tuple[str, ...] = ()
+    minimum: float | None = None  # characters, bytes, items or value, by kind
+    maximum: float | None = None
+    pattern: str | None = None  # as the model words it
+    regex: re.Pattern[str] | None = None
+    enum: tuple[str, ...] = ()
+    event_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OperationModel:
+    """One operation of the model."""
+
+    name: str
+    input: Shape | None
+    output: Shape | None
+    output_wrapper: str | None  # query protocol: the element around the result
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceModel:
+    """One service of the model."""
+
+    endpoint_prefix: str  # also the service part of a credential scope unless signing_name is given
+    signing_name: str
+    protocol: str  # json, query, rest-json, ...
+    target_prefix: str | None
+    json_version: str | None  # "1.0", "1.1"
+    api_version: str
+    xml_namespace: str | None
+    operations: Mapping[str, OperationModel]
+
+
+def parse_model(document: bytes) -> ServiceModel:
+    """Compile a `service-2.json` document."""
+    model: dict[str, Any] = msgspec.json.decode(document)
+    meta = model["metadata"]
+    compiler = _Compiler(model["shapes"])
+    return ServiceModel(
+        endpoint_prefix=meta["endpointPrefix"],
+        signing_name=meta.get("signingName", meta["endpointPrefix"]),
+        protocol=meta["protocol"],
+        target_prefix=meta.get("targetPrefix"),
+        json_version=meta.get("jsonVersion"),
+        api_version=meta["apiVersion"],
+        xml_namespace=meta.get("xmlNamespace"),
+        operations={name: _operation(name, raw, compiler) for name, raw in model["operations"].items()},
+    )
+
+
+def _operation(name: str, raw: Mapping[str, Any], compiler: "_Compiler") -> OperationModel:
+    given, answer = raw.get("input"), raw.get("output")
+    return OperationModel(
+        name=name,
+        input=compiler.shape(given["shape"]) if given else None,
+        output=compiler.shape(answer["shape"]) if answer else None,
+        output_wrapper=answer.get("resultWrapper") if answer else None,
+        errors=tuple(row["shape"] for row in raw.get("errors", ())),
+    )
+
+
+class _Compiler:
+    """Compiles shapes by name, each once; a shape is registered before its members are, so that recursion ends."""
+
+    def __init__(self, raw_shapes: Mapping[str, Any]) -> None:
+        self._raw = raw_shapes
+        self._done: dict[str, Shape] = {}
+
+    def shape(self, name: str) -> Shape:
+        if name in self._done:
+            return self._done[name]
+        raw = self._raw[name]
+        kind: Kind = "string" if raw["type"] == "character" else raw["type"]
+        shape = self._done[name] = Shape(name, kind)
+        shape.required = tuple(raw.get("required", ()))
+        shape.minimum, shape.maximum = raw.get("min"), raw.get("max")
+        shape.enum = tuple(raw.get("enum", ()))
+        shape.event_stream = bool(raw.get("eventstream"))
+        if "pattern" in raw:
+            shape.pattern = raw["pattern"]
+            shape.regex = _regex(raw["pattern"])
+        shape.members = {member: self.shape(ref["shape"]) for member, ref in raw.get("members", {}).items()}
+        if kind == "list":
+            shape.member = self.shape(raw["member"]["shape"])
+        elif kind == "map":
+            shape.key, shape.member = self.shape(raw["key"]["shape"]), self.shape(raw["value"]["shape"])
+        return shape
+
+
+def _regex(pattern: str) -> re.Pattern[str] | None:
+    """The model's pattern for Python, or None where it needs a class that `re` cannot express (such a value is left to the service)."""
+    if r"\p{" in pattern or r"\P{" in pattern:
+        return None
+    try:
+        return re.compile(pattern, re.ASCII)
+    except re.error:
+        return None

@@ -1,0 +1,67 @@
+"""An operation as the wire sees it: its model, the function that carries it out, and how its bytes may take a short way.
+
+Theory.  Every operation can be decoded and encoded generically from its model.  A hot one may bring codecs of its own per
+protocol; a fast decoder answers None unless the request is plainly fine, and the generic way then reads it again and words
+the refusal.  So a fast path can be wrong about speed only.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from penstock.core.context import Caller
+from penstock.wire.model import OperationModel, ServiceModel
+
+Protocol = Literal["json", "cbor", "query", "none"]  # none: not recognisable, answered in bare XML
+Handler = Callable[[Caller, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Short ways for one hot operation, by protocol.  Any may be missing."""
+
+    decode: Mapping[Protocol, Callable[[bytes], Any | None]] = field(default_factory=dict)
+    convert: Callable[[dict[str, Any]], Any] | None = (
+        None  # from a checked document, where the input is no mirror of it
+    )
+    encode: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation that is implemented."""
+
+    model: OperationModel
+    handler: Handler
+    input_type: type[msgspec.Struct]
+    codec: Codec = field(default_factory=Codec)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service: its model, the operations that are implemented, and how its inputs and outputs name their members."""
+
+    model: ServiceModel
+    operations: Mapping[str, Operation]
+
+
+class Input(msgspec.Struct, kw_only=True, rename=lambda name: member_name(name)):
+    """Base of operation inputs: snake_case fields, AWS's casing at the wire.
+
+    A test holds each field of each input against the members of the model.
+    """
+
+
+class Output(msgspec.Struct, kw_only=True, omit_defaults=True, rename=lambda name: member_name(name)):
+    """Base of operation outputs and of the structures in them.  Timestamps are integer milliseconds; None is left out."""
+
+
+# Words that AWS does not merely capitalise.
+_CASED: Mapping[str, str] = {"arn": "ARN", "kib": "KiB", "mibps": "MiBps"}
+
+
+def member_name(field_name: str) -> str:
+    """AWS's member name of a field: `stream_arn` -> `StreamARN`, `max_record_size_in_kib` -> `MaxRecordSizeInKiB`."""
+    return "".join(_CASED.get(word, word.capitalize()) for word in field_name.split("_"))

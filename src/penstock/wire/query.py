@@ -1,0 +1,115 @@
+"""AWS query protocol: form-encoded requests, XML answers.
+
+Parameters spell a path into the input (`Tags.member.1.Key=a`); an answer wraps its result twice,
+`<OpResponse><OpResult>...</OpResult><ResponseMetadata>...`.  Source: the query protocol of the API models.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from penstock.core.errors import Error, ServiceError
+from penstock.wire.document import Scalars
+from penstock.wire.json import decode_base64, encode_base64
+from penstock.wire.model import OperationModel, ServiceModel, Shape
+
+MEMBERS_MAX: Final = 1000  # ours: items of one list in a form
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+
+
+def read_input(shape: Shape | None, form: Mapping[str, str]) -> dict[str, Any]:
+    """The input document that a form spells; texts become numbers and booleans as the shape asks."""
+    document = _read(shape, form, "") if shape is not None else None
+    return document if isinstance(document, dict) else {}
+
+
+def _read(shape: Shape, form: Mapping[str, str], path: str) -> Any:
+    match shape.kind:
+        case "structure":
+            members = {
+                name: _read(member, form, f"{path}.{name}" if path else name) for name, member in shape.members.items()
+            }
+            found = {name: value for name, value in members.items() if value is not None}
+            return found if found or not path else None
+        case "list":
+            return list(_members(shape, form, path + ".member")) or None
+        case "map":
+            raise Error.NOT_IMPLEMENTED(operation="A map in the query protocol")
+        case _:
+            text = form.get(path)
+            return None if text is None else _scalar(shape, text)
+
+
+def _members(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[Any]:
+    assert shape.member is not None
+    for number in range(1, MEMBERS_MAX + 1):
+        value = _read(shape.member, form, f"{path}.{number}")
+        if value is None:
+            return
+        yield value
+
+
+def _scalar(shape: Shape, text: str) -> Any:
+    if shape.kind in ("integer", "long"):
+        return int(text) if _NUMBER.fullmatch(text) else text
+    if shape.kind == "boolean":
+        return {"true": True, "false": False}.get(text, text)
+    return text
+
+
+def write_output(
+    service: ServiceModel, operation: OperationModel, document: Mapping[str, Any], request_id: str
+) -> bytes:
+    """The XML answer for an output document."""
+    result = _children(operation.output, document) if operation.output is not None else ""
+    wrapped = (
+        f"<{operation.output_wrapper}>{result}</{operation.output_wrapper}>" if operation.output_wrapper else result
+    )
+    metadata = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+    name, namespace = f"{operation.name}Response", service.xml_namespace
+    return f'<{name} xmlns="{namespace}">{wrapped}{metadata}</{name}>'.encode()
+
+
+def write_error(error: ServiceError, namespace: str | None, request_id: str) -> bytes:
+    """The XML answer for a refusal."""
+    fault = "Sender" if error.status < 500 else "Receiver"
+    code = error.code.removesuffix("Exception")
+    body = f"<Error><Type>{fault}</Type><Code>{code}</Code><Message>{escape(error.message or '')}</Message></Error>"
+    return f'<ErrorResponse xmlns="{namespace}">{body}<RequestId>{request_id}</RequestId></ErrorResponse>'.encode()
+
+
+def bare_error(error: ServiceError) -> bytes:
+    """The XML for a refusal of a request that is no call of any service.  Source: recorded answers."""
+    if error.message is None:
+        return f"<{error.code}/>\n".encode()
+    return f"<{error.code}>\n  <Message>{escape(error.message)}</Message>\n</{error.code}>\n".encode()
+
+
+def _children(shape: Shape, value: Mapping[str, Any]) -> str:
+    return "".join(_element(name, member, value[name]) for name, member in shape.members.items() if name in value)
+
+
+def _element(name: str, shape: Shape, value: Any) -> str:
+    match shape.kind:
+        case "structure":
+            inner = _children(shape, value)
+        case "list":
+            assert shape.member is not None
+            inner = "".join(_element("member", shape.member, item) for item in value)
+        case "boolean":
+            inner = "true" if value else "false"
+        case _:
+            inner = escape(str(value))
+    return f"<{name}>{inner}</{name}>"
+
+
+SCALARS: Final = Scalars(
+    blob_in=decode_base64,
+    blob_out=encode_base64,
+    timestamp_in=lambda seconds: round(seconds * 1000),
+    timestamp_out=lambda ms: (
+        datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    ),
+)

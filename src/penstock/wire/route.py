@@ -1,0 +1,106 @@
+"""Routing: which service, operation and protocol a request is for.
+
+Theory.  All plain-HTTP services share one port.  JSON and CBOR services are told apart by `X-Amz-Target: <prefix>.<Operation>`,
+query services by their `Action` and `Version`; services with paths of their own (rest-json) will be told apart by path and
+signing name.  The content type chooses the protocol, and with it the form of every answer, errors included.
+Rules of this file: pure; it looks at the head (and a form body), never at a document.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from penstock.core.errors import Error
+from penstock.wire.operation import Operation, Protocol, Service
+
+FORM_FIELDS_MAX: Final = 4096  # ours
+
+_PROTOCOLS: Final[Mapping[str, Protocol]] = {
+    "application/x-amz-json-1.1": "json",
+    "application/x-amz-json-1.0": "json",
+    "application/x-amz-cbor-1.1": "cbor",
+    "application/x-www-form-urlencoded": "query",
+}
+
+
+class Head(NamedTuple):
+    """A request but for its body."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]  # by lower-case name; of repeated ones the last
+    raw_headers: tuple[tuple[bytes, bytes], ...]  # as they arrived, for signatures
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes."""
+
+    protocol: Protocol
+    content_type: str  # of the answer
+    service: Service
+    operation: Operation
+    form: Mapping[str, str]  # query protocol only
+
+
+class Router:
+    """The services behind the port, indexed by what tells them apart."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        self._by_target: dict[str, Service] = {}
+        self._by_action: dict[tuple[str, str], Service] = {}
+        for service in services:
+            if service.model.target_prefix is not None:
+                self._by_target[service.model.target_prefix] = service
+            else:
+                for name in service.model.operations:
+                    self._by_action[name, service.model.api_version] = service
+
+    def route(self, head: Head, body: bytes) -> Route:
+        """The route of a request.
+
+        Raises UNKNOWN_OPERATION for a target or action that no model knows, NOT_IMPLEMENTED for one that its model knows and we do
+        not, and NOT_A_SERVICE_CALL for what is no call at all.
+        """
+        content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
+        protocol = _PROTOCOLS.get(content_type, "none")
+        if "Action" in head.query or (protocol == "query" and "x-amz-target" not in head.headers):
+            return self._by_form(head, body)
+        if head.method != "POST" or (protocol not in ("json", "cbor") and "x-amz-target" not in head.headers):
+            raise Error.NOT_A_SERVICE_CALL()
+        prefix, _, name = head.headers.get("x-amz-target", "").rpartition(".")
+        service = self._by_target.get(prefix)
+        if service is None or protocol not in ("json", "cbor"):
+            raise Error.UNKNOWN_OPERATION()
+        return Route(protocol, content_type, service, _operation(service, name), {})
+
+    def _by_form(self, head: Head, body: bytes) -> Route:
+        try:
+            form = dict(head.query) | dict(
+                parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+            )
+        except ValueError:
+            raise Error.BODY_NOT_PARSED() from None
+        name = form.get("Action", "")
+        service = self._by_action.get((name, form.get("Version", "")))
+        if service is None:
+            raise Error.NOT_A_SERVICE_CALL()
+        return Route("query", "text/xml", service, _operation(service, name), form)
+
+
+def answer_protocol(head: Head) -> tuple[Protocol, str]:
+    """The protocol and content type in which to refuse a request that has no route."""
+    content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
+    protocol = _PROTOCOLS.get(content_type, "none")
+    return (protocol, content_type) if protocol in ("json", "cbor") else ("none", "")
+
+
+def _operation(service: Service, name: str) -> Operation:
+    operation = service.operations.get(name)
+    if operation is None:
+        if name in service.model.operations:
+            raise Error.NOT_IMPLEMENTED(operation=name)
+        raise Error.UNKNOWN_OPERATION()
+    return operation
