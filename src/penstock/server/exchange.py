@@ -75,6 +75,7 @@ class Exchange:
         request_id = self._request_id()
         name, outcome = "unknown", "ok"
         try:
+            body = decode_body(body, head.headers.get("content-encoding", "").strip().lower())
             route = self._route(head, body)
         except ServiceError as error:
             outcome, answer = error.code, _refusal(error, *answer_protocol(head), None, request_id)
@@ -115,7 +116,6 @@ class Exchange:
 
     async def _carry_out(self, route: Route, head: Head, body: bytes, request_id: str) -> Answer:
         operation = route.operation
-        body = decode_body(body, head.headers.get("content-encoding", "").strip().lower())
         request, document = _fast_input(route, body), None
         if request is None:
             document = _document(route, body)

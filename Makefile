@@ -1,0 +1,68 @@
+# Penstock: every target that people and tools rely on.  `make help` lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo setup test check format bench parity lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+run: $(VENV)/.runtime ## Set up what is needed and start the server (ARGS="--port 0" passes options)
+	@exec $(BIN)/penstock serve $(ARGS)
+
+demo: $(VENV)/.demo ## Stream this machine's metrics through a server for 10 seconds
+	@$(BIN)/penstock demo --seconds 10 $(ARGS)
+
+setup: $(VENV)/.dev ## Install everything that development needs
+
+test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
+	@$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/python tools/ratchet.py
+	@echo "check: all passed"
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+bench: $(VENV)/.dev ## Measure this server and its peers; results go to bench/results/
+	@$(BIN)/python -m bench $(ARGS)
+
+parity: $(VENV)/.dev ## Write docs/parity.md anew
+	@$(BIN)/python tools/parity.py
+
+lock: $(VENV)/.dev ## Pin every dependency anew in requirements.lock
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv
+	@$(BIN)/python -m uv pip compile --quiet --universal --upgrade --all-extras --no-header --no-annotate \
+		--python-version 3.11 --output-file requirements.lock pyproject.toml
+
+clean: ## Remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Penstock needs Python 3.11 or newer; say make PYTHON=python3.12"; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml requirements.lock | $(BIN)/python
+	@echo "Installing Penstock ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml requirements.lock | $(BIN)/python
+	@echo "Installing Penstock and the demo ..."
+	@$(PIP) --editable '.[demo]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/python
+	@echo "Installing Penstock and its development tools ..."
+	@$(PIP) --editable '.[demo,dev]'
+	@touch $@ $(VENV)/.runtime $(VENV)/.demo
