@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from penstock.core.ids import parse_shard_id
 from penstock.core.ports import Clock, Entropy
-from penstock.core.settings import Settings
+from penstock.core.settings import SettingError, Settings
 from penstock.engines.memory import MemoryLog, MemoryMeta
 from penstock.host.apimodels import load_model
 from penstock.host.certificates import Certificates, ensure_certificates
@@ -71,10 +71,9 @@ class App:
         self._started_s = monotonic_s()
 
     async def start(self) -> Endpoint:
-        """Open everything; return when requests are answered.  Raises CannotListen, and OSError for an unusable data_dir."""
+        """Open everything; return when requests are answered.  Raises CannotListen, and SettingError for an unusable data_dir."""
         settings = self.settings
-        self._data_dir.mkdir(parents=True, exist_ok=True)
-        certificates = None if settings.no_tls else ensure_certificates(self._data_dir, settings.host)
+        certificates = self._prepare_data_dir()
         self._services = await self._open_services()
         self._exchange = Exchange(
             self._services.router, self._entropy, self._requests, monotonic_s, settings.account_id
@@ -94,6 +93,13 @@ class App:
         self.endpoint = self._endpoint(certificates)
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
+
+    def _prepare_data_dir(self) -> Certificates | None:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            return None if self.settings.no_tls else ensure_certificates(self._data_dir, self.settings.host)
+        except OSError as error:
+            raise SettingError(f"cannot use --data-dir {self._data_dir}: {error.strerror}") from None
 
     async def stop(self) -> None:
         """Close the ports, answer what is under way, end the background work."""

@@ -100,7 +100,7 @@ async def _serve(settings: Settings) -> int:
     app = make_app(settings)
     try:
         endpoint = await app.start()
-    except (CannotListen, OSError) as error:
+    except (CannotListen, SettingError) as error:
         print(f"penstock: {error}", file=sys.stderr)
         return EXIT_USAGE
     stopping = asyncio.Event()

@@ -127,7 +127,8 @@ class PenstockServer:
             "aws_access_key_id": "test",
             "aws_secret_access_key": "test",
         }
-        return boto3.Session().client(service, **{**chosen, **options})
+        session: Any = boto3.Session()
+        return session.client(service, **{**chosen, **options})
 
     def reset(self) -> None:
         """Forget every stream, record and fault, and set the clock back."""

@@ -3,7 +3,7 @@
 Theory.  An error on AWS's wire is a code, an HTTP status, the side at fault and a text.  Code that refuses a request
 names a row of this table and fills its blanks; no other module words an error or chooses a status.
 Rules of this file:
-  1. One row per distinct text.  The text is AWS's own, blanks in braces; a text that was never seen on AWS is marked UNVERIFIED.
+  1. One row per distinct text.  The text is AWS's own, blanks in braces; a text that was never seen on AWS is marked so.
   2. Client faults are 400 in the JSON and CBOR protocols, server faults 500 (the models give no other status).
   3. A row without text sends none: AWS omits `message` there.
 """
@@ -72,13 +72,13 @@ class Error(Enum):
     STREAM_NOT_NAMED = Row(  # UNVERIFIED: code from the developer guide, wording ours
         "InvalidArgumentException", "Missing stream: specify the StreamName or the StreamARN, or both."
     )
-    STREAM_NAMED_TWICE = Row(  # UNVERIFIED wording
+    STREAM_NAMED_TWICE = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "StreamARN {arn} and StreamName {name} do not name the same stream."
     )
-    ARN_MALFORMED = Row("InvalidArgumentException", "{arn} is not a valid ARN of a stream.")  # UNVERIFIED wording
+    ARN_MALFORMED = Row("InvalidArgumentException", "{arn} is not a valid ARN of a stream.")  # UNVERIFIED: wording
     DRY_RUN = Row(
         "DryRunOperationException", "Request would have succeeded, but DryRun flag is set."
-    )  # UNVERIFIED wording
+    )  # UNVERIFIED: wording
 
     # Streams
     STREAM_NOT_FOUND = Row("ResourceNotFoundException", "Stream {stream} under account {account} not found.")
@@ -94,24 +94,24 @@ class Error(Enum):
         "Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) "
         "for current limits and how to request higher limits.",
     )
-    ON_DEMAND_LIMIT = Row(  # UNVERIFIED wording
+    ON_DEMAND_LIMIT = Row(  # UNVERIFIED: wording
         "LimitExceededException",
         "This request would exceed the on-demand stream limit for the account {account} in {region}. Limit: {limit}.",
     )
-    SHARD_COUNT_ON_DEMAND = Row(  # UNVERIFIED wording
+    SHARD_COUNT_ON_DEMAND = Row(  # UNVERIFIED: wording
         "ValidationException", "ShardCount can not be set for a stream in ON_DEMAND mode."
     )
-    SHARD_COUNT_MISSING = Row(  # UNVERIFIED wording
+    SHARD_COUNT_MISSING = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "ShardCount must be specified for a stream in PROVISIONED mode."
     )
-    AUTO_NEEDS_ON_DEMAND = Row(  # source: UpdateStreamRecordDistributionStrategy says which code; UNVERIFIED wording
+    AUTO_NEEDS_ON_DEMAND = Row(  # source: UpdateStreamRecordDistributionStrategy says which code; UNVERIFIED: wording
         "InvalidArgumentException", "RecordDistributionStrategy AUTO is only supported for streams in ON_DEMAND mode."
     )
-    PARTITION_KEY_MISSING = Row(  # UNVERIFIED wording
+    PARTITION_KEY_MISSING = Row(  # UNVERIFIED: wording
         "InvalidArgumentException",
         "PartitionKey is required for streams with the USER_PARTITION_KEY record distribution strategy.",
     )
-    WARM_THROUGHPUT_UNSUPPORTED = Row(  # source: UpdateStreamWarmThroughput needs MinimumThroughputBillingCommitment; UNVERIFIED wording
+    WARM_THROUGHPUT_UNSUPPORTED = Row(  # source: UpdateStreamWarmThroughput needs MinimumThroughputBillingCommitment; UNVERIFIED: wording
         "ValidationException",
         "WarmThroughputMiBps needs a stream in ON_DEMAND mode and an account with MinimumThroughputBillingCommitment enabled.",
     )
@@ -145,11 +145,11 @@ class Error(Enum):
         "InvalidArgumentException",
         "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {value}",
     )
-    RECORD_TOO_LARGE = Row(  # UNVERIFIED wording
+    RECORD_TOO_LARGE = Row(  # UNVERIFIED: wording
         "InvalidArgumentException",
         "Record size of {size_bytes} bytes (data and partition key) exceeds the limit of {limit_bytes} bytes of stream {stream}.",
     )
-    REQUEST_TOO_LARGE = Row(  # UNVERIFIED wording
+    REQUEST_TOO_LARGE = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "Records size exceeds the limit of {limit_bytes} bytes for one PutRecords request."
     )
     ORDERING_NUMBER_INVALID = Row(
@@ -175,11 +175,11 @@ class Error(Enum):
         "(2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. "
         "Request specified {type} and also a StartingSequenceNumber.",
     )
-    TIMESTAMP_NEEDED = Row(  # UNVERIFIED wording
+    TIMESTAMP_NEEDED = Row(  # UNVERIFIED: wording
         "InvalidArgumentException",
         "Must specify Timestamp with ShardIteratorType AT_TIMESTAMP, and with no other type.",
     )
-    TIMESTAMP_IN_FUTURE = Row(  # UNVERIFIED wording
+    TIMESTAMP_IN_FUTURE = Row(  # UNVERIFIED: wording
         "InvalidArgumentException",
         "The timestamp can not be in the future. It was {given_ms}, while right now it is {now_ms}.",
     )
@@ -203,40 +203,40 @@ class Error(Enum):
         "Iterator expired. The iterator was created at time {created} while right now it is {now}"
         " which is further in the future than the tolerated delay of {tolerated_ms} milliseconds.",
     )
-    ITERATOR_OTHER_STREAM = Row(  # UNVERIFIED wording
+    ITERATOR_OTHER_STREAM = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "The ShardIterator was not issued for the stream {arn}."
     )
 
     # Listings
     NEXT_TOKEN_AND_NAME = Row("InvalidArgumentException", "NextToken and StreamName cannot be provided together.")
     NEXT_TOKEN_AND_OTHER = Row("InvalidArgumentException", "NextToken and {member} cannot be provided together.")
-    NEXT_TOKEN_INVALID = Row("InvalidArgumentException", "Invalid NextToken.")  # UNVERIFIED wording
+    NEXT_TOKEN_INVALID = Row("InvalidArgumentException", "Invalid NextToken.")  # UNVERIFIED: wording
     NEXT_TOKEN_EXPIRED = Row(
         "ExpiredNextTokenException", "The NextToken has expired. It is valid for {valid_s} seconds."
-    )  # UNVERIFIED wording
-    SHARD_FILTER_MEMBER_NEEDED = Row(  # UNVERIFIED wording
+    )  # UNVERIFIED: wording
+    SHARD_FILTER_MEMBER_NEEDED = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "ShardFilter of type {type} needs {member}."
     )
-    SHARD_FILTER_MEMBER_UNWANTED = Row(  # UNVERIFIED wording
+    SHARD_FILTER_MEMBER_UNWANTED = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "{member} can not be used with a ShardFilter of type {type}."
     )
-    SHARD_FILTER_AND_START = Row(  # UNVERIFIED wording
+    SHARD_FILTER_AND_START = Row(  # UNVERIFIED: wording
         "InvalidArgumentException", "ExclusiveStartShardId and ShardFilter cannot be provided together."
     )
 
     # Tags
-    TAG_LIMIT = Row(  # UNVERIFIED wording
+    TAG_LIMIT = Row(  # UNVERIFIED: wording
         "LimitExceededException", "Failed to add tags to {resource}: a resource can have at most {limit} tags."
     )
     TAG_CHARACTERS = Row(
         "InvalidArgumentException",
         "Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % @ :",
     )
-    TAG_RESERVED = Row(  # UNVERIFIED wording
+    TAG_RESERVED = Row(  # UNVERIFIED: wording
         "InvalidArgumentException",
         "Tag keys can not begin with aws: (in any case); that prefix is reserved for AWS use.",
     )
-    CONSUMER_NOT_FOUND = Row("ResourceNotFoundException", "Consumer {arn} not found.")  # UNVERIFIED wording
+    CONSUMER_NOT_FOUND = Row("ResourceNotFoundException", "Consumer {arn} not found.")  # UNVERIFIED: wording
 
     def __call__(self, **blanks: object) -> ServiceError:
         """The exception for this row.  `blanks` must fill exactly the row's braces."""

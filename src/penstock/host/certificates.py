@@ -45,7 +45,10 @@ def ensure_certificates(data_dir: Path, host: str) -> Certificates:
 def _good(certificate: Path, marker: Path, names: list[str]) -> bool:
     from cryptography import x509
 
-    held = x509.load_pem_x509_certificate(certificate.read_bytes())
+    try:
+        held = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except ValueError:  # half written, or no certificate
+        return False
     return marker.read_text() == "\n".join(names) and held.not_valid_after_utc - datetime.now(UTC) > timedelta(
         days=RENEW_DAYS
     )

@@ -90,7 +90,7 @@ _SEMANTICS: Final[Mapping[int, Callable[[Any, bool], Any]]] = {
 
 def _blob_in(value: Any) -> bytes:
     if not isinstance(value, bytes):
-        raise Error.WRONG_TYPE(text="class java.lang.String can not be converted to a Blob")  # UNVERIFIED for CBOR
+        raise Error.WRONG_TYPE(text="class java.lang.String can not be converted to a Blob")  # UNVERIFIED: for CBOR
     return value
 
 

@@ -1,0 +1,48 @@
+"""The AWS CLI, unmodified, as a subprocess."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from penstock.testing import PenstockServer
+
+CLI = str(Path(sys.executable).with_name("aws"))
+
+
+def _aws(server: PenstockServer, *words: str, **more: str) -> Any:
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AWS_PAGER": "", **server.environment(), **more}
+    done = subprocess.run([CLI, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def test_the_cli_creates_puts_reads_and_deletes(penstock: PenstockServer) -> None:
+    assert _aws(penstock, "sts", "get-caller-identity")["Account"] == penstock.account_id
+    _aws(penstock, "kinesis", "create-stream", "--stream-name", "hello", "--shard-count", "2")
+    _aws(penstock, "kinesis", "wait", "stream-exists", "--stream-name", "hello")
+    summary = _aws(penstock, "kinesis", "describe-stream-summary", "--stream-name", "hello")
+    assert summary["StreamDescriptionSummary"]["OpenShardCount"] == 2
+    text = base64.b64encode(b"from the CLI").decode()
+    put = _aws(
+        penstock, "kinesis", "put-record", "--stream-name", "hello", "--partition-key", "k", "--data", "from the CLI"
+    )
+    iterator = _aws(
+        penstock, "kinesis", "get-shard-iterator", "--stream-name", "hello",
+        "--shard-id", put["ShardId"], "--shard-iterator-type", "TRIM_HORIZON",
+    )["ShardIterator"]  # fmt: skip
+    page = _aws(penstock, "kinesis", "get-records", "--shard-iterator", iterator)
+    assert [(record["Data"], record["SequenceNumber"]) for record in page["Records"]] == [(text, put["SequenceNumber"])]
+    _aws(penstock, "kinesis", "delete-stream", "--stream-name", "hello")
+    assert _aws(penstock, "kinesis", "list-streams")["StreamNames"] == []
+
+
+def test_the_cli_works_over_tls() -> None:
+    with PenstockServer(tls=True) as server:
+        names = _aws(
+            server, "kinesis", "list-streams", AWS_ENDPOINT_URL=server.tls_endpoint_url, AWS_CA_BUNDLE=server.ca_bundle
+        )
+        assert names["StreamNames"] == []

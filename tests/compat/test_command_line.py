@@ -1,0 +1,107 @@
+"""`penstock serve` as a user runs it: start, hints, files, stop, and mistakes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+
+
+def _run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PENSTOCK, *words], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30, check=False
+    )  # fmt: skip
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server on free ports, started from the command line, and all that it printed until it was ready."""
+    process = subprocess.Popen(
+        [PENSTOCK, "serve", "--port", "0", "--tls-port", "0", "--data-dir", "data"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Ctrl-C"):
+            break
+    yield process, "".join(lines)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_serve_tells_where_everything_is(served: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
+    _, printed = served
+    endpoint = json.loads((tmp_path / "data" / "endpoint.json").read_text())
+    for expected in (
+        endpoint["http"], endpoint["https"], endpoint["ca"], "AWS_ENDPOINT_URL=" + endpoint["http"], "AWS_DEFAULT_REGION=us-east-1",
+        "123456789012", str(tmp_path / "data"), "nothing survives a restart", "aws kinesis create-stream",
+    ):  # fmt: skip
+        assert expected in printed
+    with urllib.request.urlopen(endpoint["http"] + "/_penstock/health") as answer:
+        assert json.load(answer)["status"] == "ok"
+    assert (tmp_path / "data" / "tls" / "ca-key.pem").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path: Path, number: signal.Signals) -> None:
+    process, _ = served
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=10)
+    assert (process.returncode, output) == (0, "Stopping.\n")
+    assert not (tmp_path / "data" / "endpoint.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--port", "x"], "penstock: --port: 'x' must be a whole number from 0 to 65535"),
+        (["--limits", "some"], "penstock: --limits: 'some' must be one of aws, off"),
+        (["--engine", "local"], "penstock: --engine: the durable engine is not in this release; use --engine memory"),
+        (["--host", "0.0.0.0"], "penstock: --host 0.0.0.0 is reachable from other machines"),
+        (["--nonsense"], "penstock: No such option"),
+        (["--data-dir", "/dev/null/x"], "penstock: cannot use --data-dir /dev/null/x"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], line: str, tmp_path: Path) -> None:
+    done = _run("serve", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_bad_environment_or_file_is_named(tmp_path: Path) -> None:
+    assert _run("serve", cwd=tmp_path, PENSTOCK_PORT="no").stderr.startswith("penstock: PENSTOCK_PORT: 'no' must be")
+    (tmp_path / "penstock.toml").write_text('ports = "1"\n')
+    assert _run("serve", cwd=tmp_path).stderr.startswith("penstock: penstock.toml: unknown key 'ports'")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = _run("serve", "--port", str(port), "--no-tls", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"penstock: cannot listen on 127.0.0.1:{port}: another program listens there;"
+        " choose another --port, or 0 for any free one\n"
+    )
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert _run("--version", cwd=tmp_path).stdout.startswith("penstock 0.")
+    text = _run("serve", "--help", cwd=tmp_path).stdout
+    for option in (
+        "--host", "--port", "--tls-port", "--no-tls", "--data-dir", "--engine", "--limits", "--auth", "--account-id",
+        "--transition-ms", "--testing", "--insecure", "--log-level",
+    ):  # fmt: skip
+        assert option in text
