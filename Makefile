@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test check format bench parity lock clean
+.PHONY: help run demo setup test check format bench docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,8 +36,8 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.dev ## Measure this server and its peers; results go to bench/results/
 	@$(BIN)/python -m bench $(ARGS)
 
-parity: $(VENV)/.dev ## Write docs/parity.md anew
-	@$(BIN)/python tools/parity.py
+docs: $(VENV)/.dev ## Write docs/parity.md and docs/configuration.md anew
+	@$(BIN)/python tools/pages.py
 
 lock: $(VENV)/.dev ## Pin every dependency anew in requirements.lock
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv
