@@ -117,8 +117,8 @@ class RecordLog(Protocol):
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
         """Records from `position` on: at most `max_records`, and of `max_bytes` (keys and data) or a single larger one.
 
-        A position before the oldest record begins there; one of an older incarnation begins at the start; one past the end answers
-        an empty page at the end.
+        A position before the oldest record begins there; one of an older incarnation begins at the start; one past the end, or of a
+        newer incarnation, answers an empty page at the end.
         """
         ...
 

@@ -38,6 +38,7 @@ class _Chunk(NamedTuple):
     arrival_ms: int
     keys: Sequence[bytes]
     data: Sequence[bytes]
+    size_bytes: int  # of all keys and data
 
 
 _chunk_offset = attrgetter("offset")
@@ -96,7 +97,8 @@ class MemoryLog:
             return Sealed(Position(_INCARNATION, log.end))
         arrival_ms = max(now_ms, log.last_arrival_ms or 0)
         first = Position(_INCARNATION, log.end)
-        log.chunks.append(_Chunk(log.end, arrival_ms, batch.keys, batch.data))
+        size_bytes = sum(map(len, batch.keys)) + sum(map(len, batch.data))
+        log.chunks.append(_Chunk(log.end, arrival_ms, batch.keys, batch.data, size_bytes))
         log.end += len(batch.data)
         log.last_arrival_ms = arrival_ms
         log.wake()
@@ -157,13 +159,13 @@ class MemoryLog:
 
     async def wait(self, log: LogId, position: Position) -> None:
         """Return when there is something at or after a position, or never will be."""
-        while True:
-            found = self._find(log)
-            if found.sealed or found.end > _clamp(found, position):
-                return
+        found = self._find(log)
+        while not found.sealed and found.end <= _clamp(found, position):
             if found.grown is None:
                 found.grown = asyncio.Event()
             await found.grown.wait()
+            if self._logs.get(log) is not found:  # dropped, and perhaps begun again
+                raise NoSuchLog(log)
 
     def _find(self, log: LogId) -> _Log:
         found = self._logs.get(log)
@@ -173,13 +175,16 @@ class MemoryLog:
 
 
 def _clamp(log: _Log, position: Position) -> int:
-    if position.incarnation < _INCARNATION:
-        return log.start
+    if position.incarnation != _INCARNATION:
+        return log.start if position.incarnation < _INCARNATION else log.end
     return min(max(position.offset, log.start), log.end)
 
 
 def _fit(chunk: _Chunk, skip: int, most: int, size: int, max_bytes: int) -> tuple[int, int]:
     """How many records of a chunk, after `skip`, still fit, and the bytes of the page with them.  The page's first always fits."""
+    count = len(chunk.data)
+    if skip == 0 and count <= most and size + chunk.size_bytes <= max_bytes:
+        return count, size + chunk.size_bytes
     taken = 0
     for key, data in zip(chunk.keys[skip : skip + most], chunk.data[skip : skip + most], strict=True):
         grown = size + len(key) + len(data)

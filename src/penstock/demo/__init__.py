@@ -1,0 +1,31 @@
+"""`penstock demo`: this machine's metrics through a stream and back, each record accounted for.
+
+Theory.  The demo is an ordinary client: what it does, any program can do with boto3.  A feeder puts records, a reader per shard gets
+them, and a checker holds that what went in came out once and in order, key by key.
+Rules of this package:
+  1. boto3 and psutil are an extra: this module and those that the command line or the unit tests need import neither; `session` and
+     what lies beneath it may.
+  2. The stream is the demo's own: made by it, deleted by it.  One that exists already is refused.
+  3. Memory does not grow with the number of records.
+"""
+
+import importlib
+
+from penstock.demo.options import DemoError, Options
+
+__all__ = ["DemoError", "Options", "run"]
+
+
+def run(options: Options) -> int:
+    """Run the demo; 0 if every record came back once and in order, 1 if not.
+
+    Raises DemoError where it cannot begin.  The first Ctrl-C ends the feeding, the second the demo (KeyboardInterrupt).
+    """
+    for module in ("boto3", "psutil"):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise DemoError(f"the demo needs {module}: pip install 'penstock[demo]'") from None
+    from penstock.demo import session
+
+    return session.run(options)

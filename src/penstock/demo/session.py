@@ -1,0 +1,135 @@
+"""One run of the demo: feed for a while, read to the end, judge.
+
+Theory.  The main thread only watches.  The first interrupt means "enough": it ends the feeding, and what is under way is still read and
+judged.  Whatever happens, what was begun is undone in reverse: threads, stream, server.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from penstock.demo.feeder import Feeder
+from penstock.demo.options import Options
+from penstock.demo.place import connect, new_name, own_server, own_stream
+from penstock.demo.progress import Progress
+from penstock.demo.reader import Readers
+from penstock.demo.screen import View, open_view
+from penstock.host.clock import monotonic_s
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+
+WATCH_EVERY_S: Final = 0.05
+STALL_MAX_S: Final = 30.0  # while nothing more is fed: without one record read
+JOIN_MAX_S: Final = 5.0
+ENDPOINT_VARIABLES: Final = (
+    "AWS_ENDPOINT_URL_KINESIS",
+    "AWS_ENDPOINT_URL",
+)  # as the SDKs read them, the first that is set
+
+
+def run(options: Options) -> int:
+    """Run the demo; the exit code.  Raises DemoError and KeyboardInterrupt as `penstock.demo.run` does."""
+    given = options.endpoint or next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
+    name = options.stream or new_name()
+    try:
+        with _interrupts(), ExitStack() as stack:
+            endpoint = given or stack.enter_context(own_server())
+            client = connect(endpoint, 2 * options.shards + 2, ours=given is None)
+            shard_ids = stack.enter_context(own_stream(client, name, options.shards))
+            whose = endpoint if given else f"{endpoint}, started for this demo"
+            title = f"Penstock demo: this machine's metrics through stream {name} at {whose}"
+            return _Session(client, name, options, open_view(title, options.seconds)).run(shard_ids)
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+class _Session:
+    """The threads of one run, and who watches them."""
+
+    def __init__(self, client: "KinesisClient", stream: str, options: Options, view: View) -> None:
+        self._options = options
+        self._view = view
+        self._progress = Progress()
+        self._feeder = Feeder(client, stream, options.rate, self._progress)
+        self._readers = Readers(client, stream, self._progress)
+        self._started_s = monotonic_s()
+
+    def run(self, shard_ids: list[str]) -> int:
+        """Feed, read, judge; the exit code."""
+        progress = self._progress
+        try:
+            with self._view:
+                self._started_s = monotonic_s()
+                self._readers.start(shard_ids)
+                self._feeder.start()
+                try:
+                    self._watch_feeding()
+                except KeyboardInterrupt:
+                    pass
+                fed_s = self._elapsed_s()
+                progress.stop_feeding.set()
+                self._watch_draining()
+        finally:
+            progress.halt.set()
+            self._feeder.join(JOIN_MAX_S)
+            self._readers.join(JOIN_MAX_S)
+        return self._judge(fed_s)
+
+    def _watch_feeding(self) -> None:
+        seconds = self._options.seconds
+        while not self._progress.halt.is_set() and (seconds is None or self._elapsed_s() < seconds):
+            self._show(feeding=True)
+            self._progress.halt.wait(WATCH_EVERY_S)
+
+    def _watch_draining(self) -> None:
+        progress = self._progress
+        left, since_s = progress.outstanding, monotonic_s()
+        while not progress.halt.is_set() and (self._readers.running or not progress.fed.is_set()):
+            self._show(feeding=False)
+            progress.halt.wait(WATCH_EVERY_S)
+            if progress.outstanding != left:
+                left, since_s = progress.outstanding, monotonic_s()
+            elif monotonic_s() - since_s > STALL_MAX_S:
+                break
+        self._show(feeding=False)
+
+    def _show(self, *, feeding: bool) -> None:
+        self._view.show(self._elapsed_s(), self._progress.snapshot(), feeding=feeding)
+
+    def _elapsed_s(self) -> float:
+        return monotonic_s() - self._started_s
+
+    def _judge(self, fed_s: float) -> int:
+        """Say in one line what became of the records; the exit code."""
+        snapshot, verdict = self._progress.snapshot(), self._progress.verdict()
+        rate = f"{verdict.sent / max(fed_s, 0.001):,.0f} records/s for {fed_s:.1f} s, {len(snapshot.shards)} shards"
+        again = f", {snapshot.refused:,} put again after a refusal" if snapshot.refused else ""
+        good = verdict.good and snapshot.failure is None
+        why = f"{snapshot.failure}; " if snapshot.failure else ""
+        word = click.style("OK", fg="green", bold=True) if good else click.style("FAILED", fg="red", bold=True)
+        click.echo(f"{word}: {why}{verdict} ({rate}{again})")
+        return 0 if good else 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let a request to end (SIGTERM), and a terminal that closes (SIGHUP), count as Ctrl-C."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [(number, signal.signal(number, interrupt)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
