@@ -68,7 +68,7 @@ def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path
         (["--port", "x"], "penstock: --port: 'x' must be a whole number from 0 to 65535"),
         (["--limits", "some"], "penstock: --limits: 'some' must be one of aws, off"),
         (["--engine", "local"], "penstock: --engine: the durable engine is not in this release; use --engine memory"),
-        (["--host", "0.0.0.0"], "penstock: --host 0.0.0.0 is reachable from other machines"),
+        (["--host", "0.0.0.0"], "penstock: --host: 0.0.0.0 is reachable from other machines"),
         (["--nonsense"], "penstock: No such option"),
         (["--data-dir", "/dev/null/x"], "penstock: cannot use --data-dir /dev/null/x"),
     ],

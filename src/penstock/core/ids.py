@@ -16,7 +16,7 @@ ShardNo = NewType("ShardNo", int)  # 0 .. 2**31-1
 Millis = NewType("Millis", int)  # milliseconds since the epoch, or a duration in milliseconds
 
 SHARD_NO_MAX: Final = 2**31 - 1
-_TRAILING_NUMBER = re.compile(r"(?:^|-)(\d+)$", re.ASCII)
+_TRAILING_NUMBER = re.compile(r"(?:\A|-)(\d+)\Z", re.ASCII)
 
 
 def shard_id(shard_no: int) -> str:

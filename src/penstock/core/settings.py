@@ -72,6 +72,12 @@ def _parse_account(text: str) -> str:
     return text
 
 
+def _parse_host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:-]+", text):
+        raise ValueError
+    return text
+
+
 def _parse_text(text: str) -> str:
     if not text or "\0" in text:
         raise ValueError
@@ -91,7 +97,7 @@ class Settings:
     host: str = _knob(
         "127.0.0.1",
         "Address to listen on. Anything but loopback needs --insecure.",
-        _parse_text,
+        _parse_host,
         "an address",
         "ADDRESS",
     )
@@ -139,6 +145,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: 
     """
     file = _toml_values(toml_text)
     values: dict[str, Any] = {}
+    places: dict[str, str] = {}
     for name, (knob, default) in knobs().items():
         option, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
         for place, source, key in (
@@ -148,10 +155,11 @@ def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: 
         ):
             if key in source:
                 values[name] = _parse(name, knob, source[key], place)
+                places[name] = place
                 break
         else:
             values[name] = default
-    return _checked(Settings(**values))
+    return _checked(Settings(**values), places)
 
 
 def is_loopback(host: str) -> bool:
@@ -178,7 +186,7 @@ def _toml_values(text: str | None) -> dict[str, str]:
         return {}
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the parser gives up on some texts in its own ways
         raise SettingError(f"{TOML_FILE}: {error}") from None
     known = knobs()
     values: dict[str, str] = {}
@@ -187,16 +195,16 @@ def _toml_values(text: str | None) -> dict[str, str]:
         if name not in known:
             raise SettingError(f"{TOML_FILE}: unknown key {key!r}; known are {', '.join(known)}")
         if not isinstance(value, str | int):
-            raise SettingError(f"{TOML_FILE}: {key} must be {known[name][0].accepts}")
+            raise SettingError(f"{TOML_FILE}: {key}: {str(value)[:80]!r}: {key} must be {known[name][0].accepts}")
         values[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return values
 
 
-def _checked(settings: Settings) -> Settings:
-    """Refuse combinations that would expose the machine or cannot start."""
+def _checked(settings: Settings, places: Mapping[str, str]) -> Settings:
+    """Refuse combinations that would expose the machine or cannot start; `places` tells where a value came from."""
     if not is_loopback(settings.host) and not settings.insecure:
         raise SettingError(
-            f"--host {settings.host} is reachable from other machines, and --auth {settings.auth} lets anyone in who reaches it;"
+            f"{places['host']}: {settings.host} is reachable from other machines, and --auth {settings.auth} lets anyone in who reaches it;"
             " listen on 127.0.0.1, or say --insecure to accept that"
         )
     if not settings.no_tls and settings.port == settings.tls_port != 0:

@@ -3,8 +3,8 @@
 Theory.  The demo is an ordinary client: what it does, any program can do with boto3.  A feeder puts records, a reader per shard gets
 them, and a checker holds that what went in came out once and in order, key by key.
 Rules of this package:
-  1. boto3 and psutil are an extra: this module and those that the command line or the unit tests need import neither; `session` and
-     what lies beneath it may.
+  1. boto3 and psutil are an extra: this module imports neither before it has looked for both, and everything that does import them
+     lies beneath `session`.
   2. The stream is the demo's own: made by it, deleted by it.  One that exists already is refused.
   3. Memory does not grow with the number of records.
 """

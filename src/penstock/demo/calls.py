@@ -12,15 +12,17 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
-    ResponseParserError,
+    ProxyConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from penstock.host.clock import monotonic_s
 
-CALL_ERRORS: Final = (ClientError, BotoCoreError)
+CALL_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
+NOBODY_THERE: Final = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 PATIENCE_S: Final = 15.0  # without one success, then the call has failed for good
 FIRST_WAIT_S: Final = 0.05
-LONGEST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 0.25
 THROTTLING_CODES: Final = frozenset(
     {
         "ProvisionedThroughputExceededException",
@@ -46,7 +48,7 @@ def fate_of(error: Exception) -> Fate:
             if error_code(error) in THROTTLING_CODES:
                 return Fate.REFUSED
             return Fate.UNKNOWN if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else Fate.FAILED
-        case EndpointConnectionError() | ConnectTimeoutError():
+        case EndpointConnectionError() | ConnectTimeoutError() | ProxyConnectionError():
             return Fate.REFUSED
         case HTTPClientError() | ResponseParserError():
             return Fate.UNKNOWN
@@ -57,6 +59,14 @@ def fate_of(error: Exception) -> Fate:
 def error_code(error: Exception) -> str:
     """The error's name on the wire, or "" for one that never came from a server."""
     return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
+
+
+def error_text(error: Exception) -> str:
+    """What to tell of one of CALL_ERRORS."""
+    if not isinstance(error, ClientError):
+        return str(error)
+    row = error.response["Error"]
+    return f"{row['Code']}: {row['Message']}" if row.get("Message") else str(row["Code"])
 
 
 class Patience:

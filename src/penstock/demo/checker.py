@@ -30,13 +30,15 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether every record was read once and in order."""
-        return self.first is None
+        """Whether every record was read once and in order, and there was one."""
+        return self.first is None and self.sent > 0
 
     def __str__(self) -> str:
         if self.good:
             again = f" ({self.repeated:,} twice after a broken connection, as may be)" if self.repeated else ""
-            return f"{self.sent:,} records of {self.keys:,} keys were read back once each{again} and in order"
+            return f"{self.sent:,} records of {self.keys:,} keys read back once each{again} and in order"
+        if self.first is None:
+            return "not one record was sent"
         wrongs = [
             f"{count:,} {what}"
             for count, what in (

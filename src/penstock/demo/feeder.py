@@ -3,11 +3,14 @@
 Rule of this file: a record leaves the outbox only on an answer that names its shard; everything else is tried again.
 """
 
+import logging
 import threading
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from penstock.demo.calls import CALL_ERRORS, THROTTLING_CODES, Fate, Patience, fate_of
-from penstock.demo.machine import Machine
+from penstock.demo.calls import CALL_ERRORS, THROTTLING_CODES, Fate, Patience, error_text, fate_of
+from penstock.demo.machine import Reading
 from penstock.demo.outbox import Outbox, Outgoing, write_record
 from penstock.demo.progress import Progress
 from penstock.host.clock import SystemClock, monotonic_s
@@ -16,8 +19,10 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_kinesis.type_defs import PutRecordsResultEntryTypeDef
 
-BACKLOG_MAX_RECORDS: Final = 20_000
+BACKLOG_MAX_RECORDS: Final = 5_000  # made and not yet taken; a rate that the server cannot follow is not reached
 TICK_S: Final = 0.02
+
+logger = logging.getLogger(__name__)
 
 
 class Pacer:
@@ -41,15 +46,17 @@ class Pacer:
 
 
 class Feeder:
-    """Feeds one stream."""
+    """Feeds one stream with `readings`, which it takes as they fall due."""
 
-    def __init__(self, client: "KinesisClient", stream: str, rate: int, progress: Progress) -> None:
+    def __init__(
+        self, client: "KinesisClient", stream: str, rate: int, progress: Progress, readings: Iterator[Reading]
+    ) -> None:
         self._client = client
         self._stream = stream
         self._rate = rate
         self._progress = progress
         self._outbox = Outbox()
-        self._readings = Machine().readings()
+        self._readings = readings
         self._clock = SystemClock()
         self._patience = Patience()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
@@ -68,8 +75,8 @@ class Feeder:
             while len(self._outbox) and not self._progress.halt.is_set():
                 self._put()
         except Exception as error:
+            logger.exception("the feeder broke")
             self._progress.fail(f"the feeder broke: {error!r}")
-            raise
         finally:
             self._progress.fed.set()
 
@@ -78,7 +85,7 @@ class Feeder:
         pacer = Pacer(self._rate, monotonic_s())
         while not stop.is_set() and not halt.is_set():
             count = min(pacer.due(monotonic_s()), BACKLOG_MAX_RECORDS - len(self._outbox))
-            for reading, _ in zip(self._readings, range(count), strict=False):
+            for reading in islice(self._readings, count):
                 self._outbox.add(write_record(reading, self._progress.made(reading.key), self._clock.now_ms()))
             pacer.made(count)
             if len(self._outbox):
@@ -102,11 +109,11 @@ class Feeder:
             case Fate.REFUSED:
                 self._progress.refused(len(batch))
             case Fate.UNKNOWN:
-                self._progress.unanswered([(record.key, record.count) for record in batch])
+                self._progress.unanswered([(record.key, record.number) for record in batch])
             case Fate.FAILED:
-                self._progress.fail(f"cannot put records: {error}")
+                self._progress.fail(f"cannot put records: {error_text(error)}")
                 return
-        self._pause(str(error))
+        self._pause(error_text(error))
 
     def _settle(self, batch: list[Outgoing], results: "list[PutRecordsResultEntryTypeDef]") -> None:
         shard_ids: list[str] = []
@@ -123,12 +130,14 @@ class Feeder:
         self._progress.refused(len(refusals))
         if shard_ids:
             self._patience.worked()
+            self._progress.waiting("feeder", None)
         if not shard_ids or THROTTLING_CODES.intersection(refusals):
-            self._pause(f"every record was refused with {refusals[0]}")
+            self._pause(f"records are refused with {refusals[0]}")
 
     def _pause(self, why: str) -> None:
         wait_s = self._patience.wait_s()
         if wait_s is None:
             self._progress.fail(f"cannot put records: {why}")
         else:
+            self._progress.waiting("feeder", why)
             self._progress.halt.wait(wait_s)

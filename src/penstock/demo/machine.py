@@ -1,4 +1,4 @@
-"""This machine as a source of records: one reading after another, for as long as somebody asks.
+"""The machine as a source of records: one reading after another, for as long as somebody asks.
 
 Theory.  A sweep reads every processor core, memory, swap, disk, network interface and process once and gives each a reading of its
 own; then the next sweep begins.  So the readings of a key are spread as evenly as they can be, and a reading is as old as the record

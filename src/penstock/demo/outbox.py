@@ -7,6 +7,7 @@ Rules of this file: pure; one sender.
 """
 
 from collections import deque
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -27,7 +28,7 @@ class Outgoing(NamedTuple):
     """A record on its way out."""
 
     key: str
-    count: int
+    number: int  # its count within its key
     data: bytes
 
 
@@ -54,7 +55,7 @@ class Outbox:
 
     def batch(self) -> list[Outgoing]:
         """The first record of each key, as far as a request can hold; they stay here until they are `taken`."""
-        return [queue[0] for queue, _ in zip(self._waiting.values(), range(REQUEST_MAX_RECORDS), strict=False)]
+        return [queue[0] for queue in islice(self._waiting.values(), REQUEST_MAX_RECORDS)]
 
     def taken(self, record: Outgoing) -> None:
         """Let go of a record that the stream has, and send its key to the end of the line."""

@@ -14,10 +14,10 @@ import boto3
 import click
 import msgspec
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.app import ENDPOINT_FILE, Endpoint
-from penstock.demo.calls import CALL_ERRORS, THROTTLING_CODES, error_code
+from penstock.demo.calls import CALL_ERRORS, NOBODY_THERE, THROTTLING_CODES, error_code, error_text
 from penstock.demo.options import DemoError
 from penstock.host.clock import monotonic_s
 from penstock.host.entropy import SystemEntropy
@@ -126,21 +126,25 @@ def own_stream(client: "KinesisClient", name: str, shards: int) -> Iterator[list
             client.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
         except CALL_ERRORS as error:
             if error_code(error) != "ResourceNotFoundException":
-                click.echo(f"penstock: stream {name} was not deleted: {error}", err=True)
+                click.echo(f"penstock: stream {name} was not deleted: {error_text(error)}", err=True)
 
 
 def _why_no_stream(client: "KinesisClient", name: str, error: Exception) -> str:
     endpoint = client.meta.endpoint_url
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, NOBODY_THERE):
         return (
             f"no server answers at {endpoint}; start one with `penstock serve`, or give no endpoint (unset AWS_ENDPOINT_URL) "
             "and the demo starts its own"
         )
     if error_code(error) == "ResourceInUseException":
         return f"stream {name} exists already; the demo makes, and deletes, one of its own: choose another --stream"
-    if isinstance(error, ClientError) and error_code(error).isalpha():
-        return f"cannot create stream {name}: {error_code(error)}: {error.response['Error'].get('Message', '')}"
-    return f"{endpoint} does not answer as Kinesis does: {' '.join(str(error).split())[:200]}"
+    if error_code(error).isalpha():
+        return f"cannot create stream {name}: {error_text(error)}"
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else None
+    answer = (
+        " ".join(str(error).split())[:200] if status is None else f"HTTP status {status} and no error that it knows"
+    )
+    return f"{endpoint} does not answer as Kinesis does: {answer}"
 
 
 def _await_active(client: "KinesisClient", name: str) -> list[str]:
@@ -153,6 +157,6 @@ def _await_active(client: "KinesisClient", name: str) -> list[str]:
                 return [shard["ShardId"] for shard in client.list_shards(StreamName=name)["Shards"]]
         except CALL_ERRORS as error:
             if error_code(error) not in THROTTLING_CODES:
-                raise DemoError(f"cannot create stream {name}: {error}") from None
+                raise DemoError(f"cannot create stream {name}: {error_text(error)}") from None
         _pause(POLL_S)
     raise DemoError(f"stream {name} was not active within {ACTIVE_MAX_S:.0f} s")

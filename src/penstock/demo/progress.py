@@ -22,7 +22,7 @@ class Shard:
     read_records: int = 0
     read_bytes: int = 0
     age_ms: int = 0  # MillisBehindLatest of the last page
-    latest: bytes = b""  # the newest record read
+    latest: bytes = b""  # one of the newest records read
     closed: bool = False  # by a reshard, and read to its end
 
 
@@ -34,7 +34,8 @@ class Snapshot:
     keys: int = 0
     outstanding: int = 0  # sent, not yet read
     refused: int = 0  # entries that were put again
-    failure: str | None = None
+    waiting: str | None = None  # why something is being tried again
+    failure: str | None = None  # why everything ended
 
     @property
     def total(self) -> Shard:
@@ -60,6 +61,7 @@ class Progress:
         self._checker = Checker()
         self._shards: dict[str, Shard] = {}
         self._refused = 0
+        self._waiting: dict[str, str] = {}
         self._failure: str | None = None
 
     def made(self, key: str) -> int:
@@ -106,6 +108,14 @@ class Progress:
         with self._lock:
             self._shard(shard_id).closed = True
 
+    def waiting(self, who: str, why: str | None) -> None:
+        """Note why a thread tries again, or that it need no longer."""
+        with self._lock:
+            if why is None:
+                self._waiting.pop(who, None)
+            else:
+                self._waiting[who] = why
+
     def fail(self, text: str) -> None:
         """End everything; the first text is the one that is told."""
         with self._lock:
@@ -122,7 +132,14 @@ class Progress:
         """How things stand."""
         with self._lock:
             shards = {shard_id: copy.copy(self._shards[shard_id]) for shard_id in sorted(self._shards)}
-            return Snapshot(shards, self._checker.keys, self._checker.outstanding, self._refused, self._failure)
+            return Snapshot(
+                shards,
+                keys=self._checker.keys,
+                outstanding=self._checker.outstanding,
+                refused=self._refused,
+                waiting=next(iter(self._waiting.values()), None),
+                failure=self._failure,
+            )
 
     def verdict(self) -> Verdict:
         """The checker's judgement; ask once every thread has ended."""

@@ -2,15 +2,16 @@
 
 Theory.  A shard that a reshard closed ends with a list of its children; a child is begun when all of its parents were read to their
 end, and so a key's records are read in order across the reshard.  An open shard has no end: its reader stops at the tip, once nothing
-more is fed and either nothing is missing or LINGER_S have passed, within which whatever is read twice would show.
+more is fed and nothing is missing, or has turned up for LINGER_S.
 """
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from penstock.demo.calls import CALL_ERRORS, Fate, Patience, error_code, fate_of
+from penstock.demo.calls import CALL_ERRORS, Fate, Patience, error_code, error_text, fate_of
 from penstock.demo.outbox import Stamp
 from penstock.demo.progress import Progress
 from penstock.host.clock import monotonic_s
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.2  # at the tip: five reads a second is what a shard allows
 LINGER_S: Final = 2.0
+
+logger = logging.getLogger(__name__)
 
 _decode_stamp = msgspec.json.Decoder(Stamp).decode
 
@@ -68,8 +71,8 @@ class Readers:
                 self._progress.closed(shard_id)
                 self._go_on(shard_id, children)
         except Exception as error:
+            logger.exception("the reader of %s broke", shard_id)
             self._progress.fail(f"the reader of {shard_id} broke: {error!r}")
-            raise
 
     def _go_on(self, shard_id: str, children: "list[ChildShardTypeDef]") -> None:
         with self._lock:
@@ -93,6 +96,7 @@ class _Reader:
         self._progress = progress
         self._iterator: str | None = None
         self._last_number: str | None = None  # of the last record read
+        self._pages = 0
         self._patience = Patience()
         self._fed_s: float | None = None  # since when this reader has known that no more is fed
 
@@ -108,9 +112,10 @@ class _Reader:
                 self._failed(error)
                 continue
             self._patience.worked()
+            self._progress.waiting(self._shard_id, None)
             self._account(page)
             self._iterator = page.get("NextShardIterator")
-            if self._iterator is None:
+            if not self._iterator:
                 return page.get("ChildShards", [])
             if page["MillisBehindLatest"] == 0:
                 if fed and not page["Records"] and self._may_leave():
@@ -143,14 +148,18 @@ class _Reader:
             return
         wait_s = None if fate_of(error) is Fate.FAILED else self._patience.wait_s()
         if wait_s is None:
-            self._progress.fail(f"cannot read {self._shard_id}: {error}")
+            self._progress.fail(f"cannot read {self._shard_id}: {error_text(error)}")
         else:
+            self._progress.waiting(self._shard_id, error_text(error))
             self._progress.halt.wait(wait_s)
 
     def _account(self, page: "GetRecordsOutputTypeDef") -> None:
         records = page["Records"]
         size = sum(len(record["Data"]) + len(record["PartitionKey"]) for record in records)
-        latest = records[-1]["Data"] if records else None
+        self._pages += 1
+        latest = (
+            records[self._pages % len(records)]["Data"] if records else None
+        )  # not always the last: it would be dull
         self._progress.read(
             self._shard_id, [_stamp(record) for record in records], size, page["MillisBehindLatest"], latest
         )

@@ -26,6 +26,9 @@ LINE_EVERY_S: Final = 1.0
 AGE_WARN_MS: Final = 1_000
 AGE_ALARM_MS: Final = 10_000
 WIDE_COLUMNS: Final = 96  # from here on there is room to show records
+COLUMNS: Final = (
+    ("shard", 6), ("put/s", 8), ("bytes/s", 8), ("read/s", 8), ("bytes/s", 8), ("age", 9), ("read in all", 12)
+)  # fmt: skip
 FRAME_LINES: Final = 10  # of the live view, beside the shards' rows
 
 
@@ -40,13 +43,17 @@ class View(Protocol):
         """Draw the state of things, `now_s` seconds after the start, if it is time to."""
         ...
 
+    def finish(self, now_s: float, snapshot: Snapshot) -> None:
+        """Draw the end of things."""
+        ...
 
-def open_view(title: str, seconds: float | None) -> View:
+
+def open_view(title: str, place: str, seconds: float | None) -> View:
     """The display that suits standard output."""
     console = Console(highlight=False)
     if sys.stdout.isatty() and not console.is_dumb_terminal:
-        return LiveView(console, title, seconds)
-    return LineView(title)
+        return LiveView(console, title, place, seconds)
+    return LineView(f"{title} at {place}")
 
 
 class Window:
@@ -104,24 +111,30 @@ class LineView:
         self._next_s += LINE_EVERY_S
         _, rate = self._window.rates(now_s, snapshot)
         total = snapshot.total
+        notes = [] if feeding else ["reading what is left"]
+        if snapshot.waiting:
+            notes.append(f"trying again: {snapshot.waiting}")
         click.echo(
             f"{now_s:4.0f} s  put {rate.put_records:,}/s {size_text(rate.put_bytes)}/s"
             f"  read {rate.read_records:,}/s {size_text(rate.read_bytes)}/s  age {total.age_ms:,} ms"
-            f"  in all {total.put_records:,} put, {total.read_records:,} read{'' if feeding else '  (reading what is left)'}"
+            f"  in all {total.put_records:,} put, {total.read_records:,} read"
+            + (f"  ({'; '.join(notes)})" if notes else "")
         )
+
+    def finish(self, now_s: float, snapshot: Snapshot) -> None:
+        """Nothing: the verdict says it all."""
 
 
 class LiveView:
     """A table that is drawn anew in place."""
 
-    def __init__(self, console: Console, title: str, seconds: float | None) -> None:
+    def __init__(self, console: Console, title: str, place: str, seconds: float | None) -> None:
         self._console = console
-        self._title = title
+        self._heading = Text.assemble((title, "bold"), "\n", (place, "dim"))
         self._seconds = seconds
         self._window = Window(LIVE_WINDOW_S)
         self._next_s = 0.0
         self._live = Live(console=console, auto_refresh=False)
-        self._latest: tuple[float, Snapshot, bool] | None = None
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -130,44 +143,40 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if (
-            self._latest is not None
-        ):  # what stays on the terminal is the end, not the last quarter of a second before it
-            now_s, snapshot, feeding = self._latest
-            self._draw(now_s, snapshot, feeding=feeding)
         self._live.__exit__(kind, error, trace)
 
     def show(self, now_s: float, snapshot: Snapshot, *, feeding: bool) -> None:
         """Draw the table, four times a second."""
-        self._latest = now_s, snapshot, feeding
-        if now_s >= self._next_s:
-            self._next_s = now_s + LIVE_EVERY_S
-            self._draw(now_s, snapshot, feeding=feeding)
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + LIVE_EVERY_S
+        until = "" if self._seconds is None else f" of {self._seconds:g}"
+        phase = f"{now_s:.0f} s{until}" if feeding else "reading what is left"
+        hint = " · Ctrl-C stops and checks" if feeding else ""
+        self._draw(self._window.rates(now_s, snapshot), snapshot, phase, hint)
 
-    def _draw(self, now_s: float, snapshot: Snapshot, *, feeding: bool) -> None:
-        rates, rate = self._window.rates(now_s, snapshot)
+    def finish(self, now_s: float, snapshot: Snapshot) -> None:
+        """Draw the table that stays, with means over the whole time."""
+        self._draw(Window(now_s).rates(now_s, snapshot), snapshot, f"means over {now_s:.1f} s")
+
+    def _draw(self, rates: tuple[dict[str, Shard], Shard], snapshot: Snapshot, phase: str, hint: str = "") -> None:
         wide = self._console.width >= WIDE_COLUMNS
-        table = live_table(snapshot, rates, rate, wide=wide, rows=max(3, self._console.height - FRAME_LINES))
-        status = _status(now_s, self._seconds, snapshot, feeding=feeding)
-        view: RenderableType = Group(Text(self._title, style="bold"), "", table, "", status)
-        self._live.update(view, refresh=True)
+        table = live_table(snapshot, *rates, wide=wide, rows=max(3, self._console.height - FRAME_LINES))
+        again = f" · {snapshot.refused:,} put again" if snapshot.refused else ""
+        status = f" {phase} · {snapshot.keys:,} keys · {snapshot.outstanding:,} under way{again}{hint}"
+        foot = Text(status, style="dim")
+        if snapshot.waiting:
+            foot.append(f"\n trying again: {snapshot.waiting}", style="not dim yellow")
+        self._live.update(Group(self._heading, "", table, "", foot), refresh=True)
 
 
 def live_table(snapshot: Snapshot, rates: dict[str, Shard], rate: Shard, *, wide: bool, rows: int) -> Table:
     """One row for each shard, as far as `rows` go, and one for all; `wide` adds what was read last."""
     table = Table(box=None, padding=(0, 1), expand=wide, header_style="dim")
-    for title, width in (
-        ("shard", 6),
-        ("put/s", 8),
-        ("", 10),
-        ("read/s", 8),
-        ("", 10),
-        ("age", 9),
-        ("read in all", 12),
-    ):
+    for title, width in COLUMNS:
         table.add_column(title, justify="right", min_width=width, no_wrap=True)
     if wide:
-        table.add_column(" latest record", ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(" read just now", ratio=1, no_wrap=True, overflow="ellipsis")
     shown = list(snapshot.shards.items())
     hidden = max(0, len(shown) - rows)
     for shard_id, shard in shown[: len(shown) - hidden]:
@@ -185,20 +194,12 @@ def _cells(rate: Shard, shard: Shard) -> tuple[RenderableType, ...]:
     age_style = "green" if shard.age_ms < AGE_WARN_MS else "yellow" if shard.age_ms < AGE_ALARM_MS else "red"
     return (
         f"{rate.put_records:,}",
-        f"{size_text(rate.put_bytes)}/s",
+        size_text(rate.put_bytes),
         f"{rate.read_records:,}",
-        f"{size_text(rate.read_bytes)}/s",
+        size_text(rate.read_bytes),
         Text(f"{shard.age_ms:,} ms", style=age_style),
         f"{shard.read_records:,}",
     )
-
-
-def _status(now_s: float, seconds: float | None, snapshot: Snapshot, *, feeding: bool) -> Text:
-    until = "" if seconds is None else f" of {seconds:g}"
-    phase = f"{now_s:.0f} s{until}" if feeding else "reading what is left"
-    again = f" · {snapshot.refused:,} put again" if snapshot.refused else ""
-    hint = " · Ctrl-C stops and checks" if feeding else ""
-    return Text(f" {phase} · {snapshot.keys:,} keys · {snapshot.outstanding:,} under way{again}{hint}", style="dim")
 
 
 def size_text(size: float) -> str:

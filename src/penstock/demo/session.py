@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from penstock.demo.feeder import Feeder
+from penstock.demo.machine import Machine
 from penstock.demo.options import Options
 from penstock.demo.place import connect, new_name, own_server, own_stream
 from penstock.demo.progress import Progress
@@ -43,9 +44,13 @@ def run(options: Options) -> int:
             endpoint = given or stack.enter_context(own_server())
             client = connect(endpoint, 2 * options.shards + 2, ours=given is None)
             shard_ids = stack.enter_context(own_stream(client, name, options.shards))
-            whose = endpoint if given else f"{endpoint}, started for this demo"
-            title = f"Penstock demo: this machine's metrics through stream {name} at {whose}"
-            return _Session(client, name, options, open_view(title, options.seconds)).run(shard_ids)
+            title = f"This machine's metrics through stream {name}"
+            place = endpoint if given else f"{endpoint} (started for the demo)"
+            view = open_view(title, place, options.seconds)
+            return _Session(client, name, options, view).run(shard_ids)
+    except KeyboardInterrupt:
+        click.echo("Stopped; nothing was checked.")
+        raise
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -58,7 +63,7 @@ class _Session:
         self._options = options
         self._view = view
         self._progress = Progress()
-        self._feeder = Feeder(client, stream, options.rate, self._progress)
+        self._feeder = Feeder(client, stream, options.rate, self._progress, Machine().readings())
         self._readers = Readers(client, stream, self._progress)
         self._started_s = monotonic_s()
 
@@ -70,13 +75,12 @@ class _Session:
                 self._started_s = monotonic_s()
                 self._readers.start(shard_ids)
                 self._feeder.start()
-                try:
+                with suppress(KeyboardInterrupt):
                     self._watch_feeding()
-                except KeyboardInterrupt:
-                    pass
                 fed_s = self._elapsed_s()
                 progress.stop_feeding.set()
                 self._watch_draining()
+                self._view.finish(self._elapsed_s(), progress.snapshot())
         finally:
             progress.halt.set()
             self._feeder.join(JOIN_MAX_S)
@@ -99,7 +103,6 @@ class _Session:
                 left, since_s = progress.outstanding, monotonic_s()
             elif monotonic_s() - since_s > STALL_MAX_S:
                 break
-        self._show(feeding=False)
 
     def _show(self, *, feeding: bool) -> None:
         self._view.show(self._elapsed_s(), self._progress.snapshot(), feeding=feeding)
@@ -110,12 +113,17 @@ class _Session:
     def _judge(self, fed_s: float) -> int:
         """Say in one line what became of the records; the exit code."""
         snapshot, verdict = self._progress.snapshot(), self._progress.verdict()
-        rate = f"{verdict.sent / max(fed_s, 0.001):,.0f} records/s for {fed_s:.1f} s, {len(snapshot.shards)} shards"
+        rate = f"{verdict.sent / max(fed_s, 0.001):,.0f}/s for {fed_s:.1f} s, {len(snapshot.shards)} shards"
         again = f", {snapshot.refused:,} put again after a refusal" if snapshot.refused else ""
         good = verdict.good and snapshot.failure is None
-        why = f"{snapshot.failure}; " if snapshot.failure else ""
+        text = str(verdict)
+        if snapshot.failure is not None:  # what was not read then is no loss
+            total = snapshot.total
+            text = (
+                f"{snapshot.failure} ({total.put_records:,} records were put until then, {total.read_records:,} read)"
+            )
         word = click.style("OK", fg="green", bold=True) if good else click.style("FAILED", fg="red", bold=True)
-        click.echo(f"{word}: {why}{verdict} ({rate}{again})")
+        click.echo(f"{word}: {text} ({rate}{again})")
         return 0 if good else 1
 
 

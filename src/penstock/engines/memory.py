@@ -111,11 +111,12 @@ class MemoryLog:
         keys: list[bytes] = []
         data: list[bytes] = []
         arrivals: list[int] = []
-        size = 0
+        left_bytes = max_bytes
         for index in range(max(0, bisect_right(found.chunks, offset, key=_chunk_offset) - 1), len(found.chunks)):
             chunk = found.chunks[index]
             skip = offset - chunk.offset
-            taken, size = _fit(chunk, skip, max_records - len(data), size, max_bytes)
+            taken, used = _fit(chunk, skip, max_records - len(data), left_bytes, empty=not data)
+            left_bytes -= used
             keys.extend(chunk.keys[skip : skip + taken])
             data.extend(chunk.data[skip : skip + taken])
             arrivals.extend([chunk.arrival_ms] * taken)
@@ -180,19 +181,19 @@ def _clamp(log: _Log, position: Position) -> int:
     return min(max(position.offset, log.start), log.end)
 
 
-def _fit(chunk: _Chunk, skip: int, most: int, size: int, max_bytes: int) -> tuple[int, int]:
-    """How many records of a chunk, after `skip`, still fit, and the bytes of the page with them.  The page's first always fits."""
+def _fit(chunk: _Chunk, skip: int, most: int, left_bytes: int, *, empty: bool) -> tuple[int, int]:
+    """How many records of a chunk, after `skip`, still fit, and their bytes.  The first of an empty page always fits."""
     count = len(chunk.data)
-    if skip == 0 and count <= most and size + chunk.size_bytes <= max_bytes:
-        return count, size + chunk.size_bytes
-    taken = 0
+    if skip == 0 and count <= most and chunk.size_bytes <= left_bytes:
+        return count, chunk.size_bytes
+    taken = used = 0
     for key, data in zip(chunk.keys[skip : skip + most], chunk.data[skip : skip + most], strict=True):
-        grown = size + len(key) + len(data)
-        if grown > max_bytes and size > 0:
+        size = len(key) + len(data)
+        if used + size > left_bytes and not (empty and taken == 0):
             break
-        size = grown
+        used += size
         taken += 1
-    return taken, size
+    return taken, used
 
 
 class MemoryMeta:

@@ -75,8 +75,7 @@ def _refuse_tag(*_: object) -> object:
     raise ValueError("tag without a meaning in AWS's CBOR")
 
 
-def _number(decoder: cbor2.CBORDecoder, _immutable: bool) -> object:
-    value = decoder.decode()
+def _number(value: object, _immutable: bool) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a timestamp is a number")
     return value

@@ -2,19 +2,28 @@
 
 Theory.  The model is the contract.  It is compiled once, at start, into a graph of `Shape`s (recursive shapes refer to
 themselves), and everything generic - parsing, validating, serialising - walks that graph; nothing is unpacked by hand.
-Rules of this file: no I/O (the caller hands in the bytes), documentation is dropped, every pattern is compiled once.
+Rules of this file: no I/O (the caller hands in the bytes); documentation is dropped; every pattern is compiled once, by RE2, because
+strangers choose what it is run on and some of the models' patterns take `re` seconds.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
+import re2
 
 Kind = Literal[
     "structure", "list", "map", "string", "blob", "integer", "long", "float", "double", "boolean", "timestamp"
 ]
+
+
+class Regex(Protocol):
+    """What is asked of a compiled pattern."""
+
+    def fullmatch(self, text: str) -> object | None:
+        """Whether the whole text matches."""
+        ...
 
 
 @dataclass(slots=True)
@@ -30,7 +39,7 @@ class Shape:
     minimum: float | None = None  # characters, bytes, items or value, by kind
     maximum: float | None = None
     pattern: str | None = None  # as the model words it
-    regex: re.Pattern[str] | None = None
+    regex: Regex | None = None
     enum: tuple[str, ...] = ()
     event_stream: bool = False
 
@@ -116,11 +125,12 @@ class _Compiler:
         return shape
 
 
-def _regex(pattern: str) -> re.Pattern[str] | None:
-    """The model's pattern for Python, or None where it needs a class that `re` cannot express (such a value is left to the service)."""
-    if r"\p{" in pattern or r"\P{" in pattern:
-        return None
+def _regex(pattern: str) -> Regex | None:
+    """The model's pattern, or None for one that RE2 does not take; such a value is left to the service."""
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re.compile(pattern, re.ASCII)
-    except re.error:
+        compiled: Regex = re2.compile(pattern, options)
+    except re2.error:
         return None
+    return compiled

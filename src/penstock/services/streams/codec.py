@@ -26,13 +26,14 @@ from penstock.wire.operation import Codec, Output
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[a-zA-Z0-9_.-]+\Z")]
 _Key = Annotated[str, Meta(min_length=1, max_length=PARTITION_KEY_MAX_CHARS)]
+# Unknown members are forbidden below, because msgspec skips them unread, broken or not.
 _HashKey = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,38})\Z")]
 _DATA_MAX_BYTES: Final = RECORD_MAX_MAX_KIB * 1024
 
 Blob = TypeVar("Blob", str, bytes)  # base64 in JSON, bytes in CBOR
 
 
-class _Entry(Struct, Generic[Blob]):
+class _Entry(Struct, Generic[Blob], forbid_unknown_fields=True):
     """One record of PutRecords."""
 
     Data: Blob

@@ -7,6 +7,7 @@ Rules of this file: a step may be repeated after a crash, so each is harmless wh
 
 from msgspec.structs import replace
 
+from penstock.core.errors import Error
 from penstock.core.ports import Clock, Tasks
 from penstock.engines.api import RecordLog
 from penstock.services.streams.directory import Directory, StreamView
@@ -51,7 +52,14 @@ class Lifecycle:
         """Give an ACTIVE stream changed settings, through UPDATING.  Raises STREAM_NOT_ACTIVE."""
         await self._enter(view, replace(changed, status="UPDATING"))
 
+    def check_active(self, view: StreamView) -> None:
+        """Raise STREAM_NOT_ACTIVE unless a stream is ACTIVE: only then may a change begin."""
+        held = view.stream
+        if held.status != "ACTIVE":
+            raise Error.STREAM_NOT_ACTIVE(stream=held.name, account=held.account, status=held.status)
+
     async def _enter(self, view: StreamView, stream: Stream) -> None:
+        self.check_active(view)  # again: it may have changed since it was looked up
         await self._directory.update(view, stream)
         self._carry_on(view)
 
@@ -73,7 +81,7 @@ class Lifecycle:
     async def _remove(self, view: StreamView) -> None:
         await self._clock.sleep(self._transition_ms)
         shards = list(view.shards.values())
+        await self._log.drop([held.log for held in shards])  # first: what the directory forgets, nobody would drop
         await self._directory.remove(view)
-        await self._log.drop([held.log for held in shards])
         for held in shards:
             self._meter.forget(held)

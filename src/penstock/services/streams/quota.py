@@ -10,33 +10,34 @@ from penstock.core import limits
 
 
 class TokenBucket:
-    """One rate."""
+    """One rate, in whole tokens a second; kept in thousandths, so that no rounding depends on how often it is asked."""
 
-    __slots__ = ("_capacity", "_last_ms", "_per_ms", "_tokens")
+    __slots__ = ("_capacity", "_content", "_last_ms", "_per_ms")
 
-    def __init__(self, per_second: float, now_ms: int) -> None:
-        self._capacity = float(per_second)
-        self._per_ms = per_second / 1000
-        self._tokens = self._capacity
+    def __init__(self, per_second: int, now_ms: int) -> None:
+        self._capacity = per_second * 1000
+        self._per_ms = per_second
+        self._content = self._capacity
         self._last_ms = now_ms
 
-    def has(self, amount: float, now_ms: int) -> bool:
+    def has(self, amount: int, now_ms: int) -> bool:
         """Whether `amount` may be taken now."""
         self._fill(now_ms)
-        return self._tokens >= min(amount, self._capacity)
+        return self._content >= min(amount * 1000, self._capacity)
 
     def in_debt(self, now_ms: int) -> bool:
         """Whether more was taken than has been filled again."""
         self._fill(now_ms)
-        return self._tokens < 0
+        return self._content < 0
 
-    def take(self, amount: float) -> None:
+    def take(self, amount: int) -> None:
         """Take `amount`, into debt if need be.  A burst beyond the capacity forfeits the content: all of it is owed."""
-        self._tokens = -amount if amount > self._capacity else self._tokens - amount
+        burst = amount * 1000 > self._capacity
+        self._content = (min(self._content, 0) if burst else self._content) - amount * 1000
 
     def _fill(self, now_ms: int) -> None:
         if now_ms > self._last_ms:
-            self._tokens = min(self._capacity, self._tokens + (now_ms - self._last_ms) * self._per_ms)
+            self._content = min(self._capacity, self._content + (now_ms - self._last_ms) * self._per_ms)
             self._last_ms = now_ms
 
 

@@ -91,9 +91,7 @@ class Streams:
     def find_active(self, caller: Caller, request: StreamNamed) -> StreamView:
         """As `find`, for operations that need an ACTIVE stream.  Raises STREAM_NOT_ACTIVE."""
         view = self.find(caller, request)
-        stream = view.stream
-        if stream.status != "ACTIVE":
-            raise Error.STREAM_NOT_ACTIVE(stream=stream.name, account=stream.account, status=stream.status)
+        self.lifecycle.check_active(view)
         return view
 
     def find_shard(self, caller: Caller, view: StreamView, text: str) -> ShardView:
