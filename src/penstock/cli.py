@@ -17,6 +17,7 @@ from typing import Any, Final
 import click
 
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
+from penstock.demo.options import RATE_DEFAULT, RATE_MAX, SHARDS_DEFAULT, SHARDS_MAX, Options
 
 EXIT_USAGE: Final = 2
 
@@ -91,6 +92,36 @@ def serve(**options: Any) -> None:
         runner = asyncio.Runner()
     with runner:
         sys.exit(runner.run(_serve(settings)))
+
+
+@cli.command()
+@click.option("--endpoint", metavar="URL", help="The server. [default: $AWS_ENDPOINT_URL, or a server of its own]")
+@click.option("--stream", metavar="NAME", help="Name of the stream, which must not exist. [default: a new one]")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, SHARDS_MAX),
+    default=SHARDS_DEFAULT,
+    show_default=True,
+    help="Shards of the stream.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1, RATE_MAX),
+    default=RATE_DEFAULT,
+    show_default=True,
+    help="Records to put each second.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="How long to feed. [default: until Ctrl-C]"
+)
+def demo(endpoint: str | None, stream: str | None, shards: int, rate: int, seconds: float | None) -> None:
+    """Stream this machine's metrics through a server and check that every record comes back once and in order.
+
+    The first Ctrl-C ends the feeding; what is under way is still read and checked.  The second stops everything.
+    """
+    from penstock.demo import run
+
+    sys.exit(run(Options(endpoint, stream, shards, rate, seconds)))
 
 
 async def _serve(settings: Settings) -> int:

@@ -58,7 +58,7 @@ def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path
     process, _ = served
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
-    assert (process.returncode, output) == (0, "Stopping.\n")
+    assert (process.returncode, output.strip()) == (0, "Stopping.")
     assert not (tmp_path / "data" / "endpoint.json").exists()
 
 

@@ -17,7 +17,7 @@ from penstock.host.clock import SystemClock, monotonic_s
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_kinesis.type_defs import PutRecordsResultEntryTypeDef
+    from mypy_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef, PutRecordsResultEntryTypeDef
 
 BACKLOG_MAX_RECORDS: Final = 5_000  # made and not yet taken; a rate that the server cannot follow is not reached
 TICK_S: Final = 0.02
@@ -96,9 +96,11 @@ class Feeder:
     def _put(self) -> None:
         """Put one batch."""
         batch = self._outbox.batch()
-        records = [{"Data": record.data, "PartitionKey": record.key} for record in batch]
+        records: list[PutRecordsRequestEntryTypeDef] = [
+            {"Data": record.data, "PartitionKey": record.key} for record in batch
+        ]
         try:
-            answer = self._client.put_records(StreamName=self._stream, Records=records)  # type: ignore[arg-type]
+            answer = self._client.put_records(StreamName=self._stream, Records=records)
         except CALL_ERRORS as error:
             self._put_failed(batch, error)
         else:

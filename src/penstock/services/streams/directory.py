@@ -97,19 +97,19 @@ class Directory:
 
     async def update(self, view: StreamView, stream: Stream) -> None:
         """Replace a stream's record.  Raises STREAM_NOT_ACTIVE if another change came first."""
-        await self._commit(view, [Write(stream.key, encode(stream), view.version)])
+        try:
+            await self.replace(view, stream)
+        except Conflict:
+            raise Error.STREAM_NOT_ACTIVE(stream=stream.name, account=stream.account, status="UPDATING") from None
+
+    async def replace(self, view: StreamView, stream: Stream) -> None:
+        """Replace a stream's record.  Raises Conflict if another change came first."""
+        await self._meta.commit([Write(stream.key, encode(stream), view.version)])
 
     async def remove(self, view: StreamView) -> None:
-        """Forget a stream and its shards."""
+        """Forget a stream and its shards.  Raises Conflict if another change came first."""
         shards = [Write(held.shard.key, None, held.version) for held in view.shards.values()]
-        await self._commit(view, [Write(view.stream.key, None, view.version), *shards])
-
-    async def _commit(self, view: StreamView, writes: Sequence[Write]) -> None:
-        try:
-            await self._meta.commit(writes)
-        except Conflict:
-            stream = view.stream
-            raise Error.STREAM_NOT_ACTIVE(stream=stream.name, account=stream.account, status="UPDATING") from None
+        await self._meta.commit([Write(view.stream.key, None, view.version), *shards])
 
     def _apply(self, changes: Sequence[Change]) -> None:
         for key, now in changes:

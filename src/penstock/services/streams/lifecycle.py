@@ -5,11 +5,13 @@ Theory.  A control operation commits the first state (CREATING, UPDATING, DELETI
 Rules of this file: a step may be repeated after a crash, so each is harmless when it was already done.
 """
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
 from penstock.core.errors import Error
 from penstock.core.ports import Clock, Tasks
-from penstock.engines.api import RecordLog
+from penstock.engines.api import Conflict, RecordLog
 from penstock.services.streams.directory import Directory, StreamView
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.state import Shard, Status, Stream
@@ -76,12 +78,18 @@ class Lifecycle:
 
     async def _activate(self, view: StreamView) -> None:
         await self._clock.sleep(self._transition_ms)
-        await self._directory.update(view, replace(view.stream, status="ACTIVE"))
+        while view.stream.status in ("CREATING", "UPDATING"):
+            with suppress(Conflict):  # a tag was added meanwhile: again, on top of it
+                await self._directory.replace(view, replace(view.stream, status="ACTIVE"))
+            await self._clock.sleep(0)
 
     async def _remove(self, view: StreamView) -> None:
         await self._clock.sleep(self._transition_ms)
         shards = list(view.shards.values())
         await self._log.drop([held.log for held in shards])  # first: what the directory forgets, nobody would drop
-        await self._directory.remove(view)
+        while self._directory.find_uid(view.stream.uid) is view:
+            with suppress(Conflict):
+                await self._directory.remove(view)
+            await self._clock.sleep(0)
         for held in shards:
             self._meter.forget(held)
