@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -33,6 +33,7 @@ from penstock.wire.route import Router
 
 STREAM_OPERATIONS: Final = (record, setting, shard, stream, tag)
 ENDPOINT_FILE: Final = "endpoint.json"
+ADVANCE_MAX_S: Final = 100 * 366 * 86400  # a clock in another century helps nobody
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -218,7 +219,7 @@ class App:
 class _Advance(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /_penstock/clock`."""
 
-    advance_seconds: float
+    advance_seconds: Annotated[float, msgspec.Meta(ge=0, le=ADVANCE_MAX_S)]
 
 
 class _Fault(msgspec.Struct, forbid_unknown_fields=True):
@@ -227,7 +228,7 @@ class _Fault(msgspec.Struct, forbid_unknown_fields=True):
     stream: str
     shard_id: str | None = None  # every shard if absent
     throttle: bool = False
-    fail_puts: float | None = None  # share of records, 0 .. 1
+    fail_puts: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # share of records
 
 
 def make_app(settings: Settings, entropy: Entropy | None = None) -> App:

@@ -132,8 +132,8 @@ class _Application:
         except ServiceError as error:
             answer = self._handlers.refuse(head, error)
             answer.headers.append(("connection", "close"))
-        except _Disconnected:
-            return
+        except _Disconnected:  # or a body that HTTP cannot make sense of; granian tells the two apart no better
+            answer = Answer(400, [("connection", "close")], b"")
         else:
             answer = await self._handlers.handle(head, body)
         await send({"type": "http.response.start", "status": answer.status, "headers": _wire_headers(answer)})

@@ -1,7 +1,7 @@
 """The server's own pages: health, metrics, and under --testing the controls that tests use.
 
 `GET /_penstock/health`, `GET /metrics`; with --testing `POST /_penstock/reset` (alias `/moto-api/reset`), `GET` and `POST
-/_penstock/clock`, `GET`, `POST` and `DELETE /_penstock/faults`.
+/_penstock/clock`, `POST` and `DELETE /_penstock/faults`.
 """
 
 import logging
@@ -43,7 +43,7 @@ class Pages:
             return await self._services(head, body)
         try:
             return await page(body)
-        except (BadPageRequest, msgspec.MsgspecError) as error:
+        except (BadPageRequest, msgspec.MsgspecError, UnicodeDecodeError) as error:
             return json_answer({"message": str(error)}, 400)
         except Exception:
             logger.exception("%s %s failed", head.method, head.path)

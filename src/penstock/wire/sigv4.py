@@ -14,7 +14,7 @@ from penstock.core.errors import Error
 _HEADER_PARTS: Final = ("Credential", "Signature", "SignedHeaders")
 _QUERY_PARTS: Final = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
 _REGION = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
-_KEY_ID = re.compile(r"\w{1,128}", re.ASCII)
+_KEY_ID = re.compile(r"[!-~]{1,128}", re.ASCII)  # AWS's are letters and digits; stand-ins may have hyphens and dots
 
 
 class Credential(NamedTuple):

@@ -1,7 +1,8 @@
 """Short ways for the hot operations: bytes to columns and columns to bytes, without the generic walk.
 
 Theory.  A fast decoder is a typed one: msgspec checks types and the model's constraints while it reads.  Whatever it does not accept -
-bad or merely unusual - it leaves alone (None), and the generic path decides.  A test holds the two against each other.
+bad or merely unusual - it leaves alone (None), and the generic path decides.  Unknown members are among that: msgspec would skip
+them unread, broken or not.  A test holds the two against each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,6 @@ from penstock.wire.operation import Codec, Output
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[a-zA-Z0-9_.-]+\Z")]
 _Key = Annotated[str, Meta(min_length=1, max_length=PARTITION_KEY_MAX_CHARS)]
-# Unknown members are forbidden below, because msgspec skips them unread, broken or not.
 _HashKey = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,38})\Z")]
 _DATA_MAX_BYTES: Final = RECORD_MAX_MAX_KIB * 1024
 
