@@ -60,7 +60,8 @@ def guesses() -> Iterator[tuple[str, str]]:
 def configuration() -> str:
     """docs/configuration.md."""
     rows = [
-        f"| `--{name.replace('_', '-')}` | `{ENV_PREFIX}{name.upper()}` | `{name}` | `{_toml(default)}` | {knob.accepts} | {knob.doc} |"
+        f"| `--{name.replace('_', '-')}` | `{ENV_PREFIX}{name.upper()}` | `{name}` | `{knob.shown or _toml(default)}` |"
+        f" {knob.accepts} | {knob.doc} |"
         for name, (knob, default) in knobs().items()
     ]
     parts = [

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from penstock.core.ids import parse_shard_id
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
-from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.engine import open_engine
 from penstock.host.apimodels import load_model
 from penstock.host.certificates import Certificates, ensure_certificates
 from penstock.host.clock import SystemClock, TestClock, monotonic_s
@@ -75,6 +75,7 @@ class App:
         """Open everything; return when requests are answered.  Raises CannotListen, and SettingError for an unusable data_dir."""
         settings = self.settings
         certificates = self._prepare_data_dir()
+        self._engine = await open_engine(settings, self._data_dir, self.clock, self._entropy)
         self._services = await self._open_services()
         self._exchange = Exchange(
             self._services.router, self._entropy, self._requests, monotonic_s, settings.account_id
@@ -108,6 +109,7 @@ class App:
             await listener.stop()
         await self._services.tasks.stop()
         await self._tasks.stop()
+        await self._engine.close()
         (self._data_dir / ENDPOINT_FILE).unlink(missing_ok=True)
 
     @property
@@ -115,9 +117,15 @@ class App:
         """The streams service as it is now; a reset replaces it."""
         return self._services.streams
 
+    @property
+    def engine_summary(self) -> str:
+        """What the engine is and found, in a line."""
+        return self._engine.summary
+
     async def reset(self) -> None:
         """Forget every stream, record and fault, and set a test clock back to the machine's time."""
         await self._services.tasks.stop()
+        await self._services.streams.clear()
         if isinstance(self.clock, TestClock):
             self.clock.reset()
         self._services = await self._open_services()
@@ -126,8 +134,8 @@ class App:
     async def _open_services(self) -> _Services:
         tasks = LoopTasks()
         streams = await open_streams(
-            MemoryLog(self.clock),
-            MemoryMeta(),
+            self._engine.log,
+            self._engine.meta,
             clock=self.clock,
             entropy=self._entropy,
             tasks=tasks,
@@ -170,15 +178,16 @@ class App:
         return pages
 
     async def _health(self, _body: bytes) -> Answer:
-        settings = self.settings
+        settings, health = self.settings, self._engine.health()
         return json_answer(
             {
-                "status": "ok",
+                "status": "ok" if health["writable"] and not health["damage"] else "degraded",
                 "version": version("penstock"),
                 "engine": settings.engine,
                 "limits": settings.limits,
                 "auth": settings.auth,
                 "uptime_seconds": round(monotonic_s() - self._started_s, 3),
+                "storage": health,
             }
         )
 

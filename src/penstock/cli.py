@@ -12,12 +12,15 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
 from penstock.demo.options import RATE_DEFAULT, RATE_MAX, SHARDS_DEFAULT, SHARDS_MAX, Options
+
+if TYPE_CHECKING:
+    from penstock.app import Endpoint
 
 EXIT_USAGE: Final = 2
 
@@ -48,7 +51,7 @@ def cli() -> None:
 def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option per knob of the settings table."""
     for name, (knob, default) in reversed(list(knobs().items())):
-        shown = "" if default is False else f" [default: {default}]"
+        shown = "" if default is False else f" [default: {knob.shown or default}]"
         command = click.option(
             "--" + name.replace("_", "-"),
             name,
@@ -138,21 +141,21 @@ async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):  # only now: granian sets handlers of its own as it starts
         loop.add_signal_handler(number, stopping.set)
-    print(_welcome(settings, endpoint.http, endpoint.https, endpoint.ca), flush=True)
+    print(_welcome(settings, endpoint, app.engine_summary), flush=True)
     await stopping.wait()
     print("Stopping.", flush=True)
     await app.stop()
     return 0
 
 
-def _welcome(settings: Settings, http: str, https: str | None, ca: str | None) -> str:
-    rows = [("Endpoint", http)]
-    if https is not None:
-        rows += [("", https), ("CA", f"{ca}  (export AWS_CA_BUNDLE for https)")]
+def _welcome(settings: Settings, endpoint: "Endpoint", engine: str) -> str:
+    rows = [("Endpoint", endpoint.http)]
+    if endpoint.https is not None:
+        rows += [("", endpoint.https), ("CA", f"{endpoint.ca}  (export AWS_CA_BUNDLE for https)")]
     rows += [
         ("Account", f"{settings.account_id}  (a 12-digit access key id names another)"),
         ("Data", f"{Path(settings.data_dir).resolve()}"),
-        ("Engine", "memory: nothing survives a restart"),
+        ("Engine", engine),
         ("Limits", "as AWS enforces them" if settings.limits == "aws" else "off (--limits aws enforces AWS's quotas)"),
     ]
     table = "\n".join(f"  {name:<9} {value}" for name, value in rows)
@@ -163,7 +166,7 @@ Penstock {version("penstock")} is ready.
 
 Point AWS clients at it:
 
-  export AWS_ENDPOINT_URL={http} AWS_DEFAULT_REGION={settings.region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  export AWS_ENDPOINT_URL={endpoint.http} AWS_DEFAULT_REGION={settings.region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
 Try:
 

@@ -41,6 +41,7 @@ class PenstockServer:
     def __init__(self, *, tls: bool = False, **settings: object) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="penstock-")
         chosen = {"port": 0, "tls_port": 0, "no_tls": not tls, "testing": True, "data_dir": self._directory.name}
+        chosen["engine"] = "memory"
         texts = {name: str(value) for name, value in {**chosen, **settings}.items()}
         self._settings = load(texts, {}, None)
         self._loop = asyncio.new_event_loop()

@@ -45,7 +45,7 @@ def test_serve_tells_where_everything_is(served: tuple[subprocess.Popen[str], st
     endpoint = json.loads((tmp_path / "data" / "endpoint.json").read_text())
     for expected in (
         endpoint["http"], endpoint["https"], endpoint["ca"], "AWS_ENDPOINT_URL=" + endpoint["http"], "AWS_DEFAULT_REGION=us-east-1",
-        "123456789012", str(tmp_path / "data"), "nothing survives a restart", "aws kinesis create-stream",
+        "123456789012", str(tmp_path / "data"), "local: ", "aws kinesis create-stream",
     ):  # fmt: skip
         assert expected in printed
     with urllib.request.urlopen(endpoint["http"] + "/_penstock/health") as answer:
@@ -67,7 +67,9 @@ def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path
     [
         (["--port", "x"], "penstock: --port: 'x' must be a whole number from 0 to 65535"),
         (["--limits", "some"], "penstock: --limits: 'some' must be one of aws, off"),
-        (["--engine", "local"], "penstock: --engine: the durable engine is not in this release; use --engine memory"),
+        (["--engine", "paper"], "penstock: --engine: 'paper' must be one of memory, local"),
+        (["--auth", "enforced"], "penstock: --auth: verified signatures are not in this release; use --auth open"),
+        (["--cache", "lots"], "penstock: --cache: 'lots' must be a size from 0 to 1T, such as 64M or 2G"),
         (["--host", "0.0.0.0"], "penstock: --host: 0.0.0.0 is reachable from other machines"),
         (["--nonsense"], "penstock: No such option"),
         (["--data-dir", "/dev/null/x"], "penstock: cannot use --data-dir /dev/null/x"),

@@ -44,3 +44,72 @@ class Tasks(Protocol):
     async def stop(self) -> None:
         """Cancel what still runs, in the order of its start, and wait for it."""
         ...
+
+
+class DiskFull(OSError):
+    """No space is left; nothing of the refused operation is relied on."""
+
+
+class File(Protocol):
+    """One open file.  What was written may be lost or torn by a crash until `sync` has returned."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its length."""
+        ...
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Bytes from `offset` on; fewer than `length` at the end of the file."""
+        ...
+
+    async def write(self, offset: int, data: bytes) -> None:
+        """Write bytes; not durable yet.  Raises DiskFull, OSError."""
+        ...
+
+    async def sync(self) -> None:
+        """Make all that was written durable.  After an OSError from here nothing is known of it; never try again on this file."""
+        ...
+
+    async def commit(self, offset: int, data: bytes) -> None:
+        """`write` and `sync` in one step."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Disk(Protocol):
+    """The files below one directory; paths are relative to it, with `/`."""
+
+    async def create(self, path: str, size_bytes: int = 0) -> File:
+        """A new file of `size_bytes` zeros that are really written, or an emptied one.  Raises DiskFull."""
+        ...
+
+    async def open(self, path: str) -> File:
+        """A file that exists.  Raises FileNotFoundError."""
+        ...
+
+    async def names(self, folder: str) -> list[str]:
+        """What a folder holds, sorted; nothing if it does not exist."""
+        ...
+
+    async def make_folder(self, path: str) -> None:
+        """A folder and those above it; durable when this returns."""
+        ...
+
+    async def rename(self, old: str, new: str) -> None:
+        """Give a file another name, replacing what had it; durable after `sync_folder`."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """Delete a file or an empty folder, if it is there; durable after `sync_folder`."""
+        ...
+
+    async def sync_folder(self, path: str) -> None:
+        """Make creations, renames and removals in a folder durable."""
+        ...
+
+    async def free_bytes(self) -> int:
+        """What the file system has left."""
+        ...

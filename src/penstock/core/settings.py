@@ -31,6 +31,7 @@ class Knob(NamedTuple):
     parse: Callable[[str], Any]  # raises ValueError
     accepts: str  # completes "must be ..."
     metavar: str | None = None
+    shown: str | None = None  # the default as users write it, where that differs from the value
 
 
 def _knob(default: object, doc: str, parse: Callable[[str], Any], accepts: str, metavar: str | None = None) -> Any:
@@ -58,6 +59,30 @@ def _integer(default: int, low: int, high: int, doc: str, metavar: str = "N") ->
         return number
 
     return _knob(default, doc, parse, f"a whole number from {low} to {high}", metavar)
+
+
+def _size(default: str, low: int, high: int, doc: str) -> Any:
+    def parse(text: str) -> int:
+        match = re.fullmatch(r"([0-9]{1,19})([KMGT]?)(iB|B)?", text)
+        if match is None:
+            raise ValueError
+        size = int(match[1]) * _UNITS[match[2]]
+        if not low <= size <= high:
+            raise ValueError
+        return size
+
+    accepts = f"a size from {_shown(low)} to {_shown(high)}, such as 64M or 2G"
+    return field(default=parse(default), metadata={"knob": Knob(doc, parse, accepts, "SIZE", default)})
+
+
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def _shown(size: int) -> str:
+    unit = max(
+        (unit for unit, factor in _UNITS.items() if size and size % factor == 0), key=_UNITS.__getitem__, default=""
+    )
+    return f"{size // _UNITS[unit]}{unit}"
 
 
 def _parse_bool(text: str) -> bool:
@@ -107,7 +132,16 @@ class Settings:
     data_dir: str = _knob(
         "./penstock-data", "Directory for data, certificates and endpoint.json.", _parse_text, "a directory", "DIR"
     )
-    engine: Literal["memory"] = _choice("memory", doc="Where records live. memory: nothing survives a restart.")
+    engine: Literal["memory", "local"] = _choice(
+        "memory",
+        "local",
+        default="local",
+        doc="Where records live. local: on disk, durable before they are acknowledged; memory: nothing survives a restart.",
+    )
+    journal_file: int = _size("32M", 1 << 20, 1 << 30, "Size of one journal file; full ones are settled into segments.")
+    cache: int = _size("64M", 0, 1 << 40, "Memory for records that were written or read last.")
+    commit_wait_ms: int = _integer(0, 0, 1000, "How long a commit waits for more records to join it.", "MS")
+    max_disk: int = _size("0", 0, 1 << 60, "Refuse writes when the engine's files hold more; 0: as much as the disk.")
     limits: Literal["aws", "off"] = _choice(
         "aws", "off", default="off", doc="aws: enforce the quotas of each shard as AWS does; off: do not."
     )
@@ -134,8 +168,7 @@ def knobs() -> dict[str, tuple[Knob, object]]:
 
 
 # Values that are known, but belong to a release to come: a clear refusal is kinder than "must be one of".
-_NOT_YET: Final = {("engine", "local"): "the durable engine is not in this release; use --engine memory",
-                   ("auth", "enforced"): "verified signatures are not in this release; use --auth open"}  # fmt: skip
+_NOT_YET: Final = {("auth", "enforced"): "verified signatures are not in this release; use --auth open"}  # fmt: skip
 
 
 def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: str | None) -> Settings:

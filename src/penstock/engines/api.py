@@ -9,11 +9,14 @@ Rules for every engine (the conformance suite in tests/conformance holds them to
   3. Arrival times never go down within a log; all records of a batch share one.
   4. A reader never sees a record whose append could still fail.
   5. `seal` is idempotent; when it has returned `end`, nothing is ever appended at or after it.
-  6. `trim` forgets what lies before a position, for ever; `start` never goes down.
+  6. `trim` forgets what lies before a position, for ever: it is durable when it returns, and `start` never goes down.
+  7. Batches of one call for one log are written in their order.  A caller that stops waiting for an append leaves it open, as
+     Indeterminate does.  Columns given to `append` or received from `read` are never changed by either side.
+  8. Arrival times are the Clock's; a log's last one survives trimming and restarts.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, NewType, Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, NamedTuple, NewType, Protocol
 
 import msgspec
 
@@ -100,7 +103,11 @@ class Bounds(NamedTuple):
 
 
 class RecordLog(Protocol):
-    """Logs of records.  Every method but `append` raises NoSuchLog for a log that does not exist."""
+    """Logs of records.
+
+    Every method but `append` raises NoSuchLog for a log that does not exist; those that change something also Unavailable and
+    Indeterminate, after which they may be repeated.  What is damaged on the disk is skipped by readers and reported by the engine.
+    """
 
     async def create(self, logs: Sequence[LogId]) -> None:
         """Begin empty logs; one that exists is left as it is."""
@@ -110,6 +117,10 @@ class RecordLog(Protocol):
         """Forget logs and their records; one that does not exist is passed over."""
         ...
 
+    async def names(self) -> Sequence[LogId]:
+        """Every log that exists, sorted."""
+        ...
+
     async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         """Write batches, for several logs at once, and answer for each in the same order."""
         ...
@@ -117,6 +128,7 @@ class RecordLog(Protocol):
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
         """Records from `position` on: at most `max_records`, and of `max_bytes` (keys and data) or a single larger one.
 
+        There may be fewer than would fit, but at least one where one follows.
         A position before the oldest record begins there; one of an older incarnation begins at the start; one past the end, or of a
         newer incarnation, answers an empty page at the end.
         """
@@ -135,7 +147,7 @@ class RecordLog(Protocol):
         ...
 
     async def trim(self, log: LogId, before: Position) -> None:
-        """Forget the records before a position."""
+        """Forget the records before a position; one past the end means the end."""
         ...
 
     async def wait(self, log: LogId, position: Position) -> None:
@@ -197,3 +209,95 @@ class MetaStore(Protocol):
     def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
         """Call `watcher` with the changes under a prefix, one call a commit, in the order of commits.  Returns the way to stop it."""
         ...
+
+
+class MetaUnavailable(Exception):
+    """The MetaStore cannot read or write now: the disk is full, failing or away.  What follows may succeed again.
+
+    A commit that ends so changed nothing that a reader or watcher sees.  If the process dies before the next commit succeeds, it may
+    still turn out to have been written: whoever starts again reads first.
+    """
+
+
+class MetaUnusable(MetaUnavailable):
+    """What is stored is no metadata of Penstock's, or of a newer version, or damaged; one line says which."""
+
+
+BLOB_PIECE_BYTES: Final = 1 << 20  # longest piece that `stream` answers
+BLOB_NAME_BYTES: Final = 1024  # longest name, in UTF-8
+BLOB_SEGMENT_BYTES: Final = 255  # longest segment of a name, in UTF-8
+
+
+class NoSuchBlob(Exception):
+    """There is no object of that name."""
+
+
+class BlobsUnavailable(Exception):
+    """The objects cannot be reached, or the storage is full; a put that ends so may or may not have replaced the object."""
+
+
+class BlobEntry(NamedTuple):
+    """An object as a listing shows it."""
+
+    name: str
+    size_bytes: int
+
+
+class Blobs(Protocol):
+    """Immutable objects of any size under names.
+
+    Names are segments joined by `/`; check_blob_name says which are allowed, and every method raises ValueError for another.  No name
+    is the folder of another: who stores `a/b` does not store `a`; an engine may refuse it with ValueError.
+    """
+
+    async def put(self, name: str, data: bytes | AsyncIterator[bytes]) -> None:
+        """Store or replace an object; it is durable on return.
+
+        A reader sees the old object or the new one, never a part.  When the iterator raises, the old one stays.
+        """
+        ...
+
+    async def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes [start, end) of an object, cut at its end.  Raises NoSuchBlob."""
+        ...
+
+    def stream(self, name: str, start: int = 0) -> AsyncIterator[bytes]:
+        """The bytes from `start` on, of one object whatever replaces it meanwhile, in pieces of 1 to BLOB_PIECE_BYTES.
+
+        Raises NoSuchBlob, at the first piece.
+        """
+        ...
+
+    async def size(self, name: str) -> int | None:
+        """Its size in bytes, or None when there is no such object."""
+        ...
+
+    def list(self, prefix: str = "") -> AsyncIterator[BlobEntry]:
+        """The objects whose names begin with a prefix, in the order of their names.  Others may come and go meanwhile."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Forget an object; one that does not exist is passed over."""
+        ...
+
+
+def check_blob_name(name: str) -> None:
+    """Raise ValueError unless a name is allowed in every engine.
+
+    That is: segments of 1 to BLOB_SEGMENT_BYTES, neither `.` nor `..`, joined by `/`, BLOB_NAME_BYTES in all; no backslash, no control
+    character, nothing that UTF-8 has no bytes for.
+    """
+    segments = name.encode().split(b"/")  # UnicodeEncodeError is a ValueError
+    if sum(map(len, segments)) + len(segments) - 1 > BLOB_NAME_BYTES:
+        raise ValueError(f"blob name of more than {BLOB_NAME_BYTES} bytes: {name[:40]!r}...")
+    for segment in segments:
+        if not 0 < len(segment) <= BLOB_SEGMENT_BYTES or segment in (b".", b".."):
+            raise ValueError(f"blob name with a segment that is empty, dots or too long: {name!r}")
+    if any(char < " " or char in "\\\x7f" for char in name):
+        raise ValueError(f"blob name with a backslash or control character: {name!r}")
+
+
+def check_blob_range(start: int, end: int | None) -> None:
+    """Raise ValueError unless 0 <= start <= end."""
+    if start < 0 or (end is not None and end < start):
+        raise ValueError(f"no range of an object: {start} to {end}")

@@ -83,6 +83,10 @@ class MemoryLog:
             if found is not None:
                 found.wake()
 
+    async def names(self) -> Sequence[LogId]:
+        """Every log that exists."""
+        return sorted(self._logs)
+
     async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         """Append each batch to its log."""
         now_ms = self._clock.now_ms()

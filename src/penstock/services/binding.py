@@ -4,14 +4,21 @@ Theory.  An operation exists once, as a function named after it: `PutRecords` is
 type is read from its annotations.  What the model has and no module has is simply absent, and docs/parity.md says so.
 """
 
+import logging
 import re
 import typing
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import wraps
 from types import ModuleType
+from typing import Any
 
+from penstock.core.context import Caller
+from penstock.core.errors import Error
+from penstock.engines.api import AppendError, MetaUnavailable
 from penstock.wire.model import ServiceModel
-from penstock.wire.operation import Codec, Operation, Service
+from penstock.wire.operation import Codec, Handler, Operation, Service
+
+logger = logging.getLogger(__name__)
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -29,5 +36,20 @@ def bind(model: ServiceModel, modules: Iterable[ModuleType], service: object, co
         function = functions.get(function_name(name))
         if function is not None:
             input_type = typing.get_type_hints(function)["request"]
-            operations[name] = Operation(operation, partial(function, service), input_type, codecs.get(name, Codec()))
+            handler = _guarded(function, service)
+            operations[name] = Operation(operation, handler, input_type, codecs.get(name, Codec()))
     return Service(model, operations)
+
+
+def _guarded(operation: Callable[..., Awaitable[Any]], service: object) -> Handler:
+    """The operation on its service, with the storage's own refusals told as AWS tells a fault of its side."""
+
+    @wraps(operation)
+    async def guarded(caller: Caller, request: Any) -> Any:
+        try:
+            return await operation(service, caller, request)
+        except (AppendError, MetaUnavailable) as error:
+            logger.error("%s could not be carried out: %s", operation.__name__, error)
+            raise Error.INTERNAL_FAILURE() from None
+
+    return guarded

@@ -18,7 +18,7 @@ def refusal(
 def test_load_without_any_source_gives_the_defaults() -> None:
     settings = load({}, {}, None)
     assert settings == Settings()
-    assert (settings.host, settings.port, settings.tls_port, settings.engine) == ("127.0.0.1", 4566, 4567, "memory")
+    assert (settings.host, settings.port, settings.tls_port, settings.engine) == ("127.0.0.1", 4566, 4567, "local")
     assert (settings.limits, settings.auth, settings.testing, settings.insecure) == ("off", "open", False, False)
 
 
@@ -67,7 +67,11 @@ def test_knob_from_each_place_is_accepted(name: str) -> None:
         ("no_tls", "maybe", "true or false"),
         ("no_tls", "", "true or false"),
         ("data_dir", "", "a directory"),
-        ("engine", "kafka", "one of memory"),
+        ("engine", "kafka", "one of memory, local"),
+        ("journal_file", "1K", "a size from 1M to 1G, such as 64M or 2G"),
+        ("cache", "-1", "a size from 0 to 1T, such as 64M or 2G"),
+        ("commit_wait_ms", "1001", "a whole number from 0 to 1000"),
+        ("max_disk", "9.5G", "a size from 0 to 1048576T, such as 64M or 2G"),
         ("limits", "AWS", "one of aws, off"),
         ("auth", "none", "one of open"),
         ("account_id", "12345678901", "12 digits"),
@@ -149,7 +153,6 @@ def test_toml_when_flags_are_booleans_are_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("engine", "local", "the durable engine is not in this release; use --engine memory"),
         ("auth", "enforced", "verified signatures are not in this release; use --auth open"),
     ],
 )

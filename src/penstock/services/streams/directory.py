@@ -126,6 +126,8 @@ class Directory:
 
     def _apply_stream(self, key: str, now: StreamView | None) -> None:
         held = self._by_key.get(key)
+        if held is not None and now is not None and now.version < held.version:
+            return  # from the scan at start, overtaken by the watch
         if now is None:
             if held is not None:
                 del self._by_key[key], self._by_uid[held.stream.uid]

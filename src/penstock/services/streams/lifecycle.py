@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from penstock.core.errors import Error
+from penstock.core.errors import Error, ServiceError
 from penstock.core.ports import Clock, Tasks
 from penstock.engines.api import Conflict, RecordLog
 from penstock.services.streams.directory import Directory, StreamView
@@ -30,8 +30,12 @@ class Lifecycle:
         self._meter = meter
         self._transition_ms = transition_ms
 
-    def resume(self) -> None:
-        """Carry on with every stream that is between two states."""
+    async def resume(self) -> None:
+        """Put right what a crash left: logs and shards that have lost each other, and streams that are between two states."""
+        owned = {held.log for view in self._directory.all() for held in view.shards.values()}
+        existing = set(await self._log.names())
+        await self._log.drop(sorted(existing - owned))  # of a creation that got no further, or of a deletion
+        await self._log.create(sorted(owned - existing))
         for view in self._directory.all():
             self._carry_on(view)
 
@@ -41,7 +45,7 @@ class Lifecycle:
         await self._log.create([shard.log for shard in shards])
         try:
             view = await self._directory.create(stream, shards)
-        except Exception:
+        except ServiceError:  # and after any other error the stream may exist: `resume` finds out
             await self._log.drop([shard.log for shard in shards])
             raise
         self._carry_on(view)
@@ -85,6 +89,10 @@ class Lifecycle:
 
     async def _remove(self, view: StreamView) -> None:
         await self._clock.sleep(self._transition_ms)
+        await self.forget(view)
+
+    async def forget(self, view: StreamView) -> None:
+        """Drop a stream's records, then the stream."""
         shards = list(view.shards.values())
         await self._log.drop([held.log for held in shards])  # first: what the directory forgets, nobody would drop
         while self._directory.find_uid(view.stream.uid) is view:

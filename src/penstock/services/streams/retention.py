@@ -3,12 +3,16 @@
 Readers never depend on this: expiry is decided at each read (reader.py).  This only gives memory and disk back.
 """
 
+import logging
+
 from penstock.core.errors import ServiceError
 from penstock.core.limits import MINUTE_MS
 from penstock.core.ports import Clock
-from penstock.engines.api import NoSuchLog, RecordLog
+from penstock.engines.api import AppendError, NoSuchLog, RecordLog
 from penstock.services.streams.directory import Directory, StreamView
 from penstock.services.streams.reader import Reader
+
+logger = logging.getLogger(__name__)
 
 SWEEP_MS = MINUTE_MS
 
@@ -27,7 +31,10 @@ class Retention:
         while True:
             await self._clock.sleep(SWEEP_MS)
             for view in self._directory.all():
-                await self.trim(view)
+                try:
+                    await self.trim(view)
+                except AppendError as error:  # the disk is full or away; readers do not depend on this
+                    logger.warning("expired records of %s stay on the disk for now: %s", view.stream.name, error)
 
     async def trim(self, view: StreamView) -> None:
         """Give up what has expired of a stream by now.  It stays gone if the retention period is increased later."""

@@ -53,6 +53,11 @@ class Streams:
     clock: Clock
     entropy: Entropy
 
+    async def clear(self) -> None:
+        """Forget every stream and record.  Background work must have been stopped."""
+        for view in self.directory.all():
+            await self.lifecycle.forget(view)
+
     def nonce(self) -> bytes:
         """A nonce for one sealed token."""
         return self.entropy.bytes(NONCE_BYTES)
@@ -148,7 +153,7 @@ async def open_streams(
         clock=clock,
         entropy=entropy,
     )
-    streams.lifecycle.resume()
+    await streams.lifecycle.resume()
     tasks.spawn(streams.retention.run(), "retention")
     return streams
 

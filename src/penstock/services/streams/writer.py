@@ -11,7 +11,7 @@ from typing import NamedTuple
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import shard_id
 from penstock.core.ports import Clock
-from penstock.engines.api import Appended, AppendError, Batch, NoSuchLog, RecordLog
+from penstock.engines.api import Appended, AppendError, Batch, NoSuchLog, Overloaded, RecordLog
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
@@ -111,10 +111,16 @@ class Writer:
             self._metrics.records_in.inc(len(group.data))
             self._metrics.bytes_in.inc(sum(map(len, group.data)) + sum(map(len, group.keys)))
             return
+        stream = view.stream
         if isinstance(outcome, NoSuchLog):  # the stream was deleted meanwhile
-            refusal = Error.STREAM_NOT_FOUND(stream=view.stream.name, account=view.stream.account)
+            refusal = Error.STREAM_NOT_FOUND(stream=stream.name, account=stream.account)
+        elif isinstance(outcome, Overloaded):
+            self._metrics.refused_writes.inc(len(group.data))
+            refusal = Error.THROUGHPUT_EXCEEDED(
+                shard=shard_id(held.shard.no), stream=stream.name, account=stream.account
+            )
         else:
-            logger.error("write to %s of stream %s failed: %r", shard_id(held.shard.no), view.stream.name, outcome)
+            logger.error("write to %s of stream %s failed: %r", shard_id(held.shard.no), stream.name, outcome)
             refusal = Error.INTERNAL_FAILURE()
         for place in group.places:
             results[place] = refusal

@@ -17,7 +17,7 @@ from penstock.engines.api import Page, Position
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.iterator import ShardIterator, open_iterator, seal
-from penstock.services.streams.ops.naming import StreamRequest
+from penstock.services.streams.ops.naming import StreamArnRequest, StreamRequest
 from penstock.services.streams.ops.shard import HashKeyRange
 from penstock.services.streams.reader import millis_behind
 from penstock.services.streams.service import Streams
@@ -214,7 +214,7 @@ def _issue(streams: Streams, caller: Caller, view: StreamView, held: ShardView, 
     return seal(streams.sealer, streams.nonce(), caller, iterator)
 
 
-class GetRecordsRequest(StreamRequest, kw_only=True):
+class GetRecordsRequest(StreamArnRequest, kw_only=True):
     """GetRecords."""
 
     shard_iterator: str

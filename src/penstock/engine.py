@@ -1,0 +1,105 @@
+"""Which engine a server runs on, opened and closed as one.
+
+This is, beside the engines themselves, the only place that names a concrete one.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from penstock.core.ports import Clock, Entropy
+from penstock.core.settings import SettingError, Settings
+from penstock.engines.api import MetaStore, MetaUnavailable, RecordLog
+from penstock.engines.local.columns import Damaged
+from penstock.engines.local.log import LocalLog, Options, open_log
+from penstock.engines.local.manifest import NewerFormat
+from penstock.engines.local.meta import SqliteMeta
+from penstock.engines.local.recovery import Recovered
+from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.host.clock import monotonic_s
+from penstock.host.disk import SystemDisk
+from penstock.host.lock import DirectoryInUse, DirectoryLock
+from penstock.host.tasks import LoopTasks
+
+logger = logging.getLogger(__name__)
+
+META_FILE: Final = "meta.sqlite"
+
+
+class Engine(NamedTuple):
+    """An engine that is open."""
+
+    log: RecordLog
+    meta: MetaStore
+    summary: str  # for the start-up page: what it is, and what it found
+    health: Callable[[], dict[str, object]]
+    close: Callable[[], Awaitable[None]]
+
+
+async def open_engine(settings: Settings, data_dir: Path, clock: Clock, entropy: Entropy) -> Engine:
+    """Open the engine that the settings name.  Raises SettingError for a data directory that cannot be used."""
+    if settings.engine == "memory":
+        return _memory(clock)
+    try:
+        return await _local(settings, data_dir, clock, entropy)
+    except (DirectoryInUse, NewerFormat, Damaged, MetaUnavailable) as error:
+        raise SettingError(str(error)) from None
+    except OSError as error:
+        raise SettingError(f"cannot use --data-dir {data_dir}: {error.strerror or error}") from None
+
+
+def _memory(clock: Clock) -> Engine:
+    async def close() -> None:
+        pass
+
+    summary = "memory: nothing survives a restart"
+    return Engine(MemoryLog(clock), MemoryMeta(), summary, lambda: {"writable": True, "damage": []}, close)
+
+
+async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entropy) -> Engine:
+    lock = DirectoryLock(data_dir)
+    disk, tasks = SystemDisk(data_dir), LoopTasks()
+    started_s = monotonic_s()
+    try:
+        meta = await SqliteMeta.open(data_dir / META_FILE)
+        log, found = await open_log(disk, clock, entropy, tasks, _options(settings))
+    except BaseException:
+        disk.close()
+        lock.release()
+        raise
+
+    async def close() -> None:
+        await log.close()
+        await tasks.stop()
+        await meta.close()
+        disk.close()
+        lock.release()
+
+    for line in found.damage:
+        logger.error("damaged, and skipped: %s", line)
+    return Engine(log, meta, _summary(log, found, monotonic_s() - started_s), lambda: _health(log), close)
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        journal_file_bytes=settings.journal_file,
+        tail_cache_bytes=settings.cache // 2,
+        block_cache_bytes=settings.cache // 2,
+        max_disk_bytes=settings.max_disk or None,
+        commit_wait_ms=settings.commit_wait_ms,
+    )
+
+
+def _summary(log: LocalLog, found: Recovered, seconds: float) -> str:
+    stored = log.disk_bytes / (1 << 20)
+    parts = [f"local: {stored:,.0f} MiB on disk, {len(found.logs)} shards, {found.replayed_records:,} records replayed"]
+    if found.torn:
+        parts.append("an unfinished commit cut")
+    if found.damage:
+        parts.append(f"{len(found.damage)} damaged places: run penstock check")
+    return f"{', '.join(parts)} ({seconds:.2f} s)"
+
+
+def _health(log: LocalLog) -> dict[str, object]:
+    return {"writable": log.failure is None, "failure": log.failure, "damage": log.damage, "disk_bytes": log.disk_bytes}

@@ -1,0 +1,168 @@
+"""Columns: how records lie on disk, in the journal and in segments alike.
+
+Theory.  A block holds consecutive records of one log: a fixed head, runs of arrival times (a run is the records of one commit), the
+lengths of all keys, the lengths of all data, then all keys, then all data.  Blocks are joined by joining columns, and decoding cuts two
+byte strings; nothing is parsed record by record.
+Rules of this file: pure; every length is checked against the bytes at hand before anything is cut; `decode` raises Damaged and
+nothing else.
+
+Head (little-endian, 32 bytes): log number u64, incarnation u32, record count u32, first offset u64, run count u32, zero u32.
+Run (12 bytes): record count u32, arrival i64 ms.  Key lengths: u16 each.  Data lengths: u32 each.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Final, NamedTuple
+
+_HEAD: Final = struct.Struct("<QIIQII")
+_RUN: Final = struct.Struct("<Iq")
+HEAD_BYTES: Final = _HEAD.size
+assert HEAD_BYTES == 32
+assert array("H").itemsize == 2
+assert array("I").itemsize == 4
+
+
+class Damaged(Exception):
+    """Bytes that are not what was written."""
+
+
+class Run(NamedTuple):
+    """Records that arrived together."""
+
+    records: int
+    arrival_ms: int
+
+
+class Block(NamedTuple):
+    """Consecutive records of one log, as columns of bytes."""
+
+    log_no: int
+    incarnation: int
+    first_offset: int
+    runs: Sequence[Run]
+    key_lengths: bytes
+    data_lengths: bytes
+    keys: bytes
+    data: bytes
+
+    @property
+    def records(self) -> int:
+        """How many."""
+        return len(self.data_lengths) // 4
+
+    @property
+    def end(self) -> int:
+        """One past its last offset."""
+        return self.first_offset + self.records
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of keys and data."""
+        return len(self.keys) + len(self.data)
+
+
+class Records(NamedTuple):
+    """A block cut into records."""
+
+    first_offset: int
+    keys: Sequence[bytes]
+    data: Sequence[bytes]
+    arrivals_ms: Sequence[int]
+
+
+def pack(
+    log_no: int, incarnation: int, first_offset: int, arrival_ms: int, keys: Sequence[bytes], data: Sequence[bytes]
+) -> Block:
+    """A block of records that arrive together.  Cost: 40 us for 500 records."""
+    assert len(keys) == len(data) > 0
+    return Block(
+        log_no,
+        incarnation,
+        first_offset,
+        (Run(len(data), arrival_ms),),
+        array("H", map(len, keys)).tobytes(),
+        array("I", map(len, data)).tobytes(),
+        b"".join(keys),
+        b"".join(data),
+    )
+
+
+def join(blocks: Sequence[Block]) -> Block:
+    """One block of blocks that follow each other."""
+    if len(blocks) == 1:
+        return blocks[0]
+    assert all(before.end == after.first_offset for before, after in pairwise(blocks))
+    return Block(
+        blocks[0].log_no,
+        blocks[0].incarnation,
+        blocks[0].first_offset,
+        tuple(_joined_runs(blocks)),
+        b"".join(block.key_lengths for block in blocks),
+        b"".join(block.data_lengths for block in blocks),
+        b"".join(block.keys for block in blocks),
+        b"".join(block.data for block in blocks),
+    )
+
+
+def _joined_runs(blocks: Sequence[Block]) -> Iterator[Run]:
+    held: Run | None = None
+    for run in (run for block in blocks for run in block.runs):
+        if held is not None and held.arrival_ms == run.arrival_ms:
+            held = Run(held.records + run.records, run.arrival_ms)
+            continue
+        if held is not None:
+            yield held
+        held = run
+    if held is not None:
+        yield held
+
+
+def encode(block: Block) -> list[bytes]:
+    """The pieces of a block's bytes, to be joined with others."""
+    head = _HEAD.pack(block.log_no, block.incarnation, block.records, block.first_offset, len(block.runs), 0)
+    runs = b"".join(_RUN.pack(run.records, run.arrival_ms) for run in block.runs)
+    return [head, runs, block.key_lengths, block.data_lengths, block.keys, block.data]
+
+
+def decode(body: bytes) -> Block:
+    """A block from its bytes.  Raises Damaged."""
+    if len(body) < HEAD_BYTES:
+        raise Damaged("a block is shorter than its head")
+    log_no, incarnation, count, first_offset, run_count, _ = _HEAD.unpack_from(body)
+    runs_end = HEAD_BYTES + run_count * _RUN.size
+    keys_at = runs_end + 6 * count
+    if not 0 < run_count <= count or keys_at > len(body):
+        raise Damaged("a block is shorter than its columns")
+    runs = tuple(Run(*_RUN.unpack_from(body, at)) for at in range(HEAD_BYTES, runs_end, _RUN.size))
+    key_lengths, data_lengths = body[runs_end : runs_end + 2 * count], body[runs_end + 2 * count : keys_at]
+    data_at = keys_at + sum(_lengths("H", key_lengths))
+    if sum(run.records for run in runs) != count or data_at + sum(_lengths("I", data_lengths)) != len(body):
+        raise Damaged("the columns of a block do not add up")
+    return Block(
+        log_no, incarnation, first_offset, runs, key_lengths, data_lengths, body[keys_at:data_at], body[data_at:]
+    )
+
+
+def cut(block: Block) -> Records:
+    """The records of a block.  Cost: 0.2 us a record."""
+    arrivals: list[int] = []
+    for run in block.runs:
+        arrivals += [run.arrival_ms] * run.records
+    return Records(
+        block.first_offset,
+        _cut(block.keys, _lengths("H", block.key_lengths)),
+        _cut(block.data, _lengths("I", block.data_lengths)),
+        arrivals,
+    )
+
+
+def _lengths(kind: str, column: bytes) -> "array[int]":
+    lengths = array(kind)
+    lengths.frombytes(column)
+    return lengths
+
+
+def _cut(column: bytes, lengths: "array[int]") -> list[bytes]:
+    return [column[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]

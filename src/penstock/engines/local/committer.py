@@ -1,0 +1,283 @@
+"""The committer: one task that turns whatever is waiting into one group, and answers when it is durable (group commit).
+
+Theory.  Appends and control entries queue up while a commit is under way; the next commit takes them all.  Batches of one log become
+one frame.  Order is decided here and nowhere else: a batch that queued behind a seal is refused, one before it is written.
+Rules of this file:
+  1. State that readers see changes only after the commit, and in the order of the queue; answers go out in that order too.
+  2. A commit that failed leaves nobody a claim: its appends are Indeterminate, and the engine takes no more writes until it is opened anew.
+  3. A disk that is full refuses before anything is written; the next group tries again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from penstock.core.ports import Clock, DiskFull
+from penstock.engines.api import (
+    Appended,
+    AppendError,
+    Batch,
+    Indeterminate,
+    LogId,
+    NoSuchLog,
+    Position,
+    Sealed,
+    Unavailable,
+)
+from penstock.engines.local import columns, frame
+from penstock.engines.local.cache import TailCache
+from penstock.engines.local.columns import Records
+from penstock.engines.local.frame import Kind
+from penstock.engines.local.journal import Journal, JournalFile
+from penstock.engines.local.state import JournalBlock, LogState
+
+logger = logging.getLogger(__name__)
+
+GROUP_TARGET_BYTES = 8 << 20  # a group takes no further entry once it holds this much
+
+Outcome = Appended | AppendError
+
+
+class AppendEntry(NamedTuple):
+    """Batches that wait, and who waits for them."""
+
+    batches: Sequence[Batch]
+    done: "asyncio.Future[list[Outcome]]"
+
+
+class ControlEntry(NamedTuple):
+    """A change of a log that waits."""
+
+    kind: Kind
+    log: LogState
+    number: int  # TRIM: the new start
+    done: "asyncio.Future[None]"
+
+
+Entry = AppendEntry | ControlEntry
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One frame of the group being built."""
+
+    kind: Kind
+    log: LogState
+    number: int = 0
+    keys: list[bytes] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+    first_offset: int = 0
+    arrival_ms: int = 0
+
+    def body(self) -> list[bytes]:
+        """The pieces of its bytes."""
+        match self.kind:
+            case Kind.RECORDS:
+                block = columns.pack(self.log.log_no, 0, self.first_offset, self.arrival_ms, self.keys, self.data)
+                return columns.encode(block)
+            case Kind.CREATE:
+                return frame.encode_control(self.kind, self.log.log_no, name=self.log.name)
+            case Kind.SEAL:
+                return frame.encode_control(self.kind, self.log.log_no, self.log.next_offset)
+            case Kind.TRIM:
+                return frame.encode_control(self.kind, self.log.log_no, self.number)
+            case _:
+                return frame.encode_control(self.kind, self.log.log_no)
+
+
+class Committer:
+    """Writes groups."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        logs: dict[LogId, LogState],
+        tail: TailCache,
+        on_full: Callable[[], None],
+        wait_ms: int,
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._logs = logs
+        self._tail = tail
+        self._on_full = on_full
+        self._wait_ms = wait_ms
+        self._queue: list[Entry] = []
+        self._waiting = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.failure: OSError | None = None
+
+    def submit(self, entry: Entry) -> None:
+        """Queue an entry for the next group."""
+        self._queue.append(entry)
+        self._idle.clear()
+        self._waiting.set()
+
+    async def run(self) -> None:
+        """Commit groups, for ever."""
+        while True:
+            await self._waiting.wait()
+            self._idle.clear()
+            if self._wait_ms:
+                await self._clock.sleep(self._wait_ms)
+            entries = self._take()
+            await self._commit(entries)
+            if not self._queue:
+                self._idle.set()
+
+    async def drain(self) -> None:
+        """Return when nothing is queued or under way."""
+        await self._idle.wait()
+
+    def _take(self) -> list[Entry]:
+        size_bytes = count = 0
+        for entry in self._queue:
+            if size_bytes > GROUP_TARGET_BYTES:
+                break
+            count += 1
+            if isinstance(entry, AppendEntry):
+                size_bytes += sum(sum(map(len, batch.data)) for batch in entry.batches)
+        taken, self._queue = self._queue[:count], self._queue[count:]
+        if not self._queue:
+            self._waiting.clear()
+        return taken
+
+    async def _commit(self, entries: Sequence[Entry]) -> None:
+        if self.failure is not None:
+            self._refuse(entries, Unavailable(f"the journal failed: {self.failure}"))
+            return
+        frames, outcomes = self._plan(entries)
+        bodies = [planned.body() for planned in frames]
+        sizes = [sum(map(len, body)) for body in bodies]
+        total = sum(sizes) + frame.HEADER_BYTES * len(sizes)
+        try:
+            file = await self._journal.reserve(total + frame.pad(total)) if frames else None
+        except DiskFull as error:
+            logger.error("the disk is full: free space or raise the volume's size; writes are refused until then")
+            self._roll_back(frames)
+            self._refuse(entries, Unavailable(str(error)))
+            return
+        except OSError as error:
+            self._fail(frames, entries, error, Unavailable(str(error)))
+            return
+        if file is not None and not await self._write(file, frames, bodies, sizes, entries):
+            return
+        self._answer(entries, outcomes)
+        if self._journal.full:
+            self._on_full()
+
+    async def _write(
+        self,
+        file: JournalFile,
+        frames: Sequence[_Frame],
+        bodies: Sequence[Sequence[bytes]],
+        sizes: Sequence[int],
+        entries: Sequence[Entry],
+    ) -> bool:
+        group = self._journal.group + 1
+        encoded = [
+            frame.encode(planned.kind, file.file_no, group, body) for planned, body in zip(frames, bodies, strict=True)
+        ]
+        try:
+            at = await self._journal.commit(file, frame.group_bytes(encoded))
+        except OSError as error:
+            self._fail(frames, entries, error, Indeterminate(str(error)))
+            return False
+        for planned, size in zip(frames, sizes, strict=True):
+            self._apply(planned, file, at + frame.HEADER_BYTES, size)
+            at += frame.HEADER_BYTES + size
+        return True
+
+    def _plan(self, entries: Sequence[Entry]) -> tuple[list[_Frame], list[list[Outcome]]]:
+        """The frames of a group, and what each append is answered once they are durable."""
+        now_ms = self._clock.now_ms()
+        frames: list[_Frame] = []
+        growing: dict[int, _Frame] = {}  # by log number: the frame that its next batch joins
+        outcomes: list[list[Outcome]] = []
+        for entry in entries:
+            if isinstance(entry, AppendEntry):
+                outcomes.append([self._plan_batch(batch, now_ms, frames, growing) for batch in entry.batches])
+                continue
+            growing.pop(entry.log.log_no, None)
+            frames.append(_Frame(entry.kind, entry.log, entry.number))
+            if entry.kind in (Kind.SEAL, Kind.DROP):
+                entry.log.closing = entry.kind
+            outcomes.append([])
+        return frames, outcomes
+
+    def _plan_batch(self, batch: Batch, now_ms: int, frames: list[_Frame], growing: dict[int, _Frame]) -> Outcome:
+        log = self._logs.get(batch.log)
+        if log is None or log.closing is Kind.DROP:
+            return NoSuchLog(batch.log)
+        if log.sealed or log.closing is Kind.SEAL:
+            return Sealed(Position(0, log.next_offset))
+        planned = growing.get(log.log_no)
+        if planned is None:
+            arrival_ms = max(now_ms, log.last_arrival_ms)
+            planned = _Frame(Kind.RECORDS, log, first_offset=log.next_offset, arrival_ms=arrival_ms)
+            growing[log.log_no] = planned
+            frames.append(planned)
+        first = Position(0, log.next_offset)
+        planned.keys += batch.keys
+        planned.data += batch.data
+        log.next_offset += len(batch.data)
+        return Appended(first, planned.arrival_ms)
+
+    def _apply(self, planned: _Frame, file: JournalFile, body_at: int, length: int) -> None:
+        """Let readers see what is durable."""
+        log = planned.log
+        match planned.kind:
+            case Kind.RECORDS:
+                end, arrival_ms = planned.first_offset + len(planned.data), planned.arrival_ms
+                arrivals = [arrival_ms] * len(planned.data)
+                records = Records(planned.first_offset, planned.keys, planned.data, arrivals)
+                span = (arrival_ms, arrival_ms)
+                block = JournalBlock(planned.first_offset, end, span, file, body_at, length, records)
+                log.blocks.append(block)
+                log.end, log.last_arrival_ms = end, arrival_ms
+                self._tail.add(block, length)
+            case Kind.CREATE:
+                self._logs.setdefault(log.name, log)
+            case Kind.DROP:
+                if self._logs.get(log.name) is log:
+                    del self._logs[log.name]
+            case Kind.SEAL:
+                log.sealed = True
+            case Kind.TRIM:
+                log.trim(planned.number)
+            case _:
+                raise AssertionError(planned.kind)
+        log.wake()
+
+    def _answer(self, entries: Sequence[Entry], outcomes: Sequence[list[Outcome]]) -> None:
+        for entry, answers in zip(entries, outcomes, strict=True):
+            if entry.done.done():  # who asked has gone
+                continue
+            if isinstance(entry, AppendEntry):
+                entry.done.set_result(answers)
+            else:
+                entry.done.set_result(None)
+
+    def _refuse(self, entries: Sequence[Entry], error: AppendError) -> None:
+        for entry in entries:
+            if entry.done.done():
+                continue
+            if isinstance(entry, AppendEntry):
+                entry.done.set_result([error] * len(entry.batches))
+            else:
+                entry.done.set_exception(error)
+
+    def _roll_back(self, frames: Sequence[_Frame]) -> None:
+        for planned in frames:
+            planned.log.next_offset = planned.log.end
+            planned.log.closing = None
+
+    def _fail(self, frames: Sequence[_Frame], entries: Sequence[Entry], error: OSError, answer: AppendError) -> None:
+        logger.critical("the journal cannot be written: %s; restart once the disk is well: reads go on", error)
+        self.failure = error
+        self._roll_back(frames)
+        self._refuse(entries, answer)

@@ -1,0 +1,154 @@
+"""Frames: the entries of the journal, and how a journal file is read back after a crash.
+
+Theory.  The journal is a sequence of files of one size.  Each commit appends a group: frames back to back, padded to a whole number of
+sectors, so that no sector that was acknowledged is ever written again.  A frame names its file and its group; a file that is used
+again gets a new number, so that frames of its earlier life are recognised as stale.  Group n + 1 is written only after group n is
+durable, and that tells a torn tail from damage: a bad frame with a later group behind it was acknowledged once.
+Rules of this file: pure.  A frame is trusted only if magic, file number and checksum are right.
+
+Header (little-endian, 32 bytes): magic u32, crc32c u32 of all that follows it, body length u32, kind u8 and 3 zeros, file number u64,
+group u64.  The first sector of a file holds a HEADER frame, whose body is the data directory's id.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import google_crc32c
+
+from penstock.engines.local.columns import Damaged
+
+SECTOR_BYTES: Final = 4096
+MAGIC: Final = 0x4B545350  # "PSTK"
+_HEADER: Final = struct.Struct("<IIIBxxxQQ")
+HEADER_BYTES: Final = _HEADER.size
+_CHECKED_FROM: Final = 8  # the checksum covers the header after itself
+assert HEADER_BYTES == 32
+
+
+class Kind(IntEnum):
+    """What a frame holds.  On disk: never renumbered."""
+
+    HEADER = 1  # body: data directory id
+    RECORDS = 2  # body: a block of columns
+    CREATE = 3  # body: u64 log number, name
+    DROP = 4  # body: u64 log number
+    SEAL = 5  # body: u64 log number, u64 end
+    TRIM = 6  # body: u64 log number, u64 start
+
+
+_KINDS: Final = frozenset(Kind)
+
+
+class Frame(NamedTuple):
+    """One entry of the journal."""
+
+    kind: Kind
+    group: int
+    body_at: int  # of its body in the file
+    length: int  # of its body
+
+
+class Tail(NamedTuple):
+    """How a journal file ended."""
+
+    end: int  # where its good frames end
+    last_group: int  # of its good frames; 0 when there are none
+    damaged: Sequence[tuple[int, int]]  # byte ranges that were acknowledged once and cannot be read
+    torn: bool  # whether bytes that were never acknowledged were cut
+
+
+def encode(kind: Kind, file_no: int, group: int, body: Sequence[bytes]) -> bytes:
+    """The bytes of a frame."""
+    joined = b"".join(body)
+    header = _HEADER.pack(MAGIC, 0, len(joined), kind, file_no, group)
+    checksum = google_crc32c.extend(google_crc32c.value(header[_CHECKED_FROM:]), joined)
+    return b"".join((header[:4], checksum.to_bytes(4, "little"), header[_CHECKED_FROM:], joined))
+
+
+def pad(length: int) -> int:
+    """Bytes that fill up the last sector of `length` bytes."""
+    return -length % SECTOR_BYTES
+
+
+def encode_control(kind: Kind, *numbers: int, name: str = "") -> list[bytes]:
+    """The body of a frame that holds numbers, and perhaps a name."""
+    return [struct.pack(f"<{len(numbers)}Q", *numbers), name.encode()]
+
+
+def decode_control(body: bytes, count: int) -> tuple[list[int], str]:
+    """Numbers and name of such a body.  Raises Damaged."""
+    try:
+        return list(struct.unpack_from(f"<{count}Q", body)), body[8 * count :].decode()
+    except (struct.error, UnicodeDecodeError):
+        raise Damaged("a control frame that is none") from None
+
+
+def frame_at(content: bytes, at: int, file_no: int) -> Frame | None:
+    """The frame that begins at `at`, or None if there is no good one."""
+    if at + HEADER_BYTES > len(content):
+        return None
+    magic, checksum, length, kind, owner, group = _HEADER.unpack_from(content, at)
+    end = at + HEADER_BYTES + length
+    if magic != MAGIC or owner != file_no or end > len(content) or kind not in _KINDS:
+        return None
+    if google_crc32c.value(content[at + _CHECKED_FROM : end]) != checksum:
+        return None
+    return Frame(Kind(kind), group, at + HEADER_BYTES, length)
+
+
+def scan(content: bytes, file_no: int, last_group: int) -> tuple[list[Frame], Tail]:
+    """Every good frame of a journal file after its header, and how it ended.  `last_group` is the header's: the one before the file."""
+    frames: list[Frame] = []
+    damaged: list[tuple[int, int]] = []
+    at, group = SECTOR_BYTES, last_group
+    while True:
+        frame = frame_at(content, at, file_no)
+        if frame is None and at % SECTOR_BYTES and _blank(content[at : at + pad(at)]):
+            at += pad(at)
+            frame = frame_at(content, at, file_no)
+        if frame is not None:
+            frames.append(frame)
+            at, group = frame.body_at + frame.length, frame.group
+            continue
+        resumed = _behind_damage(content, at, file_no, group)
+        if resumed is None:
+            return frames, Tail(at + pad(at), group, damaged, _torn(content, at, file_no))
+        damaged.append((at, resumed))
+        at = resumed
+
+
+def _behind_damage(content: bytes, at: int, file_no: int, group: int) -> int | None:
+    """Where good frames go on behind bad bytes that were acknowledged once; None if what is behind may be a torn group.
+
+    Within a group the bad bytes are its own; on a sector they may be the first of the next group, of which later sectors may have
+    reached the disk before the crash.
+    """
+    unsure = group if at % SECTOR_BYTES else group + 1
+    first: int | None = None
+    for sector in range(at + pad(at) if at % SECTOR_BYTES else at + SECTOR_BYTES, len(content), SECTOR_BYTES):
+        frame = frame_at(content, sector, file_no)
+        if frame is not None:
+            first = sector if first is None else first
+            if frame.group > unsure:
+                return first
+    return None
+
+
+def _torn(content: bytes, at: int, file_no: int) -> bool:
+    """Whether a frame of this file was begun at `at` and did not get onto the disk whole."""
+    if at + HEADER_BYTES > len(content):
+        return False
+    magic, _, _, _, owner, _ = _HEADER.unpack_from(content, at)
+    return bool(magic == MAGIC and owner == file_no)
+
+
+def _blank(content: bytes) -> bool:
+    return content.count(0) == len(content)
+
+
+def group_bytes(frames: Iterable[bytes]) -> bytes:
+    """Frames of one group as they are written: back to back, padded to whole sectors."""
+    joined = b"".join(frames)
+    return joined + bytes(pad(len(joined)))

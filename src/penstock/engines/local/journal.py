@@ -1,0 +1,147 @@
+"""The journal: where every record is first made durable.
+
+Theory.  One file is written at a time, group after group; two more lie ready, so that going on to the next costs nothing.  A full file
+waits until its records are settled in segments and is then used again.  All files have one size and are really written once before
+their first use, so that a commit changes no metadata of the file system.
+Rules of this file:
+  1. One caller at a time writes: `reserve`, then `commit` of what was reserved.
+  2. A failed commit ends the journal: nobody knows what the file holds, and nothing is written to it again.
+  3. A file is used again only when nobody reads it.
+"""
+
+from typing import Final
+
+from penstock.core.ports import Disk, File
+from penstock.engines.local import frame
+from penstock.engines.local.frame import SECTOR_BYTES, Kind
+
+FOLDER: Final = "journal"
+SPARES: Final = 2
+_SPARE_PREFIX: Final = "spare-"
+
+
+class JournalFile:
+    """One file of the journal."""
+
+    __slots__ = ("end", "file", "file_no", "path", "pins", "retired")
+
+    def __init__(self, file_no: int, path: str, file: File, end: int) -> None:
+        self.file_no = file_no
+        self.path = path
+        self.file = file
+        self.end = end  # where the next group goes
+        self.pins = 0  # readers at work
+        self.retired = False  # settled: to be closed by its last reader
+
+    async def read_frame(self, body_at: int, length: int) -> bytes | None:
+        """The body of a frame, or None if it is not what was written."""
+        self.pins += 1
+        try:
+            content = await self.file.read(body_at - frame.HEADER_BYTES, frame.HEADER_BYTES + length)
+        finally:
+            self.pins -= 1
+            if self.retired and not self.pins:
+                await self.file.close()
+        found = frame.frame_at(content, 0, self.file_no)
+        return content[frame.HEADER_BYTES :] if found is not None and found.length == length else None
+
+
+def path_of(file_no: int) -> str:
+    """Where a journal file lies."""
+    return f"{FOLDER}/{file_no:016d}"
+
+
+class Journal:
+    """The files of the journal."""
+
+    def __init__(self, disk: Disk, data_id: str, file_bytes: int, next_file_no: int, last_group: int) -> None:
+        assert file_bytes % SECTOR_BYTES == 0
+        self._disk = disk
+        self._data_id = data_id
+        self._file_bytes = file_bytes
+        self._next_file_no = next_file_no
+        self._spares: list[str] = []
+        self._spare_count = 0
+        self._current: JournalFile | None = None
+        self.group = last_group
+        self.full: list[JournalFile] = []  # to be settled, oldest first
+
+    @property
+    def largest_group_bytes(self) -> int:
+        """What one group may hold."""
+        return self._file_bytes - SECTOR_BYTES
+
+    @property
+    def used_bytes(self) -> int:
+        """What the journal's files take."""
+        return self._file_bytes * (len(self._spares) + len(self.full) + (self._current is not None))
+
+    async def reserve(self, size_bytes: int) -> JournalFile:
+        """The file that the next group of `size_bytes`, padding included, goes to.  Raises DiskFull."""
+        assert size_bytes <= self.largest_group_bytes
+        if self._current is not None and self._current.end + size_bytes > self._file_bytes:
+            taken = await self._take_file()
+            self.full.append(self._current)
+            self._current = taken
+        if self._current is None:
+            self._current = await self._take_file()
+        return self._current
+
+    async def commit(self, file: JournalFile, group: bytes) -> int:
+        """Write the group after `group`, durably; answer where it begins in the file."""
+        assert file is self._current
+        at = file.end
+        await file.file.commit(at, group)
+        file.end += len(group)
+        self.group += 1
+        return at
+
+    async def prepare(self) -> None:
+        """Make files ready ahead of need.  Raises DiskFull."""
+        while len(self._spares) < SPARES:
+            await self._make_spare()
+
+    async def recycle(self, settled: JournalFile) -> None:
+        """Give up a file whose records are settled: it becomes a spare, or is deleted if it is being read or not needed."""
+        assert settled is self.full[0]
+        self.full.pop(0)
+        settled.retired = True
+        if settled.pins or len(self._spares) >= SPARES:
+            await self._disk.remove(settled.path)
+        else:
+            await self.adopt(settled.path)
+        if not settled.pins:
+            await settled.file.close()
+
+    async def adopt(self, path: str) -> None:
+        """Take a file of the right size as a spare."""
+        self._spare_count += 1
+        spare = f"{FOLDER}/{_SPARE_PREFIX}{self._spare_count:06d}"
+        await self._disk.rename(path, spare)
+        self._spares.append(spare)
+
+    async def close(self) -> None:
+        """Close every file."""
+        for file in [*self.full, *([self._current] if self._current is not None else [])]:
+            await file.file.close()
+
+    async def _make_spare(self) -> None:
+        made = f"{FOLDER}/making"
+        file = await self._disk.create(made, self._file_bytes)
+        await file.sync()
+        await file.close()
+        await self.adopt(made)
+
+    async def _take_file(self) -> JournalFile:
+        """A file with a fresh number.  Its header is durable before it is used."""
+        if not self._spares:
+            await self._make_spare()
+        file_no, path = self._next_file_no, path_of(self._next_file_no)
+        await self._disk.rename(self._spares[0], path)
+        self._spares.pop(0)
+        await self._disk.sync_folder(FOLDER)
+        self._next_file_no += 1
+        file = await self._disk.open(path)
+        header = frame.encode(Kind.HEADER, file_no, self.group, [self._data_id.encode()])
+        await file.commit(0, frame.group_bytes([header]))
+        return JournalFile(file_no, path, file, SECTOR_BYTES)

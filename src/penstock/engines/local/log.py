@@ -1,0 +1,317 @@
+"""The durable record log: what api.py asks of an engine, put together from journal, segments and their caretakers.
+
+Theory.  Writes go through the committer; reads never wait for it.  A page is collected piece by piece - segments, then the journal, the
+newest from memory - and every piece is checked before it is believed.  What is damaged is skipped and reported; the rest is served.
+"""
+
+import asyncio
+import logging
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from penstock.core.ports import Clock, Disk, Entropy, Tasks
+from penstock.engines.api import (
+    Appended,
+    AppendError,
+    Batch,
+    Bounds,
+    LogId,
+    NoSuchLog,
+    Overloaded,
+    Page,
+    Position,
+    TooLarge,
+    Unavailable,
+)
+from penstock.engines.local import columns
+from penstock.engines.local.cache import BlockCache, TailCache
+from penstock.engines.local.columns import Block, Damaged, Records
+from penstock.engines.local.committer import AppendEntry, Committer, ControlEntry
+from penstock.engines.local.frame import Kind
+from penstock.engines.local.journal import Journal
+from penstock.engines.local.recovery import Recovered, recover
+from penstock.engines.local.settler import Settler
+from penstock.engines.local.state import JournalBlock, LogState, Piece
+
+logger = logging.getLogger(__name__)
+
+_INCARNATION: Final = 0  # offsets of a log in a data directory never begin again
+UNSETTLED_FILES_MAX: Final = 6  # more, and the disk cannot follow: writes are put off
+RETRY_AFTER_MS: Final = 100
+
+
+class Options(NamedTuple):
+    """Sizes of the engine."""
+
+    journal_file_bytes: int = 32 << 20
+    tail_cache_bytes: int = 32 << 20
+    block_cache_bytes: int = 32 << 20
+    max_disk_bytes: int | None = None  # writes are refused when the files hold more
+    commit_wait_ms: int = 0  # how long a commit waits for more to join it
+
+
+class LocalLog:
+    """RecordLog on a disk."""
+
+    def __init__(self, disk: Disk, clock: Clock, found: Recovered, options: Options) -> None:
+        self._disk = disk
+        self._clock = clock
+        self._options = options
+        self._logs = found.logs
+        self._ledger = found.ledger
+        self._journal = Journal(
+            disk, found.ledger.data_id, options.journal_file_bytes, found.next_file_no, found.last_group
+        )
+        self._journal.full = list(found.journal_files)
+        self._blocks = BlockCache(options.block_cache_bytes)
+        self._settler = Settler(disk, clock, self._journal, self._logs, self._ledger)
+        tail = TailCache(options.tail_cache_bytes)
+        self._committer = Committer(self._journal, clock, self._logs, tail, self._settler.wake, options.commit_wait_ms)
+        self.damage = list(found.damage)  # a line for each thing that cannot be read
+
+    async def start(self, spares: Sequence[str], tasks: Tasks) -> None:
+        """Begin the background work."""
+        for path in spares:
+            await self._journal.adopt(path)
+        await self._journal.prepare()
+        tasks.spawn(self._committer.run(), "journal")
+        tasks.spawn(self._settler.run(), "settling")
+        self._settler.wake()
+
+    async def close(self) -> None:
+        """Finish what is queued and close the files.  The background work is its owner's to stop."""
+        await self._committer.drain()
+        await self._journal.close()
+        for segment in self._ledger.segments:
+            await segment.rest()
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the engine's files take."""
+        return self._journal.used_bytes + sum(held.row.size_bytes for held in self._ledger.segments)
+
+    @property
+    def failure(self) -> str | None:
+        """Why no write is taken any more, or None."""
+        return str(self._committer.failure) if self._committer.failure is not None else None
+
+    async def settle(self) -> None:
+        """Settle every full journal file now, and drop the segments that nothing needs."""
+        await self._settler.settle_all()
+        await self._settler.drop_dead()
+
+    async def create(self, logs: Sequence[LogId]) -> None:
+        """Begin empty logs."""
+        waits = []
+        for name in dict.fromkeys(logs):
+            if name not in self._logs:
+                log = LogState(self._ledger.next_log_no, name)
+                self._ledger.next_log_no += 1
+                waits.append(self._control(Kind.CREATE, log))
+        await _all(waits)
+
+    async def drop(self, logs: Sequence[LogId]) -> None:
+        """Forget logs and their records."""
+        await _all([self._control(Kind.DROP, self._logs[name]) for name in dict.fromkeys(logs) if name in self._logs])
+        self._settler.wake()
+
+    async def names(self) -> Sequence[LogId]:
+        """Every log that exists."""
+        return sorted(self._logs)
+
+    async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
+        """Write batches; return when they are durable."""
+        size_bytes = sum(sum(map(len, batch.data)) + sum(map(len, batch.keys)) for batch in batches)
+        if size_bytes > self._journal.largest_group_bytes // 2:
+            return [TooLarge(f"{size_bytes} bytes in one append") for _ in batches]
+        if len(self._journal.full) > UNSETTLED_FILES_MAX:
+            return [Overloaded(RETRY_AFTER_MS) for _ in batches]
+        most = self._options.max_disk_bytes
+        if most is not None and self.disk_bytes + size_bytes > most:
+            logger.error(
+                "the data directory holds %d bytes, --max-disk allows %d: writes are refused", self.disk_bytes, most
+            )
+            return [Unavailable("over --max-disk") for _ in batches]
+        done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
+        self._committer.submit(AppendEntry(batches, done))
+        return await done
+
+    async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
+        """Records from a position on."""
+        found = self._find(log)
+        offset = first = _clamp(found, position)
+        keys: list[bytes] = []
+        data: list[bytes] = []
+        arrivals: list[int] = []
+        left_bytes = max_bytes
+        while len(data) < max_records and (piece := found.piece_at(offset)) is not None:
+            records, end = await self._records_at(found, piece, offset)
+            if records is None or records.first_offset > offset:  # a gap that damage left
+                if data:
+                    break
+                offset = first = end if records is None else records.first_offset
+                continue
+            skip = offset - records.first_offset
+            taken, used = _fit(records, skip, max_records - len(data), left_bytes, empty=not data)
+            keys += records.keys[skip : skip + taken]
+            data += records.data[skip : skip + taken]
+            arrivals += records.arrivals_ms[skip : skip + taken]
+            offset += taken
+            left_bytes -= used
+            if skip + taken < len(records.data):
+                break
+        end_now = Position(_INCARNATION, found.end)
+        at = Position(_INCARNATION, first)
+        return Page(at, keys, data, arrivals, Position(_INCARNATION, offset), end_now, found.sealed)
+
+    async def find_time(self, log: LogId, at_ms: int) -> Position:
+        """The first record that arrived at or after a moment."""
+        found = self._find(log)
+        piece = found.piece_since(at_ms)
+        if piece is None:
+            return Position(_INCARNATION, found.end)
+        offset = piece.first_offset
+        if piece.first_arrival_ms < at_ms:
+            offset = await self._offset_since(found, piece, at_ms)
+        return Position(_INCARNATION, max(offset, found.start))
+
+    async def bounds(self, log: LogId) -> Bounds:
+        """What the log holds."""
+        found = self._find(log)
+        last = found.last_arrival_ms if found.last_arrival_ms >= 0 else None
+        return Bounds(Position(_INCARNATION, found.start), Position(_INCARNATION, found.end), last, found.sealed)
+
+    async def seal(self, log: LogId) -> Position:
+        """End the log."""
+        found = self._find(log)
+        if not found.sealed:
+            await self._control(Kind.SEAL, found)
+        return Position(_INCARNATION, found.end)
+
+    async def trim(self, log: LogId, before: Position) -> None:
+        """Forget the records before a position."""
+        found = self._find(log)
+        start = _clamp(found, before)
+        if start > found.start:
+            await self._control(Kind.TRIM, found, start)
+            self._settler.wake()
+
+    async def wait(self, log: LogId, position: Position) -> None:
+        """Return when there is something at or after a position, or never will be."""
+        found = self._find(log)
+        while not found.sealed and found.end <= _clamp(found, position):
+            if found.grown is None:
+                found.grown = asyncio.Event()
+            await found.grown.wait()
+            if self._logs.get(log) is not found:
+                raise NoSuchLog(log)
+
+    def _find(self, log: LogId) -> LogState:
+        found = self._logs.get(log)
+        if found is None:
+            raise NoSuchLog(log)
+        return found
+
+    def _control(self, kind: Kind, log: LogState, number: int = 0) -> "asyncio.Future[None]":
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committer.submit(ControlEntry(kind, log, number, done))
+        return done
+
+    async def _records_at(self, log: LogState, piece: Piece, offset: int) -> tuple[Records | None, int]:
+        """The block with the record at `offset` (or the next one behind a gap), and where it ends; None where it is damaged."""
+        if isinstance(piece, JournalBlock):
+            return await self._journal_records(log, piece), piece.end
+        try:
+            row = await piece.segment.block_at(log.log_no, offset)
+            if row is None:
+                return None, piece.end
+            key = (piece.segment.row.path, row.at)
+            held = self._blocks.get(key)
+            if held is None:
+                held = self._cut(key, await piece.segment.read_block(row))
+        except Damaged as error:
+            self._report(f"{piece.segment.row.path}: log {log.name}, records from {offset} on: {error}")
+            end = await _end_or_none(piece, log, offset)
+            return None, end if end is not None else piece.end
+        return held, row.end
+
+    async def _journal_records(self, log: LogState, block: JournalBlock) -> Records | None:
+        if block.records is not None:
+            return block.records
+        key = (block.file.path, block.body_at)
+        held = self._blocks.get(key)
+        if held is not None:
+            return held
+        body = await block.file.read_frame(block.body_at, block.length)
+        try:
+            if body is None:
+                raise Damaged("a frame whose checksum is wrong")
+            return self._cut(key, columns.decode(body))
+        except Damaged as error:
+            self._report(f"{block.file.path}: log {log.name}, records {block.first_offset} to {block.end - 1}: {error}")
+            return None
+
+    async def _offset_since(self, log: LogState, piece: Piece, at_ms: int) -> int:
+        """The first record within a piece that arrived at or after `at_ms`; the piece has one."""
+        first = piece.first_offset
+        if not isinstance(piece, JournalBlock):
+            row = await piece.segment.block_since(log.log_no, at_ms)
+            first = row.first_offset if row is not None else piece.end
+        records, end = await self._records_at(log, piece, first)
+        if records is None:
+            return end
+        return records.first_offset + bisect_left(records.arrivals_ms, at_ms)
+
+    def _cut(self, key: tuple[str, int], block: Block) -> Records:
+        records = columns.cut(block)
+        self._blocks.put(key, records, block.size_bytes)
+        return records
+
+    def _report(self, line: str) -> None:
+        if line not in self.damage:
+            self.damage.append(line)
+            logger.error("damaged, and skipped: %s", line)
+
+
+async def _end_or_none(piece: Piece, log: LogState, offset: int) -> int | None:
+    """Where the damaged block ends, if its segment's index can still tell."""
+    assert not isinstance(piece, JournalBlock)
+    try:
+        row = await piece.segment.block_at(log.log_no, offset)
+    except Damaged:
+        return None
+    return row.end if row is not None else None
+
+
+async def _all(waits: Sequence["asyncio.Future[None]"]) -> None:
+    for wait in waits:
+        await wait
+
+
+def _clamp(log: LogState, position: Position) -> int:
+    if position.incarnation != _INCARNATION:
+        return log.start if position.incarnation < _INCARNATION else log.end
+    return min(max(position.offset, log.start), log.end)
+
+
+def _fit(records: Records, skip: int, most: int, left_bytes: int, *, empty: bool) -> tuple[int, int]:
+    """How many records after `skip` still fit, and their bytes.  The first of an empty page always fits."""
+    taken = used = 0
+    for key, data in zip(records.keys[skip : skip + most], records.data[skip : skip + most], strict=True):
+        size = len(key) + len(data)
+        if used + size > left_bytes and not (empty and taken == 0):
+            break
+        used += size
+        taken += 1
+    return taken, used
+
+
+async def open_log(
+    disk: Disk, clock: Clock, entropy: Entropy, tasks: Tasks, options: Options
+) -> tuple[LocalLog, Recovered]:
+    """Open the log of a data directory, or begin one; also what recovery found."""
+    found = await recover(disk, entropy, options.journal_file_bytes)
+    log = LocalLog(disk, clock, found, options)
+    await log.start(found.spares, tasks)
+    return log, found

@@ -1,0 +1,130 @@
+"""The manifest: what the engine knows without reading the journal or any segment.
+
+Theory.  A manifest is a snapshot: which logs exist, where each stood when the journal was last settled, and which segments hold their
+settled records.  It is written whole under a new number and put in place by a rename; the journal files from `first_file_no` on say what
+happened since.  The newest one that is sound is the truth; whatever file it does not name is rubbish of a crash and is deleted.
+Rules of this file: fields are added with defaults and never renamed or reordered.
+"""
+
+from typing import Final
+
+import google_crc32c
+import msgspec
+
+from penstock.core.ports import Disk
+from penstock.engines.local.columns import Damaged
+
+FORMAT_VERSION: Final = 1
+FOLDER: Final = "manifest"
+KEPT: Final = 2
+_CHECKSUM_BYTES: Final = 4
+
+
+class LogRow(msgspec.Struct, frozen=True, array_like=True):
+    """A log as it stood at the snapshot."""
+
+    log_no: int
+    name: str
+    start: int  # records before it are gone
+    end: int  # records before it are settled
+    last_arrival_ms: int  # -1: never appended to
+    sealed: bool
+
+
+class RangeRow(msgspec.Struct, frozen=True, array_like=True):
+    """The records of one log in a segment."""
+
+    log_no: int
+    first_offset: int
+    end: int
+    first_arrival_ms: int
+    last_arrival_ms: int
+
+
+class SegmentRow(msgspec.Struct, frozen=True, array_like=True):
+    """A segment."""
+
+    path: str
+    size_bytes: int
+    ranges: list[RangeRow]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The snapshot."""
+
+    data_id: str  # of the data directory; every file carries it
+    format_version: int = FORMAT_VERSION
+    number: int = 0
+    first_file_no: int = 0  # journal files before it are settled
+    next_log_no: int = 1
+    next_segment_no: int = 1
+    logs: list[LogRow] = msgspec.field(default_factory=list)
+    segments: list[SegmentRow] = msgspec.field(default_factory=list)
+
+
+class NewerFormat(Exception):
+    """A data directory that a newer release wrote."""
+
+
+def path_of(number: int) -> str:
+    """Where a manifest lies."""
+    return f"{FOLDER}/manifest-{number:012d}"
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The bytes of a manifest: a crc32c of the rest, then MessagePack."""
+    packed = msgspec.msgpack.encode(manifest)
+    return int(google_crc32c.value(packed)).to_bytes(_CHECKSUM_BYTES, "little") + packed
+
+
+def decode(content: bytes) -> Manifest:
+    """A manifest from its bytes.  Raises Damaged, NewerFormat."""
+    packed = content[_CHECKSUM_BYTES:]
+    if int.from_bytes(content[:_CHECKSUM_BYTES], "little") != google_crc32c.value(packed) or not packed:
+        raise Damaged("a manifest whose checksum is wrong")
+    try:
+        version = msgspec.msgpack.decode(packed, type=_Version).format_version
+        if version > FORMAT_VERSION:
+            raise NewerFormat(f"the data directory has format {version}; this release reads {FORMAT_VERSION}")
+        return msgspec.msgpack.decode(packed, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"a manifest that does not decode: {error}") from None
+
+
+class _Version(msgspec.Struct):
+    format_version: int
+
+
+async def publish(disk: Disk, manifest: Manifest) -> None:
+    """Put a manifest in place, durably, and forget those before the last two."""
+    path, content = path_of(manifest.number), encode(manifest)
+    file = await disk.create(path + ".new")
+    try:
+        await file.commit(0, content)
+    finally:
+        await file.close()
+    await disk.rename(path + ".new", path)
+    await disk.sync_folder(FOLDER)
+    for name in await disk.names(FOLDER):
+        if not name.endswith(f"{manifest.number:012d}") and not name.endswith(f"{manifest.number - KEPT + 1:012d}"):
+            await disk.remove(f"{FOLDER}/{name}")
+
+
+async def load(disk: Disk) -> tuple[Manifest | None, list[str]]:
+    """The newest sound manifest, or None in a new directory; and a line for each that is damaged.
+
+    Raises NewerFormat, and Damaged if there are manifests and none is sound.
+    """
+    complaints: list[str] = []
+    names = [name for name in await disk.names(FOLDER) if not name.endswith(".new")]
+    for name in reversed(names):
+        file = await disk.open(f"{FOLDER}/{name}")
+        try:
+            return decode(await file.read(0, file.size_bytes)), complaints
+        except Damaged as error:
+            complaints.append(f"{FOLDER}/{name}: {error}")
+        finally:
+            await file.close()
+    if names:
+        raise Damaged("; ".join(complaints))
+    return None, complaints

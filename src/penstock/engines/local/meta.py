@@ -1,0 +1,332 @@
+"""The MetaStore in one SQLite file.
+
+Theory.  A table of keys, and one counter that every commit raises: the version of what it writes.  One connection, owned by one thread,
+does everything in the order in which it was asked; its answers come back to the loop in that order.  So the watchers hear of commits
+in the order in which they became durable, and of a commit before anyone reads what it wrote.
+Rules of this file:
+  1. The connection is touched on its thread only; the loop never waits for the disk.
+  2. A commit is one transaction, synced before it is answered.  It also stores the counter, so that no version ever repeats.
+  3. Whether a committer still waits or was cancelled, what was committed reaches the watchers, once.
+  4. One process has the file: SQLite's exclusive lock keeps others out, whose commits the watchers would not see.
+  5. A row that does not match its checksum is never answered.
+  6. The format (APPLICATION_ID, FORMAT, the tables, what the checksums cover) changes only together with FORMAT.
+"""
+
+import asyncio
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from penstock.engines.api import Change, Conflict, MetaUnavailable, MetaUnusable, Versioned, Watcher, Write
+
+APPLICATION_ID: Final = 0x50454E53  # "PENS", the file's type for SQLite and file(1)
+FORMAT: Final = 1
+
+_SETTINGS: Final = (
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # macOS: through the drive's cache as well
+    "PRAGMA checkpoint_fullfsync = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+)
+_SCHEMA: Final = (
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+    """CREATE TABLE entries (
+        key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, crc INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE TABLE counter (version INTEGER NOT NULL, crc INTEGER NOT NULL)",
+)
+# SQLite's reasons that pass; any other says that the file itself is wrong.
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+
+_T = TypeVar("_T")
+
+
+class SqliteMeta:
+    """MetaStore in a file.  `open` makes one; it lives on the loop that it was opened on."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._path = path
+        self._connection = connection
+        self._thread = thread
+        self._watchers: list[tuple[str, Watcher]] = []
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open a file, made if there is none; its folder exists.
+
+        Raises MetaUnusable for a file that is not ours, of a newer format or damaged; MetaUnavailable where it cannot be opened, or
+        another process has it.
+        """
+        thread = ThreadPoolExecutor(1, "penstock-meta")
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(path, connection, thread)
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the file.  Closing again does nothing; anything else raises MetaUnavailable from now on."""
+        if self._closed:
+            return
+        closed = self._begin(sqlite3.Connection.close)
+        self._closed = True
+        self._thread.shutdown(wait=False)  # what it was given is still done
+        await asyncio.shield(closed)
+
+    async def get(self, key: str) -> Versioned | None:
+        """A key's value."""
+        return await self._begin(lambda connection: _get(connection, key))
+
+    async def scan(self, prefix: str) -> Sequence[tuple[str, Versioned]]:
+        """Every key with a prefix, in order."""
+        return await self._begin(lambda connection: _scan(connection, prefix))
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Apply all writes or none.  One that is cancelled may have been applied; the watchers are told if it was."""
+        committed = self._begin(lambda connection: _commit(connection, writes))
+        committed.add_done_callback(self._tell)  # stands before the waiter's own callback
+        await asyncio.shield(committed)
+
+    def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
+        """Call `watcher` with each commit's changes under a prefix.
+
+        Whoever watches before a scan, or after one with no other await between, misses nothing that the scan does not show.
+        """
+        entry = (prefix, watcher)
+        self._watchers.append(entry)
+        return lambda: self._watchers.remove(entry)
+
+    async def check(self) -> list[str]:
+        """Read the whole file and say what is wrong with it, a line each; nothing is.  Commits wait meanwhile."""
+        return await self._begin(_check)
+
+    async def backup(self, target: Path) -> None:
+        """Write a copy of this moment to a new file, which `open` takes.  Commits wait meanwhile.
+
+        Raises ValueError if there is such a file (its write-ahead log would be taken for the copy's); MetaUnavailable when it cannot be
+        written, and then there is none.
+        """
+        await self._begin(lambda connection: _backup(connection, target))
+
+    def _begin(self, work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
+        """Queue work for the connection's thread."""
+        if self._closed:
+            raise MetaUnavailable(f"{self._path}: closed")
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        with _translated(self._path):
+            if self._connection.in_transaction:  # the failure that ended it also kept it from being undone
+                self._connection.execute("ROLLBACK")
+            return work(self._connection)
+
+    def _tell(self, committed: asyncio.Future[Sequence[Change]]) -> None:
+        """Call the watchers.  Each is called, whatever another raises; that goes to the loop's exception handler."""
+        if committed.cancelled() or committed.exception() is not None:
+            return
+        with ExitStack() as calls:
+            for prefix, watcher in reversed(self._watchers):
+                seen = [change for change in committed.result() if change.key.startswith(prefix)]
+                if seen:
+                    calls.callback(watcher, seen)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite, the file system and our own checks (DatabaseError) raise into one line.  Misuse of SQLite stays as it is."""
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.DataError):
+        raise
+    except sqlite3.DatabaseError as error:
+        busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        raise _refusal(error)(f"{path}: {'in use by another process' if busy else error}") from error
+    except OSError as error:
+        raise MetaUnavailable(f"{path}: {error.strerror}") from error
+
+
+def _refusal(error: sqlite3.DatabaseError) -> type[MetaUnavailable]:
+    code = getattr(error, "sqlite_errorcode", None)  # our own, and Python's for text that is not UTF-8, have none
+    return MetaUnavailable if code is not None and code & 0xFF in _PASSING else MetaUnusable
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a file and hold it to be ours."""
+    with _translated(path):
+        if not path.exists():
+            os.close(
+                os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+            )  # it holds secrets; SQLite's other files inherit the mode
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            for setting in _SETTINGS:
+                connection.execute(setting)
+            new = _is_new(connection, path)
+            [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise MetaUnavailable(f"{path}: no write-ahead log can be kept there")
+            with _transaction(connection):
+                if new:
+                    _create(connection)
+                connection.execute(
+                    "DELETE FROM entries WHERE FALSE"
+                )  # raises where the file is read-only; BEGIN does not
+            _sync_folder(path.parent)
+            _counter(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is still empty; raises MetaUnusable unless it is that, or ours and of this format."""
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if (application, version, tables) == (0, 0, 0):
+        return True
+    if application != APPLICATION_ID:
+        raise MetaUnusable(f"{path}: a SQLite file, but not Penstock's metadata")
+    if version != FORMAT:
+        age = "written by a newer Penstock" if version > FORMAT else "not readable"
+        raise MetaUnusable(f"{path}: {age} (format {version}; this one reads {FORMAT})")
+    return False
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute("INSERT INTO counter VALUES (0, ?)", (_crc("", b"", 0),))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _crc(key: str, value: bytes, version: int) -> int:
+    """What is stored beside a row: CRC-32 of its version, the length of its key, its key and its value."""
+    name = key.encode()
+    return zlib.crc32(value, zlib.crc32(b"%d %d %s" % (version, len(name), name)))
+
+
+def _counter(connection: sqlite3.Connection) -> int:
+    """The version of the last commit."""
+    rows = connection.execute("SELECT version, crc FROM counter").fetchall()
+    if len(rows) != 1 or _crc("", b"", rows[0][0]) != rows[0][1]:
+        raise sqlite3.DatabaseError("the commit counter is damaged")
+    version: int = rows[0][0]
+    return version
+
+
+def _verified(key: str, value: bytes, version: int, crc: int) -> Versioned:
+    if _crc(key, value, version) != crc:
+        raise sqlite3.DatabaseError(f"the value of {key!r} is damaged")
+    return Versioned(value, version)
+
+
+def _get(connection: sqlite3.Connection, key: str) -> Versioned | None:
+    row = connection.execute("SELECT key, value, version, crc FROM entries WHERE key = ?", (key,)).fetchone()
+    return None if row is None else _verified(*row)
+
+
+def _scan(connection: sqlite3.Connection, prefix: str) -> Sequence[tuple[str, Versioned]]:
+    """Keys are compared as UTF-8, which sorts as code points do: those with a prefix stand together, from the prefix itself on."""
+    rows = connection.execute("SELECT key, value, version, crc FROM entries WHERE key >= ? ORDER BY key", (prefix,))
+    with closing(rows):
+        return [(row[0], _verified(*row)) for row in takewhile(lambda row: row[0].startswith(prefix), rows)]
+
+
+def _commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> Sequence[Change]:
+    with _transaction(connection):
+        for write in writes:
+            row = connection.execute("SELECT version FROM entries WHERE key = ?", (write.key,)).fetchone()
+            if (row[0] if row is not None else 0) != write.expected:
+                raise Conflict(write.key)
+        version = _counter(connection) + 1
+        connection.execute("UPDATE counter SET version = ?, crc = ?", (version, _crc("", b"", version)))
+        return [_apply(connection, write, version) for write in writes]
+
+
+def _apply(connection: sqlite3.Connection, write: Write, version: int) -> Change:
+    if write.value is None:
+        connection.execute("DELETE FROM entries WHERE key = ?", (write.key,))
+        return Change(write.key, None)
+    connection.execute(
+        "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
+        (write.key, write.value, version, _crc(write.key, write.value, version)),
+    )
+    return Change(write.key, Versioned(write.value, version))
+
+
+def _check(connection: sqlite3.Connection) -> list[str]:
+    found: list[str] = []
+    try:
+        connection.execute("PRAGMA shrink_memory")  # so that pages are read from the file again
+        found += [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
+        newest = _counter(connection)
+        for key, value, version, crc in connection.execute("SELECT key, value, version, crc FROM entries"):
+            if _crc(key, value, version) != crc:
+                found.append(f"the value of {key!r} is damaged")
+            elif not 1 <= version <= newest:
+                found.append(f"{key!r} has version {version}; the last commit was {newest}")
+    except sqlite3.DatabaseError as error:
+        if _refusal(error) is not MetaUnusable:
+            raise
+        found.append(str(error))
+    return found
+
+
+def _backup(connection: sqlite3.Connection, target: Path) -> None:
+    part = target.with_name(target.name + ".part")
+    for taken in (target, target.with_name(target.name + "-wal")):
+        if taken.exists():
+            raise ValueError(f"{taken}: exists already")
+    with _translated(target):
+        try:
+            part.unlink(missing_ok=True)
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            try:
+                with closing(sqlite3.connect(part)) as copy:
+                    copy.execute("PRAGMA journal_mode = OFF")  # a copy that fails is thrown away whole
+                    connection.backup(copy)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,178 @@
+"""Recovery: from files to state, at every start, whether the last stop was clean or not.
+
+Theory.  The newest sound manifest says what is settled; the journal files from its `first_file_no` on are replayed over it.  Replaying
+skips what is settled already, so it may be repeated.  The end of the last file that was never acknowledged is cut; damage anywhere
+else costs the records in it and nothing more.  Files that neither names are rubbish of a crash: journal files become spares, others go.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from penstock.core.ports import Disk, Entropy
+from penstock.engines.api import LogId
+from penstock.engines.local import columns, frame, journal, manifest, settler
+from penstock.engines.local.columns import Damaged
+from penstock.engines.local.frame import SECTOR_BYTES, Frame, Kind
+from penstock.engines.local.journal import JournalFile
+from penstock.engines.local.manifest import Manifest
+from penstock.engines.local.segmentfile import SegmentFile
+from penstock.engines.local.settler import Ledger
+from penstock.engines.local.state import JournalBlock, LogState, SettledRange
+
+DATA_ID_BYTES: Final = 8
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found."""
+
+    ledger: Ledger
+    logs: dict[LogId, LogState] = field(default_factory=dict)
+    by_number: dict[int, LogState] = field(default_factory=dict)
+    journal_files: list[JournalFile] = field(default_factory=list)
+    spares: list[str] = field(default_factory=list)  # journal files that may be used again
+    next_file_no: int = 0
+    last_group: int = 0
+    replayed_records: int = 0
+    torn: bool = False  # a commit that was never acknowledged was cut
+    damage: list[str] = field(default_factory=list)  # a line each
+
+
+async def recover(disk: Disk, entropy: Entropy, file_bytes: int) -> Recovered:
+    """Read a data directory, or begin one.  Raises NewerFormat, and Damaged where nothing can be made of it."""
+    for folder in (manifest.FOLDER, journal.FOLDER, settler.FOLDER):
+        await disk.make_folder(folder)
+    held, damage = await manifest.load(disk)
+    if held is None:
+        held = Manifest(data_id=entropy.bytes(DATA_ID_BYTES).hex())
+        await manifest.publish(disk, held)
+    found = _from_manifest(disk, held)
+    found.damage += damage
+    await _replay_journal(disk, found, file_bytes)
+    await _remove_orphans(disk, found)
+    return found
+
+
+def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
+    segments = [SegmentFile(disk, row) for row in held.segments]
+    ledger = Ledger(held.data_id, held.number, held.first_file_no, held.next_log_no, held.next_segment_no, segments)
+    found = Recovered(ledger, next_file_no=held.first_file_no)
+    for row in held.logs:
+        log = LogState(row.log_no, LogId(row.name))
+        log.start, log.sealed, log.last_arrival_ms = row.start, row.sealed, row.last_arrival_ms
+        log.settled_end = log.end = log.next_offset = row.end
+        _add(found, log)
+    for segment in segments:
+        for ranged in segment.row.ranges:
+            owner = found.by_number.get(ranged.log_no)
+            if owner is not None and ranged.end > owner.start:
+                owner.settled.append(SettledRange(segment, ranged))
+    return found
+
+
+def _add(found: Recovered, log: LogState) -> None:
+    found.logs[log.name] = log
+    found.by_number[log.log_no] = log
+    found.ledger.next_log_no = max(found.ledger.next_log_no, log.log_no + 1)
+
+
+async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None:
+    numbers: list[int] = []
+    for name in await disk.names(journal.FOLDER):
+        if name.isdecimal() and int(name) >= found.ledger.first_file_no:
+            numbers.append(int(name))
+        else:
+            await _keep_spare(disk, found, f"{journal.FOLDER}/{name}", file_bytes)
+    for file_no in sorted(numbers):
+        path = journal.path_of(file_no)
+        file = await disk.open(path)
+        content = await file.read(0, file.size_bytes)
+        header = frame.frame_at(content, 0, file_no)
+        if header is None or header.kind is not Kind.HEADER:
+            await file.close()
+            if file_no == max(numbers):  # it was being taken into use
+                await _keep_spare(disk, found, path, file_bytes)
+            else:
+                found.damage.append(f"{path}: its header is damaged; its records are lost")
+            continue
+        if content[header.body_at : header.body_at + header.length] != found.ledger.data_id.encode():
+            raise Damaged(f"{path} belongs to another data directory")
+        _replay_file(found, JournalFile(file_no, path, file, SECTOR_BYTES), content, header.group)
+    found.next_file_no = max([found.next_file_no, *(number + 1 for number in numbers)])
+
+
+def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group: int) -> None:
+    frames, tail = frame.scan(content, file.file_no, last_group)
+    for entry in frames:
+        try:
+            _replay_frame(found, file, content, entry)
+        except Damaged as error:
+            found.damage.append(f"{file.path}: byte {entry.body_at}: {error}")
+    file.end = tail.end
+    found.journal_files.append(file)
+    found.last_group = max(found.last_group, tail.last_group)
+    found.torn |= tail.torn
+    found.damage += [
+        f"{file.path}: bytes {start} to {end - 1} are damaged; their records are lost" for start, end in tail.damaged
+    ]
+
+
+def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Frame) -> None:
+    body = content[entry.body_at : entry.body_at + entry.length]
+    if entry.kind is Kind.RECORDS:
+        _replay_records(found, file, entry, body)
+        return
+    if entry.kind is Kind.CREATE:
+        [log_no], name = frame.decode_control(body, 1)
+        if log_no not in found.by_number and LogId(name) not in found.logs:
+            _add(found, LogState(log_no, LogId(name)))
+        return
+    numbers, _ = frame.decode_control(body, 1 if entry.kind is Kind.DROP else 2)
+    log = found.by_number.get(numbers[0])
+    if log is None:  # dropped by now
+        return
+    match entry.kind:
+        case Kind.SEAL:
+            log.sealed = True
+        case Kind.TRIM:
+            log.trim(numbers[1])
+        case Kind.DROP:
+            del found.logs[log.name], found.by_number[log.log_no]
+        case _:
+            raise Damaged(f"a frame of kind {entry.kind} where none belongs")
+
+
+def _replay_records(found: Recovered, file: JournalFile, entry: Frame, body: bytes) -> None:
+    block = columns.decode(body)
+    log = found.by_number.get(block.log_no)
+    if log is None:
+        if block.log_no >= found.ledger.next_log_no:
+            raise Damaged(f"records of log {block.log_no}, whose creation is lost")
+        return  # dropped by now
+    if block.end <= log.settled_end or block.end <= log.end:
+        return
+    span = (block.runs[0].arrival_ms, block.runs[-1].arrival_ms)
+    log.blocks.append(JournalBlock(block.first_offset, block.end, span, file, entry.body_at, entry.length, None))
+    log.end = log.next_offset = block.end
+    log.last_arrival_ms = max(log.last_arrival_ms, span[1])
+    found.replayed_records += block.records
+
+
+async def _keep_spare(disk: Disk, found: Recovered, path: str, file_bytes: int) -> None:
+    file = await disk.open(path)
+    whole = file.size_bytes == file_bytes
+    await file.close()
+    if whole and len(found.spares) < journal.SPARES:
+        found.spares.append(path)
+    else:
+        await disk.remove(path)
+
+
+async def _remove_orphans(disk: Disk, found: Recovered) -> None:
+    """Segments that no manifest names were being written when the last run ended."""
+    named = {segment.row.path for segment in found.ledger.segments}
+    for stream in await disk.names(settler.FOLDER):
+        for name in await disk.names(f"{settler.FOLDER}/{stream}"):
+            path = f"{settler.FOLDER}/{stream}/{name}"
+            if path not in named:
+                await disk.remove(path)

@@ -1,0 +1,132 @@
+"""Segments: immutable files that hold the settled records of one stream, grouped by shard.
+
+Theory.  A segment is a header, blocks of columns, an index, and a trailer that says where the index is.  Each block and the index carry a
+crc32c.  Records of one log lie in offset order in consecutive blocks of about a megabyte, so a reader finds its block by bisection in
+the index and fetches it with one read.
+Rules of this file: pure; what is read is checked before it is believed.
+
+Header (32 bytes): magic "PSTKSEG1", data directory id (16 bytes of hex text), 8 zeros.
+Block: crc32c u32 of the body, body length u32, body (columns.py).
+Index: MessagePack of a list of BlockRow.  Trailer (24 bytes): index offset u64, index length u64, crc32c u32, magic u32 "GSKP".
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import google_crc32c
+import msgspec
+
+from penstock.engines.local import columns
+from penstock.engines.local.columns import Block, Damaged
+from penstock.engines.local.manifest import RangeRow
+
+MAGIC: Final = b"PSTKSEG1"
+_TRAILER: Final = struct.Struct("<QQII")
+_TRAILER_MAGIC: Final = 0x504B5347
+_BLOCK: Final = struct.Struct("<II")
+HEADER_BYTES: Final = 32
+TRAILER_BYTES: Final = _TRAILER.size
+BLOCK_TARGET_BYTES: Final = 1 << 20
+
+
+class BlockRow(msgspec.Struct, frozen=True, array_like=True):
+    """One block, in the index."""
+
+    log_no: int
+    first_offset: int
+    records: int
+    first_arrival_ms: int
+    last_arrival_ms: int
+    at: int  # of its body in the file
+    length: int
+    checksum: int
+
+    @property
+    def end(self) -> int:
+        """One past its last offset."""
+        return self.first_offset + self.records
+
+
+class Built(NamedTuple):
+    """A segment ready to be written."""
+
+    pieces: list[bytes]
+    size_bytes: int
+    ranges: list[RangeRow]
+
+
+def merge(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Blocks of one log, in offset order, joined to about BLOCK_TARGET_BYTES; a gap in the offsets begins a new one."""
+    held: list[Block] = []
+    size_bytes = 0
+    for block in blocks:
+        if held and (size_bytes + block.size_bytes > BLOCK_TARGET_BYTES or held[-1].end != block.first_offset):
+            yield columns.join(held)
+            held, size_bytes = [], 0
+        held.append(block)
+        size_bytes += block.size_bytes
+    if held:
+        yield columns.join(held)
+
+
+def build(data_id: str, blocks_of_logs: Iterable[Iterable[Block]]) -> Built:
+    """A segment of the blocks of some logs, each log's in offset order."""
+    pieces = [MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]
+    at = HEADER_BYTES
+    rows: list[BlockRow] = []
+    for blocks in blocks_of_logs:
+        for block in merge(blocks):
+            body = b"".join(columns.encode(block))
+            checksum = int(google_crc32c.value(body))
+            pieces += [_BLOCK.pack(checksum, len(body)), body]
+            rows.append(_row(block, at + _BLOCK.size, len(body), checksum))
+            at += _BLOCK.size + len(body)
+    index = msgspec.msgpack.encode(rows)
+    pieces += [index, _TRAILER.pack(at, len(index), google_crc32c.value(index), _TRAILER_MAGIC)]
+    return Built(pieces, at + len(index) + TRAILER_BYTES, _ranges(rows))
+
+
+def index_place(trailer: bytes, size_bytes: int) -> tuple[int, int, int]:
+    """Offset, length and checksum of the index, from a segment's last bytes.  Raises Damaged."""
+    if len(trailer) != TRAILER_BYTES:
+        raise Damaged("a segment is shorter than its trailer")
+    at, length, checksum, magic = _TRAILER.unpack(trailer)
+    if magic != _TRAILER_MAGIC or at + length + TRAILER_BYTES != size_bytes:
+        raise Damaged("a segment without a sound trailer")
+    return at, length, checksum
+
+
+def decode_index(content: bytes, checksum: int) -> list[BlockRow]:
+    """The index from its bytes.  Raises Damaged."""
+    if google_crc32c.value(content) != checksum:
+        raise Damaged("a segment index whose checksum is wrong")
+    try:
+        return msgspec.msgpack.decode(content, type=list[BlockRow])
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"a segment index that does not decode: {error}") from None
+
+
+def decode_block(body: bytes, row: BlockRow) -> Block:
+    """A block from its bytes.  Raises Damaged."""
+    if google_crc32c.value(body) != row.checksum:
+        raise Damaged("a block whose checksum is wrong")
+    block = columns.decode(body)
+    if (block.log_no, block.first_offset, block.records) != (row.log_no, row.first_offset, row.records):
+        raise Damaged("a block that is not the one its index names")
+    return block
+
+
+def _row(block: Block, at: int, length: int, checksum: int) -> BlockRow:
+    first, last = block.runs[0].arrival_ms, block.runs[-1].arrival_ms
+    return BlockRow(block.log_no, block.first_offset, block.records, first, last, at, length, checksum)
+
+
+def _ranges(rows: Sequence[BlockRow]) -> list[RangeRow]:
+    ranges: dict[int, RangeRow] = {}
+    for row in rows:
+        held = ranges.get(row.log_no)
+        first = held.first_offset if held is not None else row.first_offset
+        arrived = held.first_arrival_ms if held is not None else row.first_arrival_ms
+        ranges[row.log_no] = RangeRow(row.log_no, first, row.end, arrived, row.last_arrival_ms)
+    return list(ranges.values())

@@ -1,0 +1,70 @@
+"""A segment on the disk: opened when it is first read, its index read once and kept by log."""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+
+from penstock.core.ports import Disk, File
+from penstock.engines.local import segment
+from penstock.engines.local.columns import Block, Damaged
+from penstock.engines.local.manifest import SegmentRow
+from penstock.engines.local.segment import BlockRow
+
+_end = attrgetter("end")
+_last_arrival = attrgetter("last_arrival_ms")
+
+
+class SegmentFile:
+    """One segment.  Every read raises Damaged where the bytes are not what was written."""
+
+    def __init__(self, disk: Disk, row: SegmentRow) -> None:
+        self.row = row
+        self._disk = disk
+        self._file: File | None = None
+        self._index: dict[int, list[BlockRow]] | None = None
+        self._opening = asyncio.Lock()
+
+    async def block_at(self, log_no: int, offset: int) -> BlockRow | None:
+        """The first block of a log that ends after `offset`."""
+        rows = (await self.index()).get(log_no, [])
+        at = bisect_right(rows, offset, key=_end)
+        return rows[at] if at < len(rows) else None
+
+    async def block_since(self, log_no: int, at_ms: int) -> BlockRow | None:
+        """The first block of a log with a record that arrived at or after `at_ms`."""
+        rows = (await self.index()).get(log_no, [])
+        at = bisect_left(rows, at_ms, key=_last_arrival)
+        return rows[at] if at < len(rows) else None
+
+    async def read_block(self, row: BlockRow) -> Block:
+        """A block: one read."""
+        return segment.decode_block(await (await self._opened()).read(row.at, row.length), row)
+
+    async def index(self) -> dict[int, list[BlockRow]]:
+        """The blocks of each log, in offset order."""
+        if self._index is None:
+            file = await self._opened()
+            size = file.size_bytes
+            trailer = await file.read(max(0, size - segment.TRAILER_BYTES), segment.TRAILER_BYTES)
+            at, length, checksum = segment.index_place(trailer, size)
+            index: dict[int, list[BlockRow]] = {}
+            for row in segment.decode_index(await file.read(at, length), checksum):
+                index.setdefault(row.log_no, []).append(row)
+            self._index = index
+        return self._index
+
+    async def rest(self) -> None:
+        """Give back the index and the open file; the next read opens it again."""
+        self._index = None
+        if self._file is not None:
+            file, self._file = self._file, None
+            await file.close()
+
+    async def _opened(self) -> File:
+        async with self._opening:
+            if self._file is None:
+                try:
+                    self._file = await self._disk.open(self.row.path)
+                except FileNotFoundError:
+                    raise Damaged(f"{self.row.path} is missing") from None
+            return self._file

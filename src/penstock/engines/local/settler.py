@@ -1,0 +1,165 @@
+"""The settler: moves the records of a full journal file into segments, and gives their space back when they are gone.
+
+Theory.  Order is everything: segments and their folder are durable first, then a manifest that names them is put in place, and only then is
+the journal file used again.  A crash in between leaves rubbish that no manifest names, never a record that nothing holds.
+Rules of this file: one change of the manifest at a time; it never reads or changes what the committer is writing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from penstock.core.ports import Clock, Disk
+from penstock.engines.api import LogId
+from penstock.engines.local import columns, frame, manifest, segment
+from penstock.engines.local.columns import Block, Damaged
+from penstock.engines.local.journal import Journal, JournalFile
+from penstock.engines.local.manifest import LogRow, Manifest, SegmentRow
+from penstock.engines.local.segmentfile import SegmentFile
+from penstock.engines.local.state import LogState
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "segments"
+RETRY_MS = 1000
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the manifest will say next."""
+
+    data_id: str
+    number: int
+    first_file_no: int
+    next_log_no: int
+    next_segment_no: int
+    segments: list[SegmentFile] = field(default_factory=list)
+
+
+class Settler:
+    """Settles journal files."""
+
+    def __init__(self, disk: Disk, clock: Clock, journal: Journal, logs: dict[LogId, LogState], ledger: Ledger) -> None:
+        self._disk = disk
+        self._clock = clock
+        self._journal = journal
+        self._logs = logs
+        self._ledger = ledger
+        self._wanted = asyncio.Event()
+        self._changing = asyncio.Lock()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Settle full files and drop dead segments as they appear, for ever.  A full disk is waited out."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.settle_all()
+                await self.drop_dead()
+                await self._journal.prepare()
+            except OSError as error:
+                logger.warning("the journal cannot be settled yet: %s", error)
+                await self._clock.sleep(RETRY_MS)
+                self._wanted.set()
+
+    async def settle_all(self) -> None:
+        """Settle every full file."""
+        async with self._changing:
+            while self._journal.full:
+                await self._settle(self._journal.full[0])
+
+    async def drop_dead(self) -> None:
+        """Delete the segments that no record of any log is read from any more."""
+        async with self._changing:
+            needed = {held.segment for log in self._logs.values() for held in log.settled}
+            dead = [held for held in self._ledger.segments if held not in needed]
+            if not dead:
+                return
+            self._ledger.segments = [held for held in self._ledger.segments if held in needed]
+            await self._publish()
+            for held in dead:
+                await held.rest()
+                await self._disk.remove(held.row.path)
+
+    async def _settle(self, file: JournalFile) -> None:
+        made: list[SegmentFile] = []
+        content = await file.file.read(0, file.end)
+        by_stream: dict[str, list[LogState]] = {}
+        for log in self._logs.values():
+            if any(block.file is file for block in log.blocks):
+                by_stream.setdefault(log.stream, []).append(log)
+        for stream, logs in by_stream.items():
+            made.append(await self._write_segment(stream, logs, file, content))
+        del content
+        for held in made:
+            for row in held.row.ranges:
+                self._move(held, row.log_no)
+        for log in self._logs.values():
+            log.forget_blocks_of(file)
+        self._ledger.segments += made
+        self._ledger.first_file_no = file.file_no + 1
+        await self._publish()
+        await self._journal.recycle(file)
+
+    def _move(self, held: SegmentFile, log_no: int) -> None:
+        log = next((log for log in self._logs.values() if log.log_no == log_no), None)
+        if log is not None:  # else it was dropped meanwhile
+            log.settle(held, next(row for row in held.row.ranges if row.log_no == log_no))
+
+    async def _write_segment(self, stream: str, logs: list[LogState], file: JournalFile, content: bytes) -> SegmentFile:
+        built = segment.build(self._ledger.data_id, (self._blocks(log, file, content) for log in logs))
+        path = f"{FOLDER}/{stream}/{self._ledger.next_segment_no:012d}"
+        self._ledger.next_segment_no += 1
+        await self._disk.make_folder(f"{FOLDER}/{stream}")
+        made = await self._disk.create(path)
+        try:
+            at = 0
+            for piece in built.pieces:
+                await made.write(at, piece)
+                at += len(piece)
+            await made.sync()
+        finally:
+            await made.close()
+        await self._disk.sync_folder(f"{FOLDER}/{stream}")
+        return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.ranges))
+
+    def _blocks(self, log: LogState, file: JournalFile, content: bytes) -> Iterator[Block]:
+        """The blocks of a log in a journal file.  One that is damaged is left out: its records were lost before."""
+        for held in log.blocks:
+            if held.file is not file:
+                continue
+            found = frame.frame_at(content, held.body_at - frame.HEADER_BYTES, file.file_no)
+            try:
+                if found is None:
+                    raise Damaged("a frame whose checksum is wrong")
+                yield columns.decode(content[held.body_at : held.body_at + held.length])
+            except Damaged as error:
+                logger.error(
+                    "%s: records %d to %d of log %s are lost: %s",
+                    file.path, held.first_offset, held.end - 1, log.name, error,
+                )  # fmt: skip
+
+    async def _publish(self) -> None:
+        ledger = self._ledger
+        ledger.number += 1
+        rows = [
+            LogRow(log.log_no, log.name, log.start, log.settled_end, log.last_arrival_ms, log.sealed)
+            for log in self._logs.values()
+        ]
+        await manifest.publish(
+            self._disk,
+            Manifest(
+                data_id=ledger.data_id,
+                number=ledger.number,
+                first_file_no=ledger.first_file_no,
+                next_log_no=ledger.next_log_no,
+                next_segment_no=ledger.next_segment_no,
+                logs=rows,
+                segments=[held.row for held in ledger.segments],
+            ),
+        )

@@ -1,0 +1,141 @@
+"""The state of the engine in memory: where the records of each log are.
+
+Theory.  A log's records lie first in settled segments, then in blocks of the journal, in the order of their offsets.  Offsets are dense but
+for what was damaged and is skipped.  Only what is durable is in here: `end` is what readers see.
+"""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+from typing import NamedTuple
+
+from penstock.engines.api import LogId
+from penstock.engines.local.columns import Records
+from penstock.engines.local.frame import Kind
+from penstock.engines.local.journal import JournalFile
+from penstock.engines.local.manifest import RangeRow
+from penstock.engines.local.segmentfile import SegmentFile
+
+
+class JournalBlock:
+    """A block that lies in the journal, with its records while they are cached."""
+
+    __slots__ = ("body_at", "end", "file", "first_arrival_ms", "first_offset", "last_arrival_ms", "length", "records")
+
+    def __init__(
+        self,
+        first_offset: int,
+        end: int,
+        arrivals_ms: tuple[int, int],
+        file: JournalFile,
+        body_at: int,
+        length: int,
+        records: Records | None,
+    ) -> None:
+        self.first_offset = first_offset
+        self.end = end
+        self.first_arrival_ms, self.last_arrival_ms = arrivals_ms
+        self.file = file
+        self.body_at = body_at
+        self.length = length
+        self.records = records
+
+
+class SettledRange(NamedTuple):
+    """Records that lie in a segment."""
+
+    segment: SegmentFile
+    row: RangeRow
+
+    @property
+    def first_offset(self) -> int:
+        """The first."""
+        return self.row.first_offset
+
+    @property
+    def end(self) -> int:
+        """One past the last."""
+        return self.row.end
+
+    @property
+    def first_arrival_ms(self) -> int:
+        """When the first arrived."""
+        return self.row.first_arrival_ms
+
+    @property
+    def last_arrival_ms(self) -> int:
+        """When the last arrived."""
+        return self.row.last_arrival_ms
+
+
+Piece = SettledRange | JournalBlock
+_end = attrgetter("end")
+_last_arrival = attrgetter("last_arrival_ms")
+
+
+class LogState:
+    """One log."""
+
+    __slots__ = (
+        "blocks", "closing", "end", "grown", "last_arrival_ms", "log_no", "name", "next_offset", "sealed", "settled",
+        "settled_end", "start",
+    )  # fmt: skip
+
+    def __init__(self, log_no: int, name: LogId) -> None:
+        self.log_no = log_no
+        self.name = name
+        self.start = 0  # records before it are gone
+        self.end = 0  # one past the newest durable record
+        self.next_offset = 0  # what the next batch gets; ahead of `end` while a commit is under way
+        self.last_arrival_ms = -1
+        self.sealed = False
+        self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
+        self.settled: list[SettledRange] = []
+        self.settled_end = 0  # records before it are in segments, or were lost
+        self.blocks: list[JournalBlock] = []
+        self.grown: asyncio.Event | None = None  # made by the first who waits
+
+    @property
+    def stream(self) -> str:
+        """The part of the name that logs of one stream share."""
+        return self.name.partition("/")[0]
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        if self.grown is not None:
+            self.grown.set()
+            self.grown = None
+
+    def piece_at(self, offset: int) -> Piece | None:
+        """The first piece that ends after `offset`, or None."""
+        for pieces in (self.settled, self.blocks):
+            at = bisect_right(pieces, offset, key=_end)
+            if at < len(pieces):
+                return pieces[at]
+        return None
+
+    def piece_since(self, at_ms: int) -> Piece | None:
+        """The first piece with a record that arrived at or after `at_ms`, or None."""
+        for pieces in (self.settled, self.blocks):
+            at = bisect_left(pieces, at_ms, key=_last_arrival)
+            if at < len(pieces):
+                return pieces[at]
+        return None
+
+    def settle(self, segment: SegmentFile, row: RangeRow) -> None:
+        """Records moved from the journal into a segment."""
+        self.settled.append(SettledRange(segment, row))
+
+    def forget_blocks_of(self, file: JournalFile) -> None:
+        """The blocks of a journal file are no longer needed: the file is settled."""
+        kept = [block for block in self.blocks if block.file is not file]
+        if len(kept) < len(self.blocks):
+            self.settled_end = max(block.end for block in self.blocks if block.file is file)
+        self.blocks = kept
+
+    def trim(self, start: int) -> None:
+        """Forget what lies before `start`."""
+        self.start = max(self.start, min(start, self.end))
+        self.settled = [held for held in self.settled if held.end > self.start]
+        gone = bisect_right(self.blocks, self.start, key=_end)
+        del self.blocks[:gone]

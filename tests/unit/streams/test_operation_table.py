@@ -1,0 +1,208 @@
+"""The table of operations: functions, inputs and outputs held against the API model."""
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from penstock.app import STREAM_OPERATIONS
+from penstock.core.errors import Error
+from penstock.engines.api import Page, Position
+from penstock.host.apimodels import load_model
+from penstock.services.binding import bind, function_name
+from penstock.services.iam import sts
+from penstock.services.streams.codec import CODECS
+from penstock.services.streams.ops.record import ChildShard, GetRecordsOutput, PutRecordsOutput
+from penstock.services.streams.ops.shard import HashKeyRange
+from penstock.services.streams.writer import Written
+from penstock.wire.model import Shape
+from penstock.wire.operation import Operation, member_name
+
+SERVICES = {
+    "kinesis": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
+    "sts": bind(load_model("sts"), (sts,), None, {}),
+}
+MODULES: dict[str, Sequence[types.ModuleType]] = {"kinesis": STREAM_OPERATIONS, "sts": (sts,)}
+OPERATIONS = {f"{name}:{key}": bound for name, service in SERVICES.items() for key, bound in service.operations.items()}
+KINDS = {str: {"string"}, bytes: {"blob"}, bool: {"boolean"}, int: {"integer", "long", "timestamp"}, float: {"double"}}
+
+operations = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_functions_when_public_and_asynchronous_then_each_is_an_operation_of_the_model(service: str) -> None:
+    known = {function_name(name) for name in SERVICES[service].model.operations}
+    found = [
+        name
+        for module in MODULES[service]
+        for name, value in vars(module).items()
+        if inspect.iscoroutinefunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    ]
+    assert sorted(found) == sorted({*found} & known)
+    assert {function_name(name) for name in SERVICES[service].operations} == set(found)
+
+
+def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -> None:
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    from penstock.services.streams import ops
+
+    with_operations = {
+        f"{ops.__name__}.{info.name}"
+        for info in iter_modules(ops.__path__)
+        for value in vars(import_module(f"{ops.__name__}.{info.name}")).values()
+        if inspect.iscoroutinefunction(value) and value.__module__ == f"{ops.__name__}.{info.name}"
+    }
+    assert with_operations == {module.__name__ for module in STREAM_OPERATIONS}
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_when_named_then_each_is_of_an_implemented_operation(name: str) -> None:
+    assert name in SERVICES["kinesis"].operations
+
+
+MEMBERS = {
+    "stream_name": "StreamName",
+    "stream_arn": "StreamARN",
+    "resource_arn": "ResourceARN",
+    "max_record_size_in_kib": "MaxRecordSizeInKiB",
+    "warm_throughput_mibps": "WarmThroughputMiBps",
+    "type": "Type",
+}
+
+
+@pytest.mark.parametrize("field", MEMBERS)
+def test_member_name_when_words_have_a_case_of_their_own_then_they_keep_it(field: str) -> None:
+    assert member_name(field) == MEMBERS[field]
+
+
+def complaints(kind: Any, shape: Shape, path: str, *, of_input: bool) -> Iterator[str]:
+    """Whatever in a type does not fit a shape, down to the leaves."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        [kind] = [argument for argument in arguments if argument is not type(None)]
+        yield from complaints(kind, shape, path, of_input=of_input)
+    elif origin is Literal:
+        yield from _enum_complaints(arguments, shape, path, of_input=of_input)
+    elif origin is dict:
+        if shape.kind != "map" or arguments != (str, str):
+            yield f"{path}: a map, but {shape.kind} in the model"
+    elif origin in (list, Sequence):
+        if shape.kind != "list" or shape.member is None:
+            yield f"{path}: a list, but {shape.kind} in the model"
+        else:
+            yield from complaints(arguments[0], shape.member, path + "[]", of_input=of_input)
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield from _struct_complaints(kind, shape, path, of_input=of_input)
+    elif shape.kind not in KINDS[getattr(kind, "__supertype__", kind)]:
+        yield f"{path}: {kind}, but {shape.kind} in the model"
+
+
+def _enum_complaints(words: Sequence[str], shape: Shape, path: str, *, of_input: bool) -> Iterator[str]:
+    if not set(words) <= set(shape.enum):
+        yield f"{path}: {set(words) - set(shape.enum)} not in the model"
+    if of_input and set(words) != set(shape.enum):
+        yield f"{path}: {set(shape.enum) - set(words)} would be refused"
+
+
+def _struct_complaints(kind: type[msgspec.Struct], shape: Shape, path: str, *, of_input: bool) -> Iterator[str]:
+    if shape.kind != "structure":
+        yield f"{path}: a structure, but {shape.kind} in the model"
+        return
+    hints = typing.get_type_hints(kind)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name, field in fields.items():
+        if name not in shape.members:
+            yield f"{path}.{name}: no member of {shape.name}"
+            continue
+        if of_input and field.required and name not in shape.required:
+            yield f"{path}.{name}: required here, but not in the model"
+        yield from complaints(hints[field.name], shape.members[name], f"{path}.{name}", of_input=of_input)
+    missing = set(shape.required) - set(fields)
+    if missing:
+        yield f"{path}: {missing} are required in the model, but are not here"
+
+
+@operations
+def test_input_when_held_against_the_model_then_every_field_is_a_member(operation: Operation) -> None:
+    if operation.codec.convert is not None:  # filled by its codec, not by name
+        return
+    shape = operation.model.input or Shape("nothing", "structure")
+    assert list(complaints(operation.input_type, shape, operation.model.name, of_input=True)) == []
+
+
+@operations
+def test_output_when_held_against_the_model_then_every_field_is_a_member(operation: Operation) -> None:
+    if operation.codec.encode:  # encoded by its codec; the tests below hold that against the model
+        return
+    answer = typing.get_type_hints(inspect.unwrap(operation.handler))["return"]
+    if operation.model.output is None:
+        assert answer is type(None)
+        return
+    assert list(complaints(answer, operation.model.output, operation.model.name, of_input=False)) == []
+
+
+NUMBER = "4" * 56
+CHILD = ChildShard(
+    shard_id="shardId-000000000001",
+    parent_shards=["shardId-000000000000"],
+    hash_key_range=HashKeyRange(starting_hash_key="0", ending_hash_key="1"),
+)
+PAGE = Page(Position(0, 0), [b"k"], [b"data"], [1_700_000_000_123], Position(0, 1), Position(0, 1), True)
+ENCODED = {
+    "PutRecords": PutRecordsOutput(
+        [
+            Written("shardId-000000000000", NUMBER),
+            Error.INTERNAL_FAILURE(),
+            Error.THROUGHPUT_EXCEEDED(shard="", stream="", account=""),
+        ]
+    ),
+    "GetRecords": GetRecordsOutput(2**185, PAGE, 5, "iterator", [CHILD]),
+}
+
+
+def strays(document: Any, shape: Shape, path: str) -> Iterator[str]:
+    """Keys of a document that its shape has not, and members that it requires and the document has not."""
+    if shape.kind == "structure":
+        assert isinstance(document, dict), path
+        yield from (f"{path}.{key}" for key in document.keys() ^ (document.keys() & shape.members.keys()))
+        yield from (f"{path}.{key} is missing" for key in shape.required if key not in document)
+        for key in document.keys() & shape.members.keys():
+            yield from strays(document[key], shape.members[key], f"{path}.{key}")
+    elif shape.kind == "list":
+        assert shape.member is not None
+        for item in document:
+            yield from strays(item, shape.member, path + "[]")
+
+
+def test_encoders_when_codecs_bring_their_own_then_each_is_tested_here() -> None:
+    assert {name for name, codec in CODECS.items() if codec.encode} == set(ENCODED)
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_encoder_when_it_writes_json_then_every_key_is_a_member_of_the_model(name: str) -> None:
+    shape = load_model("kinesis").operations[name].output
+    assert shape is not None
+    document = msgspec.json.decode(CODECS[name].encode["json"](ENCODED[name]))
+    assert list(strays(document, shape, name)) == []
+    [rows] = [value for key, value in document.items() if key == "Records"]
+    assert {key for row in rows for key in row} == _all_members(shape) - {"EncryptionType"}
+
+
+def _all_members(shape: Shape) -> set[str]:
+    records = shape.members["Records"].member
+    assert records is not None
+    return set(records.members)
+
+
+def test_docstrings_when_an_operation_is_implemented_then_it_says_what_it_does() -> None:
+    for operation in OPERATIONS.values():
+        text = operation.handler.__doc__
+        assert text is not None
+        assert re.match(r"[A-Z][^\n]*\.", text), operation.model.name
