@@ -109,7 +109,3 @@ class Disk(Protocol):
     async def sync_folder(self, path: str) -> None:
         """Make creations, renames and removals in a folder durable."""
         ...
-
-    async def free_bytes(self) -> int:
-        """What the file system has left."""
-        ...

@@ -56,11 +56,6 @@ class SystemDisk:
         """Make a folder's entries durable."""
         await self._run(_sync_folder, self._root / path)
 
-    async def free_bytes(self) -> int:
-        """What the file system has left."""
-        found = await self._run(os.statvfs, self._root)
-        return found.f_bavail * found.f_frsize
-
     def close(self) -> None:
         """End the threads."""
         self._commits.shutdown()

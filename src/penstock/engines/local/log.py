@@ -105,7 +105,8 @@ class LocalLog:
         """Begin empty logs."""
         waits = []
         for name in dict.fromkeys(logs):
-            if name not in self._logs:
+            held = self._logs.get(name)
+            if held is None or held.closing is Kind.DROP:
                 log = LogState(self._ledger.next_log_no, name)
                 self._ledger.next_log_no += 1
                 waits.append(self._control(Kind.CREATE, log))
@@ -113,7 +114,10 @@ class LocalLog:
 
     async def drop(self, logs: Sequence[LogId]) -> None:
         """Forget logs and their records."""
-        await _all([self._control(Kind.DROP, self._logs[name]) for name in dict.fromkeys(logs) if name in self._logs])
+        doomed = [self._logs[name] for name in dict.fromkeys(logs) if name in self._logs]
+        for log in doomed:
+            log.closing = Kind.DROP  # now: what is appended or created from here on is not of this log
+        await _all([self._control(Kind.DROP, log) for log in doomed])
         self._settler.wake()
 
     async def names(self) -> Sequence[LogId]:

@@ -60,7 +60,7 @@ def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
     for row in held.logs:
         log = LogState(row.log_no, LogId(row.name))
         log.start, log.sealed, log.last_arrival_ms = row.start, row.sealed, row.last_arrival_ms
-        log.settled_end = log.end = log.next_offset = row.end
+        log.end = log.next_offset = row.end
         _add(found, log)
     for segment in segments:
         for ranged in segment.row.ranges:
@@ -149,7 +149,7 @@ def _replay_records(found: Recovered, file: JournalFile, entry: Frame, body: byt
         if block.log_no >= found.ledger.next_log_no:
             raise Damaged(f"records of log {block.log_no}, whose creation is lost")
         return  # dropped by now
-    if block.end <= log.settled_end or block.end <= log.end:
+    if block.end <= log.end:  # settled, or trimmed away
         return
     span = (block.runs[0].arrival_ms, block.runs[-1].arrival_ms)
     log.blocks.append(JournalBlock(block.first_offset, block.end, span, file, entry.body_at, entry.length, None))

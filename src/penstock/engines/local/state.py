@@ -78,7 +78,7 @@ class LogState:
 
     __slots__ = (
         "blocks", "closing", "end", "grown", "last_arrival_ms", "log_no", "name", "next_offset", "sealed", "settled",
-        "settled_end", "start",
+        "start",
     )  # fmt: skip
 
     def __init__(self, log_no: int, name: LogId) -> None:
@@ -91,7 +91,6 @@ class LogState:
         self.sealed = False
         self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
         self.settled: list[SettledRange] = []
-        self.settled_end = 0  # records before it are in segments, or were lost
         self.blocks: list[JournalBlock] = []
         self.grown: asyncio.Event | None = None  # made by the first who waits
 
@@ -99,6 +98,11 @@ class LogState:
     def stream(self) -> str:
         """The part of the name that logs of one stream share."""
         return self.name.partition("/")[0]
+
+    @property
+    def settled_end(self) -> int:
+        """Records before it are in segments, or gone; those from it on are in the journal."""
+        return self.blocks[0].first_offset if self.blocks else self.end
 
     def wake(self) -> None:
         """Let those who wait look again."""
@@ -124,14 +128,12 @@ class LogState:
 
     def settle(self, segment: SegmentFile, row: RangeRow) -> None:
         """Records moved from the journal into a segment."""
-        self.settled.append(SettledRange(segment, row))
+        if row.end > self.start:
+            self.settled.append(SettledRange(segment, row))
 
     def forget_blocks_of(self, file: JournalFile) -> None:
         """The blocks of a journal file are no longer needed: the file is settled."""
-        kept = [block for block in self.blocks if block.file is not file]
-        if len(kept) < len(self.blocks):
-            self.settled_end = max(block.end for block in self.blocks if block.file is file)
-        self.blocks = kept
+        self.blocks = [block for block in self.blocks if block.file is not file]
 
     def trim(self, start: int) -> None:
         """Forget what lies before `start`."""

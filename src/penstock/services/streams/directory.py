@@ -111,6 +111,10 @@ class Directory:
         shards = [Write(held.shard.key, None, held.version) for held in view.shards.values()]
         await self._meta.commit([Write(view.stream.key, None, view.version), *shards])
 
+    async def remove_shard(self, held: ShardView) -> None:
+        """Forget a shard.  Raises Conflict if another change came first."""
+        await self._meta.commit([Write(held.shard.key, None, held.version)])
+
     def _apply(self, changes: Sequence[Change]) -> None:
         for key, now in changes:
             if key.startswith(ROOT + "stream/"):

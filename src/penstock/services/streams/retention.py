@@ -8,9 +8,9 @@ import logging
 from penstock.core.errors import ServiceError
 from penstock.core.limits import MINUTE_MS
 from penstock.core.ports import Clock
-from penstock.engines.api import AppendError, NoSuchLog, RecordLog
-from penstock.services.streams.directory import Directory, StreamView
-from penstock.services.streams.reader import Reader
+from penstock.engines.api import AppendError, Conflict, MetaUnavailable, NoSuchLog, RecordLog
+from penstock.services.streams.directory import Directory, ShardView, StreamView
+from penstock.services.streams.reader import Reader, horizon_ms
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,11 @@ class Retention:
             for view in self._directory.all():
                 try:
                     await self.trim(view)
-                except AppendError as error:  # the disk is full or away; readers do not depend on this
+                except (
+                    AppendError,
+                    Conflict,
+                    MetaUnavailable,
+                ) as error:  # the disk is full or away; readers do not depend on this
                     logger.warning("expired records of %s stay on the disk for now: %s", view.stream.name, error)
 
     async def trim(self, view: StreamView) -> None:
@@ -43,3 +47,14 @@ class Retention:
                 await self._log.trim(held.log, await self._reader.trim_horizon(view, held))
             except (NoSuchLog, ServiceError):  # deleted while this ran
                 return
+            await self._forget_closed(view, held)
+
+    async def _forget_closed(self, view: StreamView, held: ShardView) -> None:
+        """A closed shard vanishes with its last record."""
+        closed_ms = held.shard.closed_ms
+        if closed_ms is None or closed_ms >= horizon_ms(view, self._clock.now_ms()):
+            return
+        bounds = await self._log.bounds(held.log)
+        if bounds.start == bounds.end:
+            await self._directory.remove_shard(held)
+            await self._log.drop([held.log])
