@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -21,12 +24,11 @@ def _run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on free ports, started from the command line, and all that it printed until it was ready."""
+def _started(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
+    """A server on free ports, and all that it printed until it was ready."""
     process = subprocess.Popen(
-        [PENSTOCK, "serve", "--port", "0", "--tls-port", "0", "--data-dir", "data"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [PENSTOCK, "serve", "--port", "0", "--data-dir", "data", *words],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert process.stdout is not None
     lines = []
@@ -34,10 +36,34 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         lines.append(line)
         if line.startswith("Ctrl-C"):
             break
-    yield process, "".join(lines)
+    return process, "".join(lines)
+
+
+def _ended(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.wait()
+    assert process.stdout is not None
     process.stdout.close()
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server without TLS, and its endpoint."""
+    process, printed = _started(folder, "--no-tls")
+    try:
+        endpoint = re.search(r"http://127\.0\.0\.1:\d+", printed)
+        assert endpoint is not None, printed
+        yield process, endpoint[0]
+    finally:
+        _ended(process)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server with TLS, and what it printed."""
+    process, printed = _started(tmp_path, "--tls-port", "0")
+    yield process, printed
+    _ended(process)
 
 
 def test_serve_tells_where_everything_is(served: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
@@ -107,3 +133,34 @@ def test_version_and_help(tmp_path: Path) -> None:
         "--transition-ms", "--testing", "--insecure", "--log-level",
     ):  # fmt: skip
         assert option in text
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    numbers: list[str] = []
+    for round_no in range(3):
+        with _server(tmp_path) as (process, endpoint):
+            kinesis = boto3.client(
+                "kinesis", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t"
+            )  # fmt: skip
+            if round_no == 0:
+                kinesis.create_stream(StreamName="kept", ShardCount=1, Tags={"a": "b"})
+                kinesis.create_stream(StreamName="gone", ShardCount=1)
+                kinesis.delete_stream(StreamName="gone")
+            iterator = kinesis.get_shard_iterator(
+                StreamName="kept", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            found = kinesis.get_records(ShardIterator=iterator)["Records"]
+            assert [record["SequenceNumber"] for record in found] == numbers
+            assert kinesis.list_streams()["StreamNames"] == ["kept"]
+            assert kinesis.list_tags_for_stream(StreamName="kept")["Tags"] == [{"Key": "a", "Value": "b"}]
+            for _ in range(20):
+                put = kinesis.put_record(StreamName="kept", Data=b"d", PartitionKey="k")
+                numbers.append(put["SequenceNumber"])
+            process.kill()
+
+
+def test_a_second_server_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    with _server(tmp_path) as (process, _):
+        done = _run("serve", "--port", "0", "--no-tls", "--data-dir", "data", cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr == f"penstock: data is in use by another server (process {process.pid})\n"
