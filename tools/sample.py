@@ -52,7 +52,6 @@ async def make(folder: Path) -> None:
     await meta.commit([Write("a", None, 1), Write("c", b"3", 0)])
     await meta.close()
     await log.close()
-    await tasks.stop()
     disk.close()
 
 

@@ -71,7 +71,6 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
 
     async def close() -> None:
         await log.close()
-        await tasks.stop()
         await meta.close()
         disk.close()
         lock.release()

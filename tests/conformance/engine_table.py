@@ -47,7 +47,6 @@ async def _open_local(clock: Clock, folder: Path) -> AsyncIterator[Engine]:
     meta = await SqliteMeta.open(folder / "meta.sqlite")
     yield Engine(log, meta)
     await log.close()
-    await tasks.stop()
     await meta.close()
     disk.close()
 

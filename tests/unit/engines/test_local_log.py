@@ -31,7 +31,6 @@ async def opened(folder: Path, options: Options | None = None) -> AsyncIterator[
         yield log, found
     finally:
         await log.close()
-        await tasks.stop()
         disk.close()
 
 

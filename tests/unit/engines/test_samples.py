@@ -58,7 +58,6 @@ def test_sample_directory_when_it_is_opened_then_all_it_holds_is_there(sample: P
         assert await meta.check() == []
         await meta.close()
         await log.close()
-        await tasks.stop()
         disk.close()
 
     asyncio.run(scenario())

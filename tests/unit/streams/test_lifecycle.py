@@ -51,13 +51,15 @@ def test_create_when_the_transition_is_over_then_the_stream_is_active_and_not_be
     run(scenario())
 
 
-def test_create_when_the_transition_takes_no_time_then_creating_is_seen_all_the_same() -> None:
+def test_create_when_the_transition_takes_no_time_then_creating_is_seen_by_others_and_not_by_who_created() -> None:
     async def scenario() -> None:
         world = World(transition_ms=0)
         streams = await world.start()
+        seen: list[str] = []
+        stop = world.meta.watch("streams/stream/", lambda _: seen.append(status_of(streams)))
         await create(streams)
-        assert status_of(streams) == "CREATING"
-        await turns(5)
+        stop()
+        assert seen == ["CREATING", "ACTIVE"]
         assert status_of(streams) == "ACTIVE"
         await world.stop()
 

@@ -54,7 +54,8 @@ class Options(NamedTuple):
 class LocalLog:
     """RecordLog on a disk."""
 
-    def __init__(self, disk: Disk, clock: Clock, found: Recovered, options: Options) -> None:
+    def __init__(self, disk: Disk, clock: Clock, tasks: Tasks, found: Recovered, options: Options) -> None:
+        self._tasks = tasks
         self._disk = disk
         self._clock = clock
         self._options = options
@@ -70,18 +71,20 @@ class LocalLog:
         self._committer = Committer(self._journal, clock, self._logs, tail, self._settler.wake, options.commit_wait_ms)
         self.damage = list(found.damage)  # a line for each thing that cannot be read
 
-    async def start(self, spares: Sequence[str], tasks: Tasks) -> None:
+    async def start(self, spares: Sequence[str]) -> None:
         """Begin the background work."""
         for path in spares:
             await self._journal.adopt(path)
         await self._journal.prepare()
-        tasks.spawn(self._committer.run(), "journal")
-        tasks.spawn(self._settler.run(), "settling")
+        self._tasks.spawn(self._committer.run(), "journal")
+        self._tasks.spawn(self._settler.run(), "settling")
         self._settler.wake()
 
     async def close(self) -> None:
-        """Finish what is queued and close the files.  The background work is its owner's to stop."""
+        """Finish what is queued or under way, end the background work, close the files."""
         await self._committer.drain()
+        await self._settler.halt()
+        await self._tasks.stop()
         await self._journal.close()
         for segment in self._ledger.segments:
             await segment.rest()
@@ -98,8 +101,7 @@ class LocalLog:
 
     async def settle(self) -> None:
         """Settle every full journal file now, and drop the segments that nothing needs."""
-        await self._settler.settle_all()
-        await self._settler.drop_dead()
+        await self._settler.settle()
 
     async def create(self, logs: Sequence[LogId]) -> None:
         """Begin empty logs."""
@@ -314,8 +316,8 @@ def _fit(records: Records, skip: int, most: int, left_bytes: int, *, empty: bool
 async def open_log(
     disk: Disk, clock: Clock, entropy: Entropy, tasks: Tasks, options: Options
 ) -> tuple[LocalLog, Recovered]:
-    """Open the log of a data directory, or begin one; also what recovery found."""
+    """Open the log of a data directory, or begin one; also what recovery found.  `tasks` are its own: closing ends them."""
     found = await recover(disk, entropy, options.journal_file_bytes)
-    log = LocalLog(disk, clock, found, options)
-    await log.start(found.spares, tasks)
+    log = LocalLog(disk, clock, tasks, found, options)
+    await log.start(found.spares)
     return log, found

@@ -60,32 +60,40 @@ class Settler:
             await self._wanted.wait()
             self._wanted.clear()
             try:
-                await self.settle_all()
-                await self.drop_dead()
-                await self._journal.prepare()
+                async with self._changing:
+                    await self._settle_all()
+                    await self._drop_dead()
+                    await self._journal.prepare()
             except OSError as error:
                 logger.warning("the journal cannot be settled yet: %s", error)
                 await self._clock.sleep(RETRY_MS)
                 self._wanted.set()
 
-    async def settle_all(self) -> None:
-        """Settle every full file."""
+    async def settle(self) -> None:
+        """Settle every full file and drop dead segments now."""
         async with self._changing:
-            while self._journal.full:
-                await self._settle(self._journal.full[0])
+            await self._settle_all()
+            await self._drop_dead()
 
-    async def drop_dead(self) -> None:
+    async def halt(self) -> None:
+        """Finish what is under way and begin nothing more: then, and only then, may the task be cancelled and files be closed."""
+        await self._changing.acquire()
+
+    async def _settle_all(self) -> None:
+        while self._journal.full:
+            await self._settle(self._journal.full[0])
+
+    async def _drop_dead(self) -> None:
         """Delete the segments that no record of any log is read from any more."""
-        async with self._changing:
-            needed = {held.segment for log in self._logs.values() for held in log.settled}
-            dead = [held for held in self._ledger.segments if held not in needed]
-            if not dead:
-                return
-            self._ledger.segments = [held for held in self._ledger.segments if held in needed]
-            await self._publish()
-            for held in dead:
-                await held.rest()
-                await self._disk.remove(held.row.path)
+        needed = {held.segment for log in self._logs.values() for held in log.settled}
+        dead = [held for held in self._ledger.segments if held not in needed]
+        if not dead:
+            return
+        self._ledger.segments = [held for held in self._ledger.segments if held in needed]
+        await self._publish()
+        for held in dead:
+            await held.rest()
+            await self._disk.remove(held.row.path)
 
     async def _settle(self, file: JournalFile) -> None:
         made: list[SegmentFile] = []

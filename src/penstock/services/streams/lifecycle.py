@@ -2,19 +2,27 @@
 
 Theory.  A control operation commits the first state (CREATING, UPDATING, DELETING) before it answers, and a task carries on after
 `transition_ms`.  A server that stops in between finds such streams at its next start and resumes them.
+With a transition of 0 ms the operation itself waits for the end, so that a client which does not ask for the state never meets CREATING.
 Rules of this file: a step may be repeated after a crash, so each is harmless when it was already done.
 """
 
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from msgspec.structs import replace
 
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ports import Clock, Tasks
-from penstock.engines.api import Conflict, RecordLog
+from penstock.engines.api import AppendError, Conflict, MetaUnavailable, RecordLog
 from penstock.services.streams.directory import Directory, StreamView
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.state import Shard, Status, Stream
+
+logger = logging.getLogger(__name__)
+
+RETRY_MS = 1000
 
 
 class Lifecycle:
@@ -37,7 +45,7 @@ class Lifecycle:
         await self._log.drop(sorted(existing - owned))  # of a creation that got no further, or of a deletion
         await self._log.create(sorted(owned - existing))
         for view in self._directory.all():
-            self._carry_on(view)
+            await self._carry_on(view)
 
     async def create(self, stream: Stream, shards: list[Shard]) -> None:
         """Begin a stream in CREATING; it becomes ACTIVE.  Raises STREAM_EXISTS."""
@@ -48,7 +56,7 @@ class Lifecycle:
         except ServiceError:  # and after any other error the stream may exist: `resume` finds out
             await self._log.drop([shard.log for shard in shards])
             raise
-        self._carry_on(view)
+        await self._carry_on(view)
 
     async def delete(self, view: StreamView) -> None:
         """Put a stream in DELETING; it and its records vanish.  Raises STREAM_NOT_ACTIVE."""
@@ -67,29 +75,38 @@ class Lifecycle:
     async def _enter(self, view: StreamView, stream: Stream) -> None:
         self.check_active(view)  # again: it may have changed since it was looked up
         await self._directory.update(view, stream)
-        self._carry_on(view)
+        await self._carry_on(view)
 
-    def _carry_on(self, view: StreamView) -> None:
+    async def _carry_on(self, view: StreamView) -> None:
+        """Take a stream on from where it is; with a transition of 0 ms, return when it is there (or could not get there yet)."""
         status: Status = view.stream.status
-        name = f"{status} {view.stream.key}"
-        match status:
-            case "CREATING" | "UPDATING":
-                self._tasks.spawn(self._activate(view), name)
-            case "DELETING":
-                self._tasks.spawn(self._remove(view), name)
-            case "ACTIVE":
-                pass
+        if status != "ACTIVE":
+            step = self.forget if status == "DELETING" else self._activate
+            tried = asyncio.Event()
+            self._tasks.spawn(self._proceed(view, step, tried), f"{status} {view.stream.key}")
+            if not self._transition_ms:
+                await tried.wait()
+
+    async def _proceed(
+        self, view: StreamView, step: Callable[[StreamView], Awaitable[None]], tried: asyncio.Event
+    ) -> None:
+        await self._clock.sleep(self._transition_ms)
+        while True:
+            try:
+                await step(view)
+            except (AppendError, MetaUnavailable) as error:
+                logger.error("stream %s stays %s for now: %s", view.stream.name, view.stream.status, error)
+            else:
+                return
+            finally:
+                tried.set()
+            await self._clock.sleep(RETRY_MS)
 
     async def _activate(self, view: StreamView) -> None:
-        await self._clock.sleep(self._transition_ms)
         while view.stream.status in ("CREATING", "UPDATING"):
             with suppress(Conflict):  # a tag was added meanwhile: again, on top of it
                 await self._directory.replace(view, replace(view.stream, status="ACTIVE"))
             await self._clock.sleep(0)
-
-    async def _remove(self, view: StreamView) -> None:
-        await self._clock.sleep(self._transition_ms)
-        await self.forget(view)
 
     async def forget(self, view: StreamView) -> None:
         """Drop a stream's records, then the stream."""
