@@ -55,7 +55,7 @@ def test_create_when_the_transition_takes_no_time_then_creating_is_seen_by_other
     async def scenario() -> None:
         world = World(transition_ms=0)
         streams = await world.start()
-        seen: list[str] = []
+        seen: list[str | None] = []
         stop = world.meta.watch("streams/stream/", lambda _: seen.append(status_of(streams)))
         await create(streams)
         stop()
