@@ -132,7 +132,7 @@ class SqliteMeta:
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with _translated(self._path):
-            if self._connection.in_transaction:  # the failure that ended it also kept it from being undone
+            if self._connection.in_transaction:  # what came before failed in the middle of its own
                 self._connection.execute("ROLLBACK")
             return work(self._connection)
 
@@ -170,9 +170,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     """Open a file and hold it to be ours."""
     with _translated(path):
         if not path.exists():
-            os.close(
-                os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
-            )  # it holds secrets; SQLite's other files inherit the mode
+            # It holds secrets.  The files that SQLite makes beside it inherit the mode.
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:
             for setting in _SETTINGS:
@@ -184,9 +183,8 @@ def _connect(path: Path) -> sqlite3.Connection:
             with _transaction(connection):
                 if new:
                     _create(connection)
-                connection.execute(
-                    "DELETE FROM entries WHERE FALSE"
-                )  # raises where the file is read-only; BEGIN does not
+                # Raises where the file can only be read; BEGIN does not.
+                connection.execute("DELETE FROM entries WHERE FALSE")
             _sync_folder(path.parent)
             _counter(connection)
         except BaseException:
@@ -218,14 +216,10 @@ def _create(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction.  One that fails is undone before the connection's next work, and tried again there if that fails as well."""
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    yield
+    connection.execute("COMMIT")
 
 
 def _crc(key: str, value: bytes, version: int) -> int:
@@ -236,17 +230,24 @@ def _crc(key: str, value: bytes, version: int) -> int:
 
 def _counter(connection: sqlite3.Connection) -> int:
     """The version of the last commit."""
-    rows = connection.execute("SELECT version, crc FROM counter").fetchall()
-    if len(rows) != 1 or _crc("", b"", rows[0][0]) != rows[0][1]:
+    rows = connection.execute("SELECT '', x'', version, crc FROM counter").fetchall()
+    if len(rows) != 1 or (held := _sound(*rows[0])) is None:
         raise sqlite3.DatabaseError("the commit counter is damaged")
-    version: int = rows[0][0]
-    return version
+    return held.version
 
 
-def _verified(key: str, value: bytes, version: int, crc: int) -> Versioned:
-    if _crc(key, value, version) != crc:
+def _sound(key: object, value: object, version: object, crc: object) -> Versioned | None:
+    """What a row holds, or None if it is damaged; that may show in the types first."""
+    if not (isinstance(key, str) and isinstance(value, bytes) and isinstance(version, int)):
+        return None
+    return Versioned(value, version) if _crc(key, value, version) == crc else None
+
+
+def _verified(key: object, value: object, version: object, crc: object) -> Versioned:
+    held = _sound(key, value, version, crc)
+    if held is None:
         raise sqlite3.DatabaseError(f"the value of {key!r} is damaged")
-    return Versioned(value, version)
+    return held
 
 
 def _get(connection: sqlite3.Connection, key: str) -> Versioned | None:
@@ -258,7 +259,7 @@ def _scan(connection: sqlite3.Connection, prefix: str) -> Sequence[tuple[str, Ve
     """Keys are compared as UTF-8, which sorts as code points do: those with a prefix stand together, from the prefix itself on."""
     rows = connection.execute("SELECT key, value, version, crc FROM entries WHERE key >= ? ORDER BY key", (prefix,))
     with closing(rows):
-        return [(row[0], _verified(*row)) for row in takewhile(lambda row: row[0].startswith(prefix), rows)]
+        return [(row[0], _verified(*row)) for row in takewhile(lambda row: str(row[0]).startswith(prefix), rows)]
 
 
 def _commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> Sequence[Change]:
@@ -289,11 +290,12 @@ def _check(connection: sqlite3.Connection) -> list[str]:
         connection.execute("PRAGMA shrink_memory")  # so that pages are read from the file again
         found += [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
         newest = _counter(connection)
-        for key, value, version, crc in connection.execute("SELECT key, value, version, crc FROM entries"):
-            if _crc(key, value, version) != crc:
-                found.append(f"the value of {key!r} is damaged")
-            elif not 1 <= version <= newest:
-                found.append(f"{key!r} has version {version}; the last commit was {newest}")
+        for row in connection.execute("SELECT key, value, version, crc FROM entries"):
+            held = _sound(*row)
+            if held is None:
+                found.append(f"the value of {row[0]!r} is damaged")
+            elif not 1 <= held.version <= newest:
+                found.append(f"{row[0]!r} has version {held.version}; the last commit was {newest}")
     except sqlite3.DatabaseError as error:
         if _refusal(error) is not MetaUnusable:
             raise
