@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test check format bench docs lock clean
+.PHONY: help run demo setup test check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -35,6 +35,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Measure this server and its peers; results go to bench/results/
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-storage: $(VENV)/.dev ## Measure the durable engine alone, with 10 GB and a soak of 20 minutes
+	@$(BIN)/python -m bench.storage $(ARGS)
 
 docs: $(VENV)/.dev ## Write docs/parity.md and docs/configuration.md anew
 	@$(BIN)/python tools/pages.py

@@ -1,0 +1,1 @@
+"""Benchmarks of Penstock and its peers; `python -m bench --help`."""

@@ -1,0 +1,76 @@
+"""What is sent: records and the HTTP requests that carry them, built before the clock runs.
+
+Theory.  Records are drawn from a hash, so they are as incompressible as random bytes and the same in every process and every run.
+Partition keys differ, so that MD5 spreads them over the shards evenly.
+Rules of this file: pure; no sockets, no clock.
+"""
+
+import base64
+import hashlib
+import json
+from typing import Any, Final, NamedTuple
+
+PUT_RECORDS_COUNT: Final = 500
+PUT_RECORDS_BYTES: Final = 1024
+PUT_RECORD_BYTES: Final = 100
+PAGE_RECORDS: Final = 10_000
+PAGE_RECORD_BYTES: Final = 1000  # with its key below 10 MiB / 10,000, so that a page of GetRecords is not cut
+
+CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+TARGET_PREFIX: Final = "Kinesis_20131202"
+_AUTHORIZATION: Final = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, "
+    f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
+)  # well-formed, not valid: none of the servers verifies it
+
+
+class Record(NamedTuple):
+    """One record as it is written."""
+
+    key: str
+    data: bytes
+
+
+def records(count: int, size_bytes: int, batch: int = 0) -> list[Record]:
+    """`count` records of `size_bytes` of data each; another `batch` gives others."""
+    stream = hashlib.shake_256(f"{batch}/{size_bytes}".encode()).digest(count * size_bytes)
+    return [
+        Record(f"key-{batch:03d}-{number:05d}", stream[number * size_bytes : (number + 1) * size_bytes])
+        for number in range(count)
+    ]
+
+
+def put_records(stream: str, batch: list[Record]) -> dict[str, Any]:
+    """The document of a PutRecords request."""
+    return {"StreamName": stream, "Records": [_entry(record) for record in batch]}
+
+
+def put_record(stream: str, record: Record) -> dict[str, Any]:
+    """The document of a PutRecord request."""
+    return {"StreamName": stream, **_entry(record)}
+
+
+def _entry(record: Record) -> dict[str, str]:
+    return {"Data": base64.b64encode(record.data).decode(), "PartitionKey": record.key}
+
+
+def headers(operation: str) -> dict[str, str]:
+    """The headers that every request of an operation carries."""
+    return {
+        "Content-Type": CONTENT_TYPE,
+        "X-Amz-Target": f"{TARGET_PREFIX}.{operation}",
+        "X-Amz-Date": "20260101T000000Z",
+        "Authorization": _AUTHORIZATION,
+    }
+
+
+def http_request(port: int, operation: str, document: dict[str, Any]) -> bytes:
+    """A whole HTTP/1.1 request, head and body."""
+    body = json.dumps(document, separators=(",", ":")).encode()
+    lines = [
+        "POST / HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        *(f"{name}: {value}" for name, value in headers(operation).items()),
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body

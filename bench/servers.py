@@ -1,0 +1,311 @@
+"""The servers under measurement: how each is installed, started, called and ended.
+
+Theory.  A server is a row: a name, a pinned version, how it is installed, how it is launched on a free port of 127.0.0.1.  Peers go to
+bench/.peers/, each in a folder of its own, at the pinned version; what cannot be installed or started is told with its reason.
+Rules of this file:
+  1. Every process begun here is ended here, by its pid, whatever happens in between; sessions are their own, so that Ctrl-C reaches
+     only the benchmark, which then ends them.
+  2. Each server runs as its makers ship it, but for its port, its address, and limits and delays that a benchmark cannot use.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psutil
+
+from bench import payload
+from bench.load import HOST
+from bench.processes import tree
+
+ROOT: Final = Path(__file__).parent.parent
+PEERS: Final = Path(__file__).parent / ".peers"
+LOOPBACK_JS: Final = Path(__file__).parent / "loopback.cjs"
+INSTALL_LIMIT_S: Final = 300
+START_LIMIT_S: Final = 60
+STOP_LIMIT_S: Final = 10
+CALL_LIMIT_S: Final = 60
+SHARD_LIMIT: Final = 100  # what peers are told to allow
+_POLL_S: Final = 0.002
+_HIDDEN: Final = ("PENSTOCK_", "AWS_", "MOTO_", "KINESIS_MOCK_", "NODE_OPTIONS")  # variables that would change a server
+
+
+class Unavailable(Exception):
+    """A server that cannot be installed or started; the text says why."""
+
+
+class Launch(NamedTuple):
+    """A command line, and what it adds to the environment."""
+
+    argv: list[str]
+    env: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server under measurement."""
+
+    name: str
+    version: str
+    how: str  # it is run, for the report
+    launch: Callable[[Path, int], Launch]  # with an empty folder and a free port
+    install: Callable[[], None] = field(default=lambda: None)
+    endpoint_file: str | None = None  # where it tells its port, if it chooses one
+    stores: bool = True  # what it acknowledges can be read back
+
+
+class RefusedCall(Exception):
+    """A call that was not answered 200."""
+
+
+class Running:
+    """A server that answers."""
+
+    def __init__(self, server: Server, process: subprocess.Popen[bytes], port: int, ready_s: float, log: Path) -> None:
+        self.server = server
+        self._log = log
+        self.pid = process.pid
+        self.port = port
+        self.ready_s = ready_s  # from the start of the process to the end of the first good answer
+
+    @property
+    def url(self) -> str:
+        """The endpoint."""
+        return f"http://{HOST}:{self.port}"
+
+    def last_words(self) -> str:
+        """The end of what the server has printed."""
+        return _last_words(self._log)
+
+    def call(self, operation: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Call an operation on a connection of its own.  Raises RefusedCall, OSError."""
+        return _call(self.port, operation, document, CALL_LIMIT_S)
+
+    def create_stream(self, name: str, shards: int) -> None:
+        """Create a stream and return when it is active.  Raises RefusedCall."""
+        self.call("CreateStream", {"StreamName": name, "ShardCount": shards})
+        for _ in range(1000):
+            with suppress(RefusedCall):
+                summary = self.call("DescribeStreamSummary", {"StreamName": name})["StreamDescriptionSummary"]
+                if summary["StreamStatus"] == "ACTIVE":
+                    return
+            pause(0.01)
+        raise RefusedCall(f"stream {name} never became active")
+
+
+def _call(port: int, operation: str, document: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=limit_s)
+    try:
+        connection.request("POST", "/", json.dumps(document), payload.headers(operation))
+        answer = connection.getresponse()
+        body = answer.read()
+    except http.client.HTTPException as error:
+        raise RefusedCall(f"{operation}: {error!r}") from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise RefusedCall(f"{operation}: {answer.status} {body[:300].decode(errors='replace')}")
+    found: dict[str, Any] = json.loads(body) if body else {}
+    return found
+
+
+def pause(seconds: float) -> None:
+    """Do nothing for a while."""
+    threading.Event().wait(seconds)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Running]:
+    """A server that was just started; it is ended on leaving.  Raises Unavailable."""
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+        home, log = Path(folder) / "home", Path(folder) / "log"
+        home.mkdir()
+        port = _free_port()
+        launch = server.launch(home, port)
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | launch.env
+        with log.open("wb") as output:
+            started_s = time.perf_counter()
+            process = subprocess.Popen(
+                launch.argv, env=env, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield _wait(server, process, home, port, log, started_s)
+        finally:
+            _end(process)
+
+
+def _wait(
+    server: Server, process: subprocess.Popen[bytes], home: Path, port: int, log: Path, started_s: float
+) -> Running:
+    """Ask for the streams until the first good answer."""
+    while time.perf_counter() - started_s < START_LIMIT_S:
+        if process.poll() is not None:
+            raise Unavailable(f"ended with code {process.returncode}: {_last_words(log)}")
+        with suppress(OSError, RefusedCall, FileNotFoundError, json.JSONDecodeError):
+            if server.endpoint_file is not None:
+                told = json.loads((home / server.endpoint_file).read_bytes())
+                port = int(told["http"].rpartition(":")[2])
+            _call(port, "ListStreams", {}, START_LIMIT_S)
+            return Running(server, process, port, time.perf_counter() - started_s, log)
+        pause(_POLL_S)
+    raise Unavailable(f"no answer within {START_LIMIT_S} s: {_last_words(log)}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its descendants: ask, then insist."""
+    family = tree(process.pid)
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.terminate()
+    _, left = psutil.wait_procs(family, timeout=STOP_LIMIT_S)
+    for member in left:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _last_words(log: Path) -> str:
+    return plain(" / ".join(log.read_text(errors="replace").strip().splitlines()[-3:]))
+
+
+def plain(text: str) -> str:
+    """A text without this machine's folders, short enough for a report."""
+    return text.replace(str(ROOT), ".").replace(str(Path.home()), "~")[-400:]
+
+
+def _install(name: str, marker: Path, commands: list[list[str]]) -> None:
+    """Run what installs a peer, unless its marker is there already.  Raises Unavailable."""
+    if marker.exists():
+        return
+    folder = PEERS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for argv in commands:
+        if shutil.which(argv[0]) is None:
+            raise Unavailable(f"{argv[0]} is not installed")
+        try:
+            subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=INSTALL_LIMIT_S)
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+            raise Unavailable(plain(f"{Path(argv[0]).name} failed: {said[-1]}")) from None
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"{Path(argv[0]).name} did not end within {INSTALL_LIMIT_S} s") from None
+    if not marker.exists():
+        raise Unavailable("installed, but its program is not where it was expected")
+
+
+def _npm(name: str, wanted: str, program: str) -> tuple[Path, Callable[[], None]]:
+    """The program of an npm package, and what installs it at a version; a folder per version."""
+    folder = f"{name}-{wanted}"
+    path = PEERS / folder / "node_modules" / name / program
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."]
+    commands = [["npm", "install", *options, f"{name}@{wanted}"]]
+    return path, lambda: _install(folder, path, commands)
+
+
+def penstock(source: Path) -> Server:
+    """Our own server with the memory engine and AWS's throughput limits off, run from a folder of its packages."""
+    program = str(Path(sys.executable).parent / "penstock")
+    options = ["--no-tls", "--engine", "memory"]
+    return Server(
+        name="penstock",
+        version=version("penstock"),
+        how=f"penstock serve {' '.join(options)}",
+        launch=lambda home, _: Launch(
+            [program, "serve", *options, "--port", "0", "--data-dir", str(home)], {"PYTHONPATH": str(source)}
+        ),
+        endpoint_file="endpoint.json",
+    )
+
+
+@contextmanager
+def snapshot() -> Iterator[Path]:
+    """A copy of src/, so that a run measures one state of it even while somebody edits."""
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+        yield Path(shutil.copytree(ROOT / "src", Path(folder) / "src"))
+
+
+def _kinesalite() -> Server:
+    path, install = _npm("kinesalite", "3.3.3", "cli.js")
+    options = ["--createStreamMs", "0", "--deleteStreamMs", "0", "--shardLimit", str(SHARD_LIMIT)]
+    return Server(
+        name="kinesalite",
+        version="3.3.3",
+        how=f"kinesalite {' '.join(options)}, in memory",
+        launch=lambda _, port: Launch(
+            ["node", "--require", str(LOOPBACK_JS), str(path), "--port", str(port), *options], {}
+        ),
+        install=install,
+    )
+
+
+def _kinesis_local() -> Server:
+    path, install = _npm("kinesis-local", "0.6.2", "main.js")
+    settings = {"SHARD_LIMIT": str(SHARD_LIMIT), "CREATE_STREAM_DURATION": "0s", "DELETE_STREAM_DURATION": "0s"}
+
+    def launch(_: Path, port: int) -> Launch:
+        ports = {"KINESIS_MOCK_PLAIN_PORT": str(port), "KINESIS_MOCK_TLS_PORT": str(_free_port())}
+        certificate = {"KINESIS_MOCK_CERT_PATH": str(path.parent / "server.json")}
+        return Launch(["node", "--require", str(LOOPBACK_JS), str(path)], settings | ports | certificate)
+
+    return Server(
+        name="kinesis-local",
+        version="0.6.2",
+        how=f"kinesis-local (kinesis-mock for Node) with {' '.join(f'{k}={v}' for k, v in settings.items())}",
+        launch=launch,
+        install=install,
+    )
+
+
+def _moto() -> Server:
+    wanted = "5.2.5"
+    folder = f"moto-{wanted}"
+    path = PEERS / folder / "bin" / "moto_server"
+    commands = [
+        [sys.executable, "-m", "venv", "."],
+        [str(PEERS / folder / "bin" / "pip"), "install", "--quiet", f"moto[server]=={wanted}"],
+    ]
+    return Server(
+        name="moto",
+        version=wanted,
+        how="moto_server",
+        launch=lambda _, port: Launch([str(path), "-H", HOST, "-p", str(port)], {}),
+        install=lambda: _install(folder, path, commands),
+    )
+
+
+def peers() -> list[Server]:
+    """The servers that Penstock is measured against."""
+    return [_kinesalite(), _kinesis_local(), _moto()]
+
+
+def baseline() -> Server:
+    """The responder that shows what the load generator can do."""
+    return Server(
+        name="null",
+        version="-",
+        how="a responder that reads a request and answers fixed bytes (bench/null.py)",
+        launch=lambda _, port: Launch(
+            [sys.executable, "-m", "bench.null", "--port", str(port)], {"PYTHONPATH": str(ROOT)}
+        ),
+        stores=False,
+    )
