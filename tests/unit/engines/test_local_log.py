@@ -164,14 +164,36 @@ def test_append_when_it_is_too_large_for_a_journal_file_then_it_is_refused(tmp_p
     asyncio.run(scenario())
 
 
-def test_append_when_settling_lags_behind_then_it_is_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_log, "UNSETTLED_FILES_MAX", -1)
+def test_append_when_settling_lags_behind_then_writers_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_log, "UNSETTLED_FILES_MAX", 0)
 
     async def scenario() -> None:
         async with opened(tmp_path) as (log, _):
             await log.create([A])
-            [outcome] = await log.append([Batch(A, [b"k"], [b""])])
+            outcomes = await asyncio.gather(*(log.append([Batch(A, [b"k"], [bytes(9000)])]) for _ in range(40)))
+            assert all(isinstance(outcome, Appended) for [outcome] in outcomes)
+            assert len(await read_all(log, A)) == 40
+
+    asyncio.run(scenario())
+
+
+def test_append_when_settling_fails_then_it_is_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_log, "UNSETTLED_FILES_MAX", 0)
+
+    async def fail(_self: SystemDisk, path: str) -> None:
+        raise OSError(f"cannot make {path}")
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as (log, _):
+            await log.create([A])
+            monkeypatch.setattr(SystemDisk, "make_folder", fail)
+            outcome: object = None
+            for _ in range(40):
+                [outcome] = await log.append([Batch(A, [b"k"], [bytes(9000)])])
             assert isinstance(outcome, Overloaded)
+            monkeypatch.undo()
 
     asyncio.run(scenario())
 

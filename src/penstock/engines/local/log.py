@@ -27,7 +27,7 @@ from penstock.engines.api import (
 from penstock.engines.local import columns
 from penstock.engines.local.cache import BlockCache, TailCache
 from penstock.engines.local.columns import Block, Damaged, Records
-from penstock.engines.local.committer import AppendEntry, Committer, ControlEntry
+from penstock.engines.local.committer import AppendEntry, Committer, ControlEntry, group_bytes
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal
 from penstock.engines.local.recovery import Recovered, recover
@@ -37,7 +37,7 @@ from penstock.engines.local.state import JournalBlock, LogState, Piece
 logger = logging.getLogger(__name__)
 
 _INCARNATION: Final = 0  # offsets of a log in a data directory never begin again
-UNSETTLED_FILES_MAX: Final = 6  # more, and the disk cannot follow: writes are put off
+UNSETTLED_FILES_MAX: Final = 4  # more, and writers wait for the settler
 RETRY_AFTER_MS: Final = 100
 
 
@@ -73,8 +73,7 @@ class LocalLog:
 
     async def start(self, spares: Sequence[str]) -> None:
         """Begin the background work."""
-        for path in spares:
-            await self._journal.adopt(path)
+        await self._journal.adopt_found(spares)
         await self._journal.prepare()
         self._tasks.spawn(self._committer.run(), "journal")
         self._tasks.spawn(self._settler.run(), "settling")
@@ -119,6 +118,8 @@ class LocalLog:
         doomed = [self._logs[name] for name in dict.fromkeys(logs) if name in self._logs]
         for log in doomed:
             log.closing = Kind.DROP  # now: what is appended or created from here on is not of this log
+        if self._committer.failure is not None:  # a log whose creation was left open may be there after all
+            raise Unavailable(f"the journal failed: {self._committer.failure}")
         await _all([self._control(Kind.DROP, log) for log in doomed])
         self._settler.wake()
 
@@ -128,11 +129,12 @@ class LocalLog:
 
     async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         """Write batches; return when they are durable."""
-        size_bytes = sum(sum(map(len, batch.data)) + sum(map(len, batch.keys)) for batch in batches)
+        size_bytes = group_bytes(batches)
         if size_bytes > self._journal.largest_group_bytes // 2:
             return [TooLarge(f"{size_bytes} bytes in one append") for _ in batches]
-        if len(self._journal.full) > UNSETTLED_FILES_MAX:
-            return [Overloaded(RETRY_AFTER_MS) for _ in batches]
+        while len(self._journal.full) > UNSETTLED_FILES_MAX:  # back-pressure: who writes faster than the disk waits for it
+            if not await self._settler.room():
+                return [Overloaded(RETRY_AFTER_MS) for _ in batches]
         most = self._options.max_disk_bytes
         if most is not None and self.disk_bytes + size_bytes > most:
             logger.error(
@@ -140,7 +142,7 @@ class LocalLog:
             )
             return [Unavailable("over --max-disk") for _ in batches]
         done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
-        self._committer.submit(AppendEntry(batches, done))
+        self._committer.submit(AppendEntry(batches, done, size_bytes))
         return await done
 
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
@@ -237,6 +239,8 @@ class LocalLog:
             if held is None:
                 held = self._cut(key, await piece.segment.read_block(row))
         except Damaged as error:
+            if piece.segment.given_up:  # trimmed or dropped while it was being read
+                return None, piece.end
             self._report(f"{piece.segment.row.path}: log {log.name}, records from {offset} on: {error}")
             end = await _end_or_none(piece, log, offset)
             return None, end if end is not None else piece.end
@@ -262,7 +266,12 @@ class LocalLog:
         """The first record within a piece that arrived at or after `at_ms`; the piece has one."""
         first = piece.first_offset
         if not isinstance(piece, JournalBlock):
-            row = await piece.segment.block_since(log.log_no, at_ms)
+            try:
+                row = await piece.segment.block_since(log.log_no, at_ms)
+            except Damaged as error:
+                if not piece.segment.given_up:
+                    self._report(f"{piece.segment.row.path}: log {log.name}, all its records there: {error}")
+                return piece.end
             first = row.first_offset if row is not None else piece.end
         records, end = await self._records_at(log, piece, first)
         if records is None:

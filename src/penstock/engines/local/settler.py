@@ -49,6 +49,8 @@ class Settler:
         self._ledger = ledger
         self._wanted = asyncio.Event()
         self._changing = asyncio.Lock()
+        self._told: asyncio.Future[bool] | None = None  # made by the first who waits for room
+        self._rubbish: list[str] = []  # files that a failed settling left, or that nothing needs
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -66,6 +68,7 @@ class Settler:
                     await self._journal.prepare()
             except OSError as error:
                 logger.warning("the journal cannot be settled yet: %s", error)
+                self._tell(settled=False)
                 await self._clock.sleep(RETRY_MS)
                 self._wanted.set()
 
@@ -75,25 +78,50 @@ class Settler:
             await self._settle_all()
             await self._drop_dead()
 
+    async def room(self) -> bool:
+        """Return when a file has been settled, or with False when it could not be: for writers that are ahead of the disk."""
+        if self._told is None:
+            self._told = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._told)
+
+    def _tell(self, *, settled: bool) -> None:
+        if self._told is not None:
+            self._told.set_result(settled)
+            self._told = None
+
     async def halt(self) -> None:
         """Finish what is under way and begin nothing more: then, and only then, may the task be cancelled and files be closed."""
         await self._changing.acquire()
 
     async def _settle_all(self) -> None:
+        await self._sweep()
         while self._journal.full:
             await self._settle(self._journal.full[0])
+            self._tell(settled=True)
 
     async def _drop_dead(self) -> None:
         """Delete the segments that no record of any log is read from any more."""
         needed = {held.segment for log in self._logs.values() for held in log.settled}
         dead = [held for held in self._ledger.segments if held not in needed]
-        if not dead:
-            return
-        self._ledger.segments = [held for held in self._ledger.segments if held in needed]
-        await self._publish()
+        if dead:
+            before = self._ledger.segments
+            self._ledger.segments = [held for held in before if held in needed]
+            try:
+                await self._publish()
+            except OSError:
+                self._ledger.segments = before
+                raise
         for held in dead:
+            held.given_up = True
+            self._rubbish.append(held.row.path)
             await held.rest()
-            await self._disk.remove(held.row.path)
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Delete files that no manifest names."""
+        while self._rubbish:
+            await self._disk.remove(self._rubbish[-1])
+            self._rubbish.pop()
 
     async def _settle(self, file: JournalFile) -> None:
         made: list[SegmentFile] = []
@@ -111,6 +139,7 @@ class Settler:
         for log in self._logs.values():
             log.forget_blocks_of(file)
         self._ledger.segments += made
+        self._rubbish.clear()
         self._ledger.first_file_no = file.file_no + 1
         await self._publish()
         await self._journal.recycle(file)
@@ -125,6 +154,7 @@ class Settler:
         path = f"{FOLDER}/{stream}/{self._ledger.next_segment_no:012d}"
         self._ledger.next_segment_no += 1
         await self._disk.make_folder(f"{FOLDER}/{stream}")
+        self._rubbish.append(path)  # until all segments of the file are durable
         made = await self._disk.create(path)
         try:
             at = 0
