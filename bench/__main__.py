@@ -177,7 +177,12 @@ def main(rounds: int, seconds: float, quick: bool, only: tuple[str, ...], with_p
             rounds=1 if quick else rounds,
             timing=QUICK if quick else Timing(WARMUP_S, seconds),
         )
-        servers = [penstock(source), *(peers() if with_peers and not quick else []), baseline()]
+        servers = [
+            penstock(source, "memory"),
+            penstock(source, "local"),
+            *(peers() if with_peers and not quick else []),
+            baseline(),
+        ]
         result.subjects, usable = _prepare(servers, console)
         scenarios = [scenario for scenario in SCENARIOS if not only or scenario.name in only]
         _measure_all(result, usable, scenarios, patience, console)

@@ -333,10 +333,11 @@ Below 1 the peer did better.
 
 {_bullets([f"`{each.name}` {each.version}: `{each.how}`." for each in subjects])}
 
-Every server runs on 127.0.0.1 without TLS, keeps its records in memory, and gets the same requests; none verifies signatures.
+Every server runs on 127.0.0.1 without TLS and gets the same requests; none verifies signatures.  `penstock-local` is Penstock with its
+durable engine: each record is on disk (fdatasync) before it is acknowledged.  All others keep records in memory.
 Penstock runs without AWS's throughput limits, as it does by default; the peers do not enforce them either.
 The peers are made for tests of moderate size, not for throughput; moto closes the connection after each answer, and its cost per
-record grows with the records it holds.  What Penstock's engine on disk costs is not measured here.
+record grows with the records it holds.
 
 ## Was the client the limit?
 

@@ -222,12 +222,12 @@ def _npm(name: str, wanted: str, program: str) -> tuple[Path, Callable[[], None]
     return path, lambda: _install(folder, path, commands)
 
 
-def penstock(source: Path) -> Server:
-    """Our own server with the memory engine and AWS's throughput limits off, run from a folder of its packages."""
+def penstock(source: Path, engine: str) -> Server:
+    """Our own server on an engine, AWS's throughput limits off, run from a folder of its packages."""
     program = str(Path(sys.executable).parent / "penstock")
-    options = ["--no-tls", "--engine", "memory"]
+    options = ["--no-tls", "--engine", engine]
     return Server(
-        name="penstock",
+        name="penstock" if engine == "memory" else f"penstock-{engine}",
         version=version("penstock"),
         how=f"penstock serve {' '.join(options)}",
         launch=lambda home, _: Launch(
