@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from penstock.core.ids import parse_shard_id
 from penstock.core.ports import Clock, Entropy
@@ -76,6 +76,7 @@ class App:
         settings = self.settings
         certificates = self._prepare_data_dir()
         self._engine = await open_engine(settings, self._data_dir, self.clock, self._entropy)
+        self._export_storage()
         self._services = await self._open_services()
         self._exchange = Exchange(
             self._services.router, self._entropy, self._requests, monotonic_s, settings.account_id
@@ -95,6 +96,16 @@ class App:
         self.endpoint = self._endpoint(certificates)
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
+
+    def _export_storage(self) -> None:
+        """Gauges that ask the engine when they are asked."""
+        health = self._engine.health
+        for name, doc, value in (
+            ("writable", "1 while writes are taken.", lambda: health().writable),
+            ("damaged_places", "Places on the disk that cannot be read.", lambda: len(health().damage)),
+            ("disk_bytes", "What the engine's files take.", lambda: health().disk_bytes),
+        ):
+            Gauge(f"penstock_storage_{name}", doc, registry=self._registry).set_function(value)
 
     def _prepare_data_dir(self) -> Certificates | None:
         try:
@@ -181,7 +192,7 @@ class App:
         settings, health = self.settings, self._engine.health()
         return json_answer(
             {
-                "status": "ok" if health["writable"] and not health["damage"] else "degraded",
+                "status": "ok" if health.writable and not health.damage else "degraded",
                 "version": version("penstock"),
                 "engine": settings.engine,
                 "limits": settings.limits,

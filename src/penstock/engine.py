@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
 from penstock.engines.api import MetaStore, MetaUnavailable, RecordLog
@@ -27,13 +29,22 @@ logger = logging.getLogger(__name__)
 META_FILE: Final = "meta.sqlite"
 
 
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the storage is."""
+
+    writable: bool  # whether writes are taken
+    damage: list[str]  # a line for each place that cannot be read
+    failure: str | None = None  # why no write is taken
+    disk_bytes: int = 0  # what its files take
+
+
 class Engine(NamedTuple):
     """An engine that is open."""
 
     log: RecordLog
     meta: MetaStore
     summary: str  # for the start-up page: what it is, and what it found
-    health: Callable[[], dict[str, object]]
+    health: Callable[[], Health]
     close: Callable[[], Awaitable[None]]
 
 
@@ -54,7 +65,7 @@ def _memory(clock: Clock) -> Engine:
         pass
 
     summary = "memory: nothing survives a restart"
-    return Engine(MemoryLog(clock), MemoryMeta(), summary, lambda: {"writable": True, "damage": []}, close)
+    return Engine(MemoryLog(clock), MemoryMeta(), summary, lambda: Health(writable=True, damage=[]), close)
 
 
 async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entropy) -> Engine:
@@ -100,5 +111,5 @@ def _summary(log: LocalLog, found: Recovered, seconds: float) -> str:
     return f"{', '.join(parts)} ({seconds:.2f} s)"
 
 
-def _health(log: LocalLog) -> dict[str, object]:
-    return {"writable": log.failure is None, "failure": log.failure, "damage": log.damage, "disk_bytes": log.disk_bytes}
+def _health(log: LocalLog) -> Health:
+    return Health(log.failure is None, list(log.damage), log.failure, log.disk_bytes)

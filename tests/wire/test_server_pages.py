@@ -201,3 +201,9 @@ def test_page_when_method_or_path_is_wrong_is_refused(
 ) -> None:
     with Wire(penstock) as wire:
         assert wire.send(method, path).status == status
+
+
+def test_metrics_when_asked_tell_how_the_storage_is(penstock: PenstockServer) -> None:
+    with Wire(penstock) as wire:
+        found = metrics(wire)
+    assert (found["penstock_storage_writable"], found["penstock_storage_damaged_places"]) == (1, 0)
