@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test faults check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +21,9 @@ setup: $(VENV)/.dev ## Install everything that development needs
 
 test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
 	@$(BIN)/pytest $(ARGS)
+
+faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
+	@PENSTOCK_KILL_ROUNDS=30 $(BIN)/pytest tests/faults $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet
 	@$(BIN)/ruff check --quiet .

@@ -127,6 +127,52 @@ def demo(endpoint: str | None, stream: str | None, shards: int, rate: int, secon
     sys.exit(run(Options(endpoint, stream, shards, rate, seconds)))
 
 
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+def check(directory: Path) -> None:
+    """Verify every byte of a data directory against its checksums, and change nothing.
+
+    Works beside a running server.  Exit code 0: sound; 1: damaged, a line for each problem; 2: not a data directory.
+    """
+    from penstock.storage.check import run
+
+    sys.exit(run(directory))
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--stream", metavar="NAME", help="Show the shards of one stream, with their segments and journal files.")
+@click.option("--shard", metavar="ID", help="Only this shard; shardId-000000000001 or just 1.")
+def inspect(directory: Path, stream: str | None, shard: str | None) -> None:
+    """Show what a data directory holds: streams, shards, records, and where they lie."""
+    from penstock.storage.inspect import run
+
+    sys.exit(run(directory, stream, shard))
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
+def backup(directory: Path, target: Path) -> None:
+    """Copy a data directory to TARGET, which must not exist; the server may be running.
+
+    Every record that was acknowledged before this began is in the copy, which is a data directory itself, verified when it is complete.
+    """
+    from penstock.storage import backup as storage
+
+    sys.exit(storage.backup(directory, target))
+
+
+@cli.command()
+@click.argument("source", metavar="BACKUP", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+def restore(source: Path, directory: Path) -> None:
+    """Copy a backup to DIR, a new or empty directory, and verify it."""
+    from penstock.storage import backup as storage
+
+    sys.exit(storage.restore(source, directory))
+
+
 async def _serve(settings: Settings) -> int:
     from penstock.app import make_app
     from penstock.server.listener import CannotListen

@@ -164,3 +164,39 @@ def test_a_second_server_on_the_same_directory_is_refused(tmp_path: Path) -> Non
         done = _run("serve", "--port", "0", "--no-tls", "--data-dir", "data", cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr == f"penstock: data is in use by another server (process {process.pid})\n"
+
+
+def test_damaged_metadata_is_refused_rather_than_silently_forgotten(tmp_path: Path) -> None:
+    with _server(tmp_path) as (process, endpoint):
+        kinesis = boto3.client(
+            "kinesis", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t"
+        )  # fmt: skip
+        kinesis.create_stream(StreamName="kept", ShardCount=1)
+        kinesis.put_record(StreamName="kept", Data=b"d", PartitionKey="k")
+        for number in range(5):
+            kinesis.add_tags_to_stream(StreamName="kept", Tags={"number": str(number)})
+        process.kill()
+        process.wait()
+    log = tmp_path / "data" / "meta.sqlite-wal"
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 1
+    log.write_bytes(content)
+    done = _run("serve", "--port", "0", "--no-tls", "--data-dir", "data", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "acknowledged changes lie behind them" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_check_inspect_backup_and_restore_work_as_verbs(tmp_path: Path) -> None:
+    with _server(tmp_path) as (_, endpoint):
+        kinesis = boto3.client(
+            "kinesis", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t"
+        )  # fmt: skip
+        kinesis.create_stream(StreamName="kept", ShardCount=1)
+        kinesis.put_record(StreamName="kept", Data=b"d", PartitionKey="k")
+        assert _run("check", "data", cwd=tmp_path).returncode == 0
+        assert _run("backup", "data", "copy", cwd=tmp_path).returncode == 0
+        assert "kept" in _run("inspect", "data", cwd=tmp_path).stdout
+    assert _run("restore", "copy", "again", cwd=tmp_path).returncode == 0
+    assert _run("check", "again", cwd=tmp_path).returncode == 0
+    assert _run("check", ".", cwd=tmp_path).returncode == 2

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from streams_world import TRANSITION_MS, SlowMeta, World, active, run, status_of, turns
 
-from penstock.engines.api import Batch, NoSuchLog, Position
+from penstock.engines.api import Batch, LogId, NoSuchLog, Position
 from penstock.engines.memory import MemoryLog
 
 
@@ -114,3 +114,24 @@ def test_resume_when_two_processes_find_the_same_streams_then_both_finish(caplog
     with caplog.at_level(logging.ERROR):
         run(scenario())
     assert caplog.records == []
+
+
+def test_resume_when_a_log_with_records_has_no_owner_then_it_is_kept_and_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Only lost metadata leaves one; dropping it would make the loss whole."""
+
+    async def scenario() -> None:
+        world = World()
+        lost, empty = LogId("lost/0"), LogId("empty/0")
+        await world.log.create([lost, empty])
+        await world.log.append([Batch(lost, [b"k"], [b"data"])])
+        await world.start()
+        assert (await world.log.bounds(lost)).end == Position(0, 1)
+        with pytest.raises(NoSuchLog):
+            await world.log.bounds(empty)
+        await world.stop()
+
+    with caplog.at_level(logging.ERROR):
+        run(scenario())
+    assert "lost/0" in caplog.text

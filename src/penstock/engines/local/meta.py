@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from penstock.engines.api import Change, Conflict, MetaUnavailable, MetaUnusable, Versioned, Watcher, Write
+from penstock.engines.local.walfile import find_rot
 
 APPLICATION_ID: Final = 0x50454E53  # "PENS", the file's type for SQLite and file(1)
 FORMAT: Final = 1
@@ -172,6 +173,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         if not path.exists():
             # It holds secrets.  The files that SQLite makes beside it inherit the mode.
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        _refuse_rot(path)
         connection = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:
             for setting in _SETTINGS:
@@ -191,6 +193,25 @@ def _connect(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def _refuse_rot(path: Path) -> None:
+    """SQLite would take a rotten byte in its log for the log's end, and silently forget the commits behind it."""
+    log = path.with_name(path.name + "-wal")
+    if not log.exists():
+        return
+    with log.open("rb") as file:
+
+        def read(at: int, length: int) -> bytes:
+            file.seek(at)
+            return file.read(length)
+
+        rotten = find_rot(read, log.stat().st_size)
+    if rotten is not None:
+        raise MetaUnusable(
+            f"{log}: bytes {rotten.start} to {rotten.end - 1} are damaged, and acknowledged changes lie behind them;"
+            " restore a backup, or move the file away to go on without them"
+        )
 
 
 def _is_new(connection: sqlite3.Connection, path: Path) -> bool:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ports import Clock, Tasks
-from penstock.engines.api import AppendError, Conflict, MetaUnavailable, RecordLog
+from penstock.engines.api import AppendError, Conflict, LogId, MetaUnavailable, RecordLog
 from penstock.services.streams.directory import Directory, StreamView
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.state import Shard, Status, Stream
@@ -42,10 +42,20 @@ class Lifecycle:
         """Put right what a crash left: logs and shards that have lost each other, and streams that are between two states."""
         owned = {held.log for view in self._directory.all() for held in view.shards.values()}
         existing = set(await self._log.names())
-        await self._log.drop(sorted(existing - owned))  # of a creation that got no further, or of a deletion
+        for name in sorted(existing - owned):
+            await self._drop_if_empty(name)
         await self._log.create(sorted(owned - existing))
         for view in self._directory.all():
             await self._carry_on(view)
+
+    async def _drop_if_empty(self, name: LogId) -> None:
+        """An unowned log is left by a creation that got no further, and is then empty.  One with records is never ours to drop."""
+        bounds = await self._log.bounds(name)
+        if bounds.start == bounds.end:
+            await self._log.drop([name])
+        else:
+            count = bounds.end.offset - bounds.start.offset
+            logger.error("%d records of log %s belong to no stream: metadata was lost; restore a backup", count, name)
 
     async def create(self, stream: Stream, shards: list[Shard]) -> None:
         """Begin a stream in CREATING; it becomes ACTIVE.  Raises STREAM_EXISTS."""
