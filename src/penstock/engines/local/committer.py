@@ -35,7 +35,9 @@ from penstock.engines.local.state import JournalBlock, LogState
 
 logger = logging.getLogger(__name__)
 
-GROUP_TARGET_BYTES = 8 << 20  # a group takes no further entry once it holds this much
+GROUP_TARGET_BYTES = 8 << 20  # a group takes no further entry that would make it larger
+BATCH_BYTES = frame.HEADER_BYTES + columns.HEAD_BYTES + 12  # of a frame without its records: headers and one run
+RECORD_BYTES = 6  # of a record beside its key and data: their lengths
 
 Outcome = Appended | AppendError
 
@@ -45,6 +47,7 @@ class AppendEntry(NamedTuple):
 
     batches: Sequence[Batch]
     done: "asyncio.Future[list[Outcome]]"
+    size_bytes: int  # at most, in a group
 
 
 class ControlEntry(NamedTuple):
@@ -85,6 +88,18 @@ class _Frame:
                 return frame.encode_control(self.kind, self.log.log_no, self.number)
             case _:
                 return frame.encode_control(self.kind, self.log.log_no)
+
+
+def group_bytes(batches: Sequence[Batch]) -> int:
+    """What batches take in a group, at most."""
+    return sum(
+        BATCH_BYTES + RECORD_BYTES * len(batch.data) + sum(map(len, batch.keys)) + sum(map(len, batch.data))
+        for batch in batches
+    )
+
+
+def _control_bytes(entry: ControlEntry) -> int:
+    return BATCH_BYTES + len(entry.log.name.encode())
 
 
 class Committer:
@@ -134,13 +149,13 @@ class Committer:
         await self._idle.wait()
 
     def _take(self) -> list[Entry]:
+        most = min(GROUP_TARGET_BYTES, self._journal.largest_group_bytes)
         size_bytes = count = 0
         for entry in self._queue:
-            if size_bytes > GROUP_TARGET_BYTES:
+            size_bytes += entry.size_bytes if isinstance(entry, AppendEntry) else _control_bytes(entry)
+            if count and size_bytes > most:
                 break
             count += 1
-            if isinstance(entry, AppendEntry):
-                size_bytes += sum(sum(map(len, batch.data)) for batch in entry.batches)
         taken, self._queue = self._queue[:count], self._queue[count:]
         if not self._queue:
             self._waiting.clear()
@@ -245,6 +260,7 @@ class Committer:
             case Kind.DROP:
                 if self._logs.get(log.name) is log:
                     del self._logs[log.name]
+                log.settled, log.blocks = [], []  # a reader under way finds nothing more: its files may go
             case Kind.SEAL:
                 log.sealed = True
             case Kind.TRIM:

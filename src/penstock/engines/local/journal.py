@@ -9,6 +9,8 @@ Rules of this file:
   3. A file is used again only when nobody reads it.
 """
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from penstock.core.ports import Disk, File
@@ -23,7 +25,7 @@ _SPARE_PREFIX: Final = "spare-"
 class JournalFile:
     """One file of the journal."""
 
-    __slots__ = ("end", "file", "file_no", "path", "pins", "retired")
+    __slots__ = ("closed", "end", "file", "file_no", "path", "pins", "retired")
 
     def __init__(self, file_no: int, path: str, file: File, end: int) -> None:
         self.file_no = file_no
@@ -32,6 +34,7 @@ class JournalFile:
         self.end = end  # where the next group goes
         self.pins = 0  # readers at work
         self.retired = False  # settled: to be closed by its last reader
+        self.closed = False
 
     async def read_frame(self, body_at: int, length: int) -> bytes | None:
         """The body of a frame, or None if it is not what was written."""
@@ -40,10 +43,15 @@ class JournalFile:
             content = await self.file.read(body_at - frame.HEADER_BYTES, frame.HEADER_BYTES + length)
         finally:
             self.pins -= 1
-            if self.retired and not self.pins:
-                await self.file.close()
+            await self.let_go()
         found = frame.frame_at(content, 0, self.file_no)
         return content[frame.HEADER_BYTES :] if found is not None and found.length == length else None
+
+    async def let_go(self) -> None:
+        """Close the file, once, if it is settled and nobody reads it."""
+        if self.retired and not self.pins and not self.closed:
+            self.closed = True
+            await self.file.close()
 
 
 def path_of(file_no: int) -> str:
@@ -62,6 +70,7 @@ class Journal:
         self._next_file_no = next_file_no
         self._spares: list[str] = []
         self._spare_count = 0
+        self._making = asyncio.Lock()
         self._current: JournalFile | None = None
         self.group = last_group
         self.full: list[JournalFile] = []  # to be settled, oldest first
@@ -98,20 +107,29 @@ class Journal:
 
     async def prepare(self) -> None:
         """Make files ready ahead of need.  Raises DiskFull."""
-        while len(self._spares) < SPARES:
-            await self._make_spare()
+        async with self._making:
+            while len(self._spares) < SPARES:
+                await self._make_spare()
 
     async def recycle(self, settled: JournalFile) -> None:
         """Give up a file whose records are settled: it becomes a spare, or is deleted if it is being read or not needed."""
         assert settled is self.full[0]
         self.full.pop(0)
         settled.retired = True
-        if settled.pins or len(self._spares) >= SPARES:
-            await self._disk.remove(settled.path)
-        else:
-            await self.adopt(settled.path)
-        if not settled.pins:
-            await settled.file.close()
+        try:
+            if settled.pins or len(self._spares) >= SPARES or settled.file.size_bytes != self._file_bytes:
+                await self._disk.remove(settled.path)
+            else:
+                await self.adopt(settled.path)
+        finally:
+            await settled.let_go()
+
+    async def adopt_found(self, paths: Sequence[str]) -> None:
+        """Take the files that recovery found as spares.  None is given a name that one of them has."""
+        numbers = [int(number) for path in paths if (number := path.rpartition(_SPARE_PREFIX)[2]).isdecimal()]
+        self._spare_count = max(numbers, default=0)
+        for path in paths:
+            await self.adopt(path)
 
     async def adopt(self, path: str) -> None:
         """Take a file of the right size as a spare."""
@@ -128,14 +146,18 @@ class Journal:
     async def _make_spare(self) -> None:
         made = f"{FOLDER}/making"
         file = await self._disk.create(made, self._file_bytes)
-        await file.sync()
-        await file.close()
+        try:
+            await file.sync()
+        finally:
+            await file.close()
         await self.adopt(made)
 
     async def _take_file(self) -> JournalFile:
         """A file with a fresh number.  Its header is durable before it is used."""
         if not self._spares:
-            await self._make_spare()
+            async with self._making:  # `prepare` may be at it
+                if not self._spares:
+                    await self._make_spare()
         file_no, path = self._next_file_no, path_of(self._next_file_no)
         await self._disk.rename(self._spares[0], path)
         self._spares.pop(0)
@@ -143,5 +165,9 @@ class Journal:
         self._next_file_no += 1
         file = await self._disk.open(path)
         header = frame.encode(Kind.HEADER, file_no, self.group, [self._data_id.encode()])
-        await file.commit(0, frame.group_bytes([header]))
+        try:
+            await file.commit(0, frame.group_bytes([header]))
+        except OSError:
+            await file.close()
+            raise
         return JournalFile(file_no, path, file, SECTOR_BYTES)

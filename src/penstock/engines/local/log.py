@@ -132,7 +132,9 @@ class LocalLog:
         size_bytes = group_bytes(batches)
         if size_bytes > self._journal.largest_group_bytes // 2:
             return [TooLarge(f"{size_bytes} bytes in one append") for _ in batches]
-        while len(self._journal.full) > UNSETTLED_FILES_MAX:  # back-pressure: who writes faster than the disk waits for it
+        while (
+            len(self._journal.full) > UNSETTLED_FILES_MAX
+        ):  # back-pressure: who writes faster than the disk waits for it
             if not await self._settler.room():
                 return [Overloaded(RETRY_AFTER_MS) for _ in batches]
         most = self._options.max_disk_bytes

@@ -2,7 +2,8 @@
 
 Theory.  A manifest is a snapshot: which logs exist, where each stood when the journal was last settled, and which segments hold their
 settled records.  It is written whole under a new number and put in place by a rename; the journal files from `first_file_no` on say what
-happened since.  The newest one that is sound is the truth; whatever file it does not name is rubbish of a crash and is deleted.
+happened since.  The newest one that is sound is the truth; whatever file it does not name is rubbish of a crash and is deleted.  So the
+one before would not do in its place: each is stored twice, and damage to one copy costs nothing.
 Rules of this file: fields are added with defaults and never renamed or reordered.
 """
 
@@ -10,13 +11,13 @@ from typing import Final
 
 import google_crc32c
 import msgspec
+from msgspec.structs import replace
 
 from penstock.core.ports import Disk
 from penstock.engines.local.columns import Damaged
 
 FORMAT_VERSION: Final = 1
 FOLDER: Final = "manifest"
-KEPT: Final = 2
 _CHECKSUM_BYTES: Final = 4
 
 
@@ -96,8 +97,16 @@ class _Version(msgspec.Struct):
 
 
 async def publish(disk: Disk, manifest: Manifest) -> None:
-    """Put a manifest in place, durably, and forget those before the last two."""
-    path, content = path_of(manifest.number), encode(manifest)
+    """Put a manifest in place, durably and twice: under its number and the one after it; and forget those before."""
+    copies = {path_of(number): replace(manifest, number=number) for number in (manifest.number, manifest.number + 1)}
+    for path, copy in copies.items():
+        await _put(disk, path, encode(copy))
+    for name in await disk.names(FOLDER):
+        if f"{FOLDER}/{name}" not in copies:
+            await disk.remove(f"{FOLDER}/{name}")
+
+
+async def _put(disk: Disk, path: str, content: bytes) -> None:
     file = await disk.create(path + ".new")
     try:
         await file.commit(0, content)
@@ -105,9 +114,6 @@ async def publish(disk: Disk, manifest: Manifest) -> None:
         await file.close()
     await disk.rename(path + ".new", path)
     await disk.sync_folder(FOLDER)
-    for name in await disk.names(FOLDER):
-        if not name.endswith(f"{manifest.number:012d}") and not name.endswith(f"{manifest.number - KEPT + 1:012d}"):
-            await disk.remove(f"{FOLDER}/{name}")
 
 
 async def load(disk: Disk) -> tuple[Manifest | None, list[str]]:

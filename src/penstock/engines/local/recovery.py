@@ -43,6 +43,8 @@ async def recover(disk: Disk, entropy: Entropy, file_bytes: int) -> Recovered:
     for folder in (manifest.FOLDER, journal.FOLDER, settler.FOLDER):
         await disk.make_folder(folder)
     held, damage = await manifest.load(disk)
+    # A process that was killed may have left the newest one's name in the page cache only.
+    await disk.sync_folder(manifest.FOLDER)
     if held is None:
         held = Manifest(data_id=entropy.bytes(DATA_ID_BYTES).hex())
         await manifest.publish(disk, held)
@@ -83,12 +85,20 @@ async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None
             numbers.append(int(name))
         else:
             await _keep_spare(disk, found, f"{journal.FOLDER}/{name}", file_bytes)
+    last_at, last_group = 0, b""
     for file_no in sorted(numbers):
         path = journal.path_of(file_no)
         file = await disk.open(path)
         content = await file.read(0, file.size_bytes)
         header = frame.frame_at(content, 0, file_no)
         if header is None or header.kind is not Kind.HEADER:
+            first = frame.frame_at(content, SECTOR_BYTES, file_no)
+            if first is not None:  # each frame names its file, so they can be trusted without it
+                found.damage.append(f"{path}: its header is damaged")
+                replayed = JournalFile(file_no, path, file, SECTOR_BYTES)
+                last_at = _replay_file(found, replayed, content, first.group - 1)
+                last_group = content[last_at : replayed.end]
+                continue
             await file.close()
             if file_no == max(numbers):  # it was being taken into use
                 await _keep_spare(disk, found, path, file_bytes)
@@ -97,11 +107,20 @@ async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None
             continue
         if content[header.body_at : header.body_at + header.length] != found.ledger.data_id.encode():
             raise Damaged(f"{path} belongs to another data directory")
-        _replay_file(found, JournalFile(file_no, path, file, SECTOR_BYTES), content, header.group)
+        if found.journal_files and header.group > found.last_group:
+            found.damage.append(f"{found.journal_files[-1].path}: its end is damaged; the records there are lost")
+        replayed = JournalFile(file_no, path, file, SECTOR_BYTES)
+        last_at = _replay_file(found, replayed, content, header.group)
+        last_group = content[last_at : replayed.end]
+    if found.journal_files:
+        # It may be in the page cache only: the last process was killed, or its commit failed.  From now on it counts, so it is written
+        # again; after a sync that failed, the kernel does not do so by itself.
+        await found.journal_files[-1].file.commit(last_at, last_group)
     found.next_file_no = max([found.next_file_no, *(number + 1 for number in numbers)])
 
 
-def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group: int) -> None:
+def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group: int) -> int:
+    """Replay a file; answer where its last group begins."""
     frames, tail = frame.scan(content, file.file_no, last_group)
     for entry in frames:
         try:
@@ -115,6 +134,7 @@ def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group
     found.damage += [
         f"{file.path}: bytes {start} to {end - 1} are damaged; their records are lost" for start, end in tail.damaged
     ]
+    return min((entry.body_at - frame.HEADER_BYTES for entry in frames if entry.group == tail.last_group), default=0)
 
 
 def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Frame) -> None:

@@ -23,6 +23,9 @@ class SegmentFile:
         self._file: File | None = None
         self._index: dict[int, list[BlockRow]] | None = None
         self._opening = asyncio.Lock()
+        self._readers = 0
+        self._resting = False  # to be closed by its last reader
+        self.given_up = False  # no log needs it any more
 
     async def block_at(self, log_no: int, offset: int) -> BlockRow | None:
         """The first block of a log that ends after `offset`."""
@@ -38,27 +41,37 @@ class SegmentFile:
 
     async def read_block(self, row: BlockRow) -> Block:
         """A block: one read."""
-        return segment.decode_block(await (await self._opened()).read(row.at, row.length), row)
+        return segment.decode_block(await self._read(row.at, row.length), row)
 
     async def index(self) -> dict[int, list[BlockRow]]:
         """The blocks of each log, in offset order."""
         if self._index is None:
-            file = await self._opened()
-            size = file.size_bytes
-            trailer = await file.read(max(0, size - segment.TRAILER_BYTES), segment.TRAILER_BYTES)
+            size = self.row.size_bytes
+            trailer = await self._read(max(0, size - segment.TRAILER_BYTES), segment.TRAILER_BYTES)
             at, length, checksum = segment.index_place(trailer, size)
             index: dict[int, list[BlockRow]] = {}
-            for row in segment.decode_index(await file.read(at, length), checksum):
+            for row in segment.decode_index(await self._read(at, length), checksum):
                 index.setdefault(row.log_no, []).append(row)
             self._index = index
+            return index
         return self._index
 
     async def rest(self) -> None:
         """Give back the index and the open file; the next read opens it again."""
         self._index = None
-        if self._file is not None:
+        self._resting = self._readers > 0
+        if self._file is not None and not self._resting:
             file, self._file = self._file, None
             await file.close()
+
+    async def _read(self, at: int, length: int) -> bytes:
+        self._readers += 1
+        try:
+            return await (await self._opened()).read(at, length)
+        finally:
+            self._readers -= 1
+            if self._resting or self.given_up:
+                await self.rest()
 
     async def _opened(self) -> File:
         async with self._opening:

@@ -128,7 +128,7 @@ class LogState:
 
     def settle(self, segment: SegmentFile, row: RangeRow) -> None:
         """Records moved from the journal into a segment."""
-        if row.end > self.start:
+        if row.end > self.start:  # else they were trimmed meanwhile
             self.settled.append(SettledRange(segment, row))
 
     def forget_blocks_of(self, file: JournalFile) -> None:
