@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test faults check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test faults sim sim-hunt check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,6 +24,12 @@ test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
 
 faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
 	@PENSTOCK_KILL_ROUNDS=30 $(BIN)/pytest tests/faults $(ARGS)
+
+sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n)
+	@$(BIN)/python tools/sim.py replay $(or $(SEED),1)
+
+sim-hunt: $(VENV)/.dev ## Look for failing worlds with fresh seeds (MINUTES=m)
+	@$(BIN)/python tools/sim.py hunt --minutes $(or $(MINUTES),5)
 
 check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet
 	@$(BIN)/ruff check --quiet .

@@ -207,3 +207,27 @@ def test_a_commit_waits_for_others_when_told_to(tmp_path: Path) -> None:
             assert [outcome.first.offset for [outcome] in outcomes if isinstance(outcome, Appended)] == list(range(5))
 
     asyncio.run(scenario())
+
+
+def test_restart_when_the_newest_records_of_a_log_are_damaged_then_their_offsets_are_not_given_again(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as (log, _):
+            await log.create([A, B])
+            data = await put(log, A, 10)
+            await put(log, B, 2)
+        journal = next(file for file in (tmp_path / "journal").iterdir() if data[9] in file.read_bytes())
+        content = journal.read_bytes()
+        journal.write_bytes(content.replace(data[9], b"x" + data[9][1:]))
+        async with opened(tmp_path) as (log, found):
+            assert len(found.damage) == 1
+            assert await read_all(log, A) == data[:9]
+            [outcome] = await log.append([Batch(A, [b"k"], [b"later"])])
+            assert isinstance(outcome, Appended)
+            assert outcome.first.offset > 9
+            assert await read_all(log, A) == [*data[:9], b"later"]
+            assert (await log.read(A, Position(0, 9), 10, 1000)).data == [b"later"]
+            assert (await log.read(A, outcome.first, 10, 1000)).data == [b"later"]
+
+    asyncio.run(scenario())

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from penstock.core.ports import Clock, Disk, Entropy, Tasks
+from penstock.core.ports import Clock, Disk, DiskFull, Entropy, Tasks
 from penstock.engines.api import (
     Appended,
     AppendError,
@@ -31,6 +31,7 @@ from penstock.engines.local.committer import AppendEntry, Committer, ControlEntr
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal
 from penstock.engines.local.recovery import Recovered, recover
+from penstock.engines.local.segment import BlockRow
 from penstock.engines.local.settler import Settler
 from penstock.engines.local.state import JournalBlock, LogState, Piece
 
@@ -66,7 +67,7 @@ class LocalLog:
         )
         self._journal.full = list(found.journal_files)
         self._blocks = BlockCache(options.block_cache_bytes)
-        self._settler = Settler(disk, clock, self._journal, self._logs, self._ledger)
+        self._settler = Settler(disk, clock, self._journal, self._logs, self._ledger, self._report)
         tail = TailCache(options.tail_cache_bytes)
         self._committer = Committer(self._journal, clock, self._logs, tail, self._settler.wake, options.commit_wait_ms)
         self.damage = list(found.damage)  # a line for each thing that cannot be read
@@ -74,7 +75,10 @@ class LocalLog:
     async def start(self, spares: Sequence[str]) -> None:
         """Begin the background work."""
         await self._journal.adopt_found(spares)
-        await self._journal.prepare()
+        try:
+            await self._journal.prepare()
+        except DiskFull:
+            logger.error("the disk is full: what is stored can be read, but writes are refused until there is space")
         self._tasks.spawn(self._committer.run(), "journal")
         self._tasks.spawn(self._settler.run(), "settling")
         self._settler.wake()
@@ -171,6 +175,8 @@ class LocalLog:
             left_bytes -= used
             if skip + taken < len(records.data):
                 break
+        if not data and found.piece_at(offset) is None:  # offsets that damage took lie before the end
+            offset = first = found.end
         end_now = Position(_INCARNATION, found.end)
         at = Position(_INCARNATION, first)
         return Page(at, keys, data, arrivals, Position(_INCARNATION, offset), end_now, found.sealed)
@@ -232,6 +238,7 @@ class LocalLog:
         """The block with the record at `offset` (or the next one behind a gap), and where it ends; None where it is damaged."""
         if isinstance(piece, JournalBlock):
             return await self._journal_records(log, piece), piece.end
+        row: BlockRow | None = None
         try:
             row = await piece.segment.block_at(log.log_no, offset)
             if row is None:
@@ -241,11 +248,11 @@ class LocalLog:
             if held is None:
                 held = self._cut(key, await piece.segment.read_block(row))
         except Damaged as error:
-            if piece.segment.given_up:  # trimmed or dropped while it was being read
-                return None, piece.end
-            self._report(f"{piece.segment.row.path}: log {log.name}, records from {offset} on: {error}")
-            end = await _end_or_none(piece, log, offset)
-            return None, end if end is not None else piece.end
+            lost = piece if row is None else row  # without an index, everything there
+            if not piece.segment.given_up:  # else it was trimmed or dropped while it was being read
+                where = f"records {lost.first_offset} to {lost.end - 1}"
+                self._report(f"{piece.segment.row.path}: log {log.name}, {where}: {error}")
+            return None, lost.end
         return held, row.end
 
     async def _journal_records(self, log: LogState, block: JournalBlock) -> Records | None:
@@ -272,7 +279,8 @@ class LocalLog:
                 row = await piece.segment.block_since(log.log_no, at_ms)
             except Damaged as error:
                 if not piece.segment.given_up:
-                    self._report(f"{piece.segment.row.path}: log {log.name}, all its records there: {error}")
+                    where = f"records {piece.first_offset} to {piece.end - 1}"
+                    self._report(f"{piece.segment.row.path}: log {log.name}, {where}: {error}")
                 return piece.end
             first = row.first_offset if row is not None else piece.end
         records, end = await self._records_at(log, piece, first)
@@ -289,16 +297,6 @@ class LocalLog:
         if line not in self.damage:
             self.damage.append(line)
             logger.error("damaged, and skipped: %s", line)
-
-
-async def _end_or_none(piece: Piece, log: LogState, offset: int) -> int | None:
-    """Where the damaged block ends, if its segment's index can still tell."""
-    assert not isinstance(piece, JournalBlock)
-    try:
-        row = await piece.segment.block_at(log.log_no, offset)
-    except Damaged:
-        return None
-    return row.end if row is not None else None
 
 
 async def _all(waits: Sequence["asyncio.Future[None]"]) -> None:

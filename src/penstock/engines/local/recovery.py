@@ -36,6 +36,10 @@ class Recovered:
     replayed_records: int = 0
     torn: bool = False  # a commit that was never acknowledged was cut
     damage: list[str] = field(default_factory=list)  # a line each
+    last_group_bytes: tuple[int, bytes] = (
+        0,
+        b"",
+    )  # where the journal's last group lies in its last file, and its bytes
 
 
 async def recover(disk: Disk, entropy: Entropy, file_bytes: int) -> Recovered:
@@ -79,48 +83,58 @@ def _add(found: Recovered, log: LogState) -> None:
 
 
 async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None:
+    sound = len(found.damage)
+    numbers = await _unsettled_files(disk, found, file_bytes)
+    for file_no in numbers:
+        await _replay_numbered(disk, found, file_no, file_bytes, last=file_no == numbers[-1])
+    if found.journal_files:
+        # It may be in the page cache only: the last process was killed, or its commit failed.  From now on it counts, so it is written
+        # again; after a sync that failed, the kernel does not do so by itself.
+        await found.journal_files[-1].file.commit(*found.last_group_bytes)
+    found.next_file_no = max([found.next_file_no, *(number + 1 for number in numbers)])
+    if len(found.damage) > sound:
+        # The newest records of any log may be among the lost: no offset that was given to one is given again.  A record takes more
+        # than a byte, so a file holds fewer of them than bytes.
+        for log in found.logs.values():
+            log.end = log.next_offset = log.end + file_bytes * len(numbers)
+
+
+async def _unsettled_files(disk: Disk, found: Recovered, file_bytes: int) -> list[int]:
+    """The numbers of the files to replay, in order; the other files of the folder become spares or go."""
     numbers: list[int] = []
     for name in await disk.names(journal.FOLDER):
         if name.isdecimal() and int(name) >= found.ledger.first_file_no:
             numbers.append(int(name))
         else:
             await _keep_spare(disk, found, f"{journal.FOLDER}/{name}", file_bytes)
-    last_at, last_group = 0, b""
-    for file_no in sorted(numbers):
-        path = journal.path_of(file_no)
-        file = await disk.open(path)
-        content = await file.read(0, file.size_bytes)
-        header = frame.frame_at(content, 0, file_no)
-        if header is None or header.kind is not Kind.HEADER:
-            first = frame.frame_at(content, SECTOR_BYTES, file_no)
-            if first is not None:  # each frame names its file, so they can be trusted without it
-                found.damage.append(f"{path}: its header is damaged")
-                replayed = JournalFile(file_no, path, file, SECTOR_BYTES)
-                last_at = _replay_file(found, replayed, content, first.group - 1)
-                last_group = content[last_at : replayed.end]
-                continue
-            await file.close()
-            if file_no == max(numbers):  # it was being taken into use
-                await _keep_spare(disk, found, path, file_bytes)
-            else:
-                found.damage.append(f"{path}: its header is damaged; its records are lost")
-            continue
+    return sorted(numbers)
+
+
+async def _replay_numbered(disk: Disk, found: Recovered, file_no: int, file_bytes: int, *, last: bool) -> None:
+    path = journal.path_of(file_no)
+    file = await disk.open(path)
+    content = await file.read(0, file.size_bytes)
+    header = frame.frame_at(content, 0, file_no)
+    if header is not None and header.kind is Kind.HEADER:
         if content[header.body_at : header.body_at + header.length] != found.ledger.data_id.encode():
             raise Damaged(f"{path} belongs to another data directory")
         if found.journal_files and header.group > found.last_group:
             found.damage.append(f"{found.journal_files[-1].path}: its end is damaged; the records there are lost")
-        replayed = JournalFile(file_no, path, file, SECTOR_BYTES)
-        last_at = _replay_file(found, replayed, content, header.group)
-        last_group = content[last_at : replayed.end]
-    if found.journal_files:
-        # It may be in the page cache only: the last process was killed, or its commit failed.  From now on it counts, so it is written
-        # again; after a sync that failed, the kernel does not do so by itself.
-        await found.journal_files[-1].file.commit(last_at, last_group)
-    found.next_file_no = max([found.next_file_no, *(number + 1 for number in numbers)])
+        _replay_file(found, JournalFile(file_no, path, file, SECTOR_BYTES), content, header.group)
+        return
+    first = frame.frame_at(content, SECTOR_BYTES, file_no)
+    if first is not None:  # each frame names its file, so they can be trusted without the header
+        found.damage.append(f"{path}: its header is damaged")
+        _replay_file(found, JournalFile(file_no, path, file, SECTOR_BYTES), content, first.group - 1)
+        return
+    await file.close()
+    if last:  # it was being taken into use
+        await _keep_spare(disk, found, path, file_bytes)
+    else:
+        found.damage.append(f"{path}: its header is damaged; its records are lost")
 
 
-def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group: int) -> int:
-    """Replay a file; answer where its last group begins."""
+def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group: int) -> None:
     frames, tail = frame.scan(content, file.file_no, last_group)
     for entry in frames:
         try:
@@ -134,7 +148,8 @@ def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group
     found.damage += [
         f"{file.path}: bytes {start} to {end - 1} are damaged; their records are lost" for start, end in tail.damaged
     ]
-    return min((entry.body_at - frame.HEADER_BYTES for entry in frames if entry.group == tail.last_group), default=0)
+    at = min((entry.body_at - frame.HEADER_BYTES for entry in frames if entry.group == tail.last_group), default=0)
+    found.last_group_bytes = (at, content[at : tail.end])
 
 
 def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Frame) -> None:

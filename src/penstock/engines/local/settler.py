@@ -7,7 +7,7 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from penstock.core.ports import Clock, Disk
@@ -41,14 +41,24 @@ class Ledger:
 class Settler:
     """Settles journal files."""
 
-    def __init__(self, disk: Disk, clock: Clock, journal: Journal, logs: dict[LogId, LogState], ledger: Ledger) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        clock: Clock,
+        journal: Journal,
+        logs: dict[LogId, LogState],
+        ledger: Ledger,
+        report: Callable[[str], None],
+    ) -> None:
         self._disk = disk
         self._clock = clock
         self._journal = journal
         self._logs = logs
         self._ledger = ledger
+        self._report = report
         self._wanted = asyncio.Event()
         self._changing = asyncio.Lock()
+        self._halted = False
         self._told: asyncio.Future[bool] | None = None  # made by the first who waits for room
         self._rubbish: list[str] = []  # files that a failed settling left, or that nothing needs
 
@@ -80,6 +90,8 @@ class Settler:
 
     async def room(self) -> bool:
         """Return when a file has been settled, or with False when it could not be: for writers that are ahead of the disk."""
+        if self._halted:
+            return False
         if self._told is None:
             self._told = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self._told)
@@ -92,6 +104,8 @@ class Settler:
     async def halt(self) -> None:
         """Finish what is under way and begin nothing more: then, and only then, may the task be cancelled and files be closed."""
         await self._changing.acquire()
+        self._halted = True
+        self._tell(settled=False)
 
     async def _settle_all(self) -> None:
         await self._sweep()
@@ -178,10 +192,7 @@ class Settler:
                     raise Damaged("a frame whose checksum is wrong")
                 yield columns.decode(content[held.body_at : held.body_at + held.length])
             except Damaged as error:
-                logger.error(
-                    "%s: records %d to %d of log %s are lost: %s",
-                    file.path, held.first_offset, held.end - 1, log.name, error,
-                )  # fmt: skip
+                self._report(f"{file.path}: log {log.name}, records {held.first_offset} to {held.end - 1}: {error}")
 
     async def _publish(self) -> None:
         ledger = self._ledger
