@@ -36,9 +36,9 @@ class Counted(SystemDisk):
             self._check(len(data))
             await write(offset, data)
 
-        async def counted_commit(offset: int, data: bytes) -> None:
-            self._check(len(data))
-            await commit(offset, data)
+        async def counted_commit(offset: int, *pieces: bytes) -> None:
+            self._check(sum(map(len, pieces)))
+            await commit(offset, *pieces)
 
         file.write, file.commit = counted_write, counted_commit  # type: ignore[method-assign]
         return file
@@ -76,10 +76,10 @@ class Recorder(SystemDisk):
             file.commit = self._recording(file.commit)  # type: ignore[method-assign, assignment]
         return file
 
-    def _recording(self, commit: Callable[[int, bytes], Awaitable[None]]) -> Callable[[int, bytes], Awaitable[None]]:
-        async def recorded(offset: int, data: bytes) -> None:
+    def _recording(self, commit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def recorded(offset: int, *pieces: bytes) -> None:
             began = self.event()
-            await commit(offset, data)
-            self.commits.append(Commit(began, self.event(), data))
+            await commit(offset, *pieces)
+            self.commits.append(Commit(began, self.event(), b"".join(pieces)))
 
         return recorded

@@ -85,7 +85,18 @@ def test_the_kernel_was_asked_to_sync_before_each_answer(tmp_path: Path) -> None
     if shutil.which("strace") is None:
         return
     output = tmp_path / "calls"
-    command = ["strace", "-f", "-qq", "-s", "100000", "-e", "trace=pwrite64,fdatasync,write", "-o", str(output)]
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-s",
+        "100000",
+        "-v",
+        "-e",
+        "trace=pwritev,pwrite64,fdatasync,write",
+        "-o",
+        str(output),
+    ]
     folder = Path(__file__).parent
     traced = [*command, sys.executable, "-c", SCRIPT, str(tmp_path / "data")]
     done = subprocess.run(traced, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
@@ -94,7 +105,7 @@ def test_the_kernel_was_asked_to_sync_before_each_answer(tmp_path: Path) -> None
     syncs = answers = 0
     for text in output.read_text().splitlines():
         told, unfinished = re.findall(r"<client-\d+-\d+>", text), text.endswith("<unfinished ...>")
-        if " pwrite64(" in text:
+        if " pwritev(" in text or " pwrite64(" in text:
             assert "journal" not in text
             written |= dict.fromkeys(told, syncs + 1)
         elif "fdatasync" in text and not unfinished:

@@ -4,7 +4,7 @@ Rules of this file: the product has no flag for any of them; a plant patches a c
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from unittest.mock import patch
@@ -24,10 +24,10 @@ def nothing() -> Iterator[None]:
 def acknowledged_before_the_sync() -> Iterator[None]:
     """A commit is a write."""
 
-    async def commit(journal: Journal, file: JournalFile, group: bytes) -> int:
+    async def commit(journal: Journal, file: JournalFile, group: Sequence[bytes]) -> int:
         at = file.end
-        await file.file.write(at, group)
-        file.end += len(group)
+        await file.file.write(at, b"".join(group))
+        file.end += sum(map(len, group))
         journal.group += 1
         return at
 

@@ -70,8 +70,8 @@ class File(Protocol):
         """Make all that was written durable.  After an OSError from here nothing is known of it; never try again on this file."""
         ...
 
-    async def commit(self, offset: int, data: bytes) -> None:
-        """`write` and `sync` in one step."""
+    async def commit(self, offset: int, *pieces: bytes) -> None:
+        """Write pieces one behind the other, and `sync`, in one step."""
         ...
 
     async def close(self) -> None:

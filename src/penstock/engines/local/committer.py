@@ -198,7 +198,7 @@ class Committer:
             frame.encode(planned.kind, file.file_no, group, body) for planned, body in zip(frames, bodies, strict=True)
         ]
         try:
-            at = await self._journal.commit(file, frame.group_bytes(encoded))
+            at = await self._journal.commit(file, frame.group(encoded))
         except OSError as error:
             self._fail(frames, entries, error, Indeterminate(str(error)))
             return False

@@ -59,12 +59,13 @@ class Tail(NamedTuple):
     torn: bool  # whether bytes that were never acknowledged were cut
 
 
-def encode(kind: Kind, file_no: int, group: int, body: Sequence[bytes]) -> bytes:
-    """The bytes of a frame."""
-    joined = b"".join(body)
-    header = _HEADER.pack(MAGIC, 0, len(joined), kind, file_no, group)
-    checksum = google_crc32c.extend(google_crc32c.value(header[_CHECKED_FROM:]), joined)
-    return b"".join((header[:4], checksum.to_bytes(4, "little"), header[_CHECKED_FROM:], joined))
+def encode(kind: Kind, file_no: int, group: int, body: Sequence[bytes]) -> list[bytes]:
+    """The bytes of a frame, in pieces: nothing is copied."""
+    header = _HEADER.pack(MAGIC, 0, sum(map(len, body)), kind, file_no, group)
+    checksum = google_crc32c.value(header[_CHECKED_FROM:])
+    for piece in body:
+        checksum = google_crc32c.extend(checksum, piece)
+    return [header[:4] + checksum.to_bytes(4, "little") + header[_CHECKED_FROM:], *body]
 
 
 def pad(length: int) -> int:
@@ -148,7 +149,7 @@ def _blank(content: bytes) -> bool:
     return content.count(0) == len(content)
 
 
-def group_bytes(frames: Iterable[bytes]) -> bytes:
-    """Frames of one group as they are written: back to back, padded to whole sectors."""
-    joined = b"".join(frames)
-    return joined + bytes(pad(len(joined)))
+def group(frames: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """Frames of one group as they are written, in pieces: back to back, padded to whole sectors."""
+    pieces = [piece for encoded in frames for piece in encoded if piece]
+    return [*pieces, bytes(pad(sum(map(len, pieces))))]

@@ -96,12 +96,12 @@ class Journal:
             self._current = await self._take_file()
         return self._current
 
-    async def commit(self, file: JournalFile, group: bytes) -> int:
+    async def commit(self, file: JournalFile, group: Sequence[bytes]) -> int:
         """Write the group after `group`, durably; answer where it begins in the file."""
         assert file is self._current
         at = file.end
-        await file.file.commit(at, group)
-        file.end += len(group)
+        await file.file.commit(at, *group)
+        file.end += sum(map(len, group))
         self.group += 1
         return at
 
@@ -166,7 +166,7 @@ class Journal:
         file = await self._disk.open(path)
         header = frame.encode(Kind.HEADER, file_no, self.group, [self._data_id.encode()])
         try:
-            await file.commit(0, frame.group_bytes([header]))
+            await file.commit(0, *frame.group([header]))
         except OSError:
             await file.close()
             raise

@@ -240,9 +240,9 @@ class SimFile:
         self._inode.sync()
         await self._turn(Kind.CLOSE, "synced", 0, 0)
 
-    async def commit(self, offset: int, data: bytes) -> None:
+    async def commit(self, offset: int, *pieces: bytes) -> None:
         """Write bytes and make them durable."""
-        await self.write(offset, data)
+        await self.write(offset, b"".join(pieces))
         await self.sync()
 
     async def close(self) -> None:
