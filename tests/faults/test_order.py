@@ -93,7 +93,7 @@ def test_the_kernel_was_asked_to_sync_before_each_answer(tmp_path: Path) -> None
         "100000",
         "-v",
         "-e",
-        "trace=pwritev,pwrite64,fdatasync,write",
+        "trace=pwritev,pwritev2,pwrite64,fdatasync,write",
         "-o",
         str(output),
     ]
@@ -105,7 +105,7 @@ def test_the_kernel_was_asked_to_sync_before_each_answer(tmp_path: Path) -> None
     syncs = answers = 0
     for text in output.read_text().splitlines():
         told, unfinished = re.findall(r"<client-\d+-\d+>", text), text.endswith("<unfinished ...>")
-        if " pwritev(" in text or " pwrite64(" in text:
+        if re.search(r" pwrite(v2?|64)\(", text):
             assert "journal" not in text
             written |= dict.fromkeys(told, syncs + 1)
         elif "fdatasync" in text and not unfinished:
