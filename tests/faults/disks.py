@@ -32,9 +32,9 @@ class Counted(SystemDisk):
         file = await super().create(path, size_bytes)
         write, commit = file.write, file.commit
 
-        async def counted_write(offset: int, data: bytes) -> None:
-            self._check(len(data))
-            await write(offset, data)
+        async def counted_write(offset: int, *pieces: bytes) -> None:
+            self._check(sum(map(len, pieces)))
+            await write(offset, *pieces)
 
         async def counted_commit(offset: int, *pieces: bytes) -> None:
             self._check(sum(map(len, pieces)))

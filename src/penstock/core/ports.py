@@ -62,8 +62,8 @@ class File(Protocol):
         """Bytes from `offset` on; fewer than `length` at the end of the file."""
         ...
 
-    async def write(self, offset: int, data: bytes) -> None:
-        """Write bytes; not durable yet.  Raises DiskFull, OSError."""
+    async def write(self, offset: int, *pieces: bytes) -> None:
+        """Write pieces one behind the other; not durable yet.  Raises DiskFull, OSError."""
         ...
 
     async def sync(self) -> None:
@@ -71,7 +71,7 @@ class File(Protocol):
         ...
 
     async def commit(self, offset: int, *pieces: bytes) -> None:
-        """Write pieces one behind the other, and `sync`, in one step."""
+        """`write` and `sync`, in one step."""
         ...
 
     async def close(self) -> None:

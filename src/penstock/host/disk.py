@@ -119,9 +119,9 @@ class SystemFile:
         """Bytes from `offset` on."""
         return await _in(self._others, self._read, offset, length)
 
-    async def write(self, offset: int, data: bytes) -> None:
-        """Write bytes."""
-        await _in(self._others, self.write_now, offset, data)
+    async def write(self, offset: int, *pieces: bytes) -> None:
+        """Write pieces one behind the other."""
+        await _in(self._others, self.write_now, offset, *pieces)
 
     async def sync(self) -> None:
         """Make all that was written durable."""

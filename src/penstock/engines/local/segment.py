@@ -77,11 +77,13 @@ def build(data_id: str, blocks_of_logs: Iterable[Iterable[Block]]) -> Built:
     rows: list[BlockRow] = []
     for blocks in blocks_of_logs:
         for block in merge(blocks):
-            body = b"".join(columns.encode(block))
-            checksum = int(google_crc32c.value(body))
-            pieces += [_BLOCK.pack(checksum, len(body)), body]
-            rows.append(_row(block, at + _BLOCK.size, len(body), checksum))
-            at += _BLOCK.size + len(body)
+            body = columns.encode(block)
+            length, checksum = sum(map(len, body)), 0
+            for piece in body:
+                checksum = google_crc32c.extend(checksum, piece)
+            pieces += [_BLOCK.pack(checksum, length), *body]
+            rows.append(_row(block, at + _BLOCK.size, length, checksum))
+            at += _BLOCK.size + length
     index = msgspec.msgpack.encode(rows)
     pieces += [index, _TRAILER.pack(at, len(index), google_crc32c.value(index), _TRAILER_MAGIC)]
     return Built(pieces, at + len(index) + TRAILER_BYTES, _ranges(rows))

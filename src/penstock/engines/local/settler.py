@@ -7,7 +7,7 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from penstock.core.ports import Clock, Disk
@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "segments"
 RETRY_MS = 1000
-WRITE_BYTES = 2 << 20
 
 
 @dataclass(slots=True)
@@ -171,10 +170,7 @@ class Settler:
         self._rubbish.append(path)  # until all segments of the file are durable
         made = await self._disk.create(path)
         try:
-            at = 0
-            for piece in _large_pieces(built.pieces):
-                await made.write(at, piece)
-                at += len(piece)
+            await made.write(0, *built.pieces)
             await made.sync()
         finally:
             await made.close()
@@ -213,16 +209,3 @@ class Settler:
                 segments=[held.row for held in ledger.segments],
             ),
         )
-
-
-def _large_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of at least WRITE_BYTES, but for the last: each costs a thread's turn."""
-    held: list[bytes] = []
-    size_bytes = 0
-    for piece in pieces:
-        held.append(piece)
-        size_bytes += len(piece)
-        if size_bytes >= WRITE_BYTES:
-            yield b"".join(held)
-            held, size_bytes = [], 0
-    yield b"".join(held)

@@ -224,8 +224,9 @@ class SimFile:
             return self._read_piece(offset, half) + await self.read(offset + half, length - half)
         return self._read_piece(offset, length)
 
-    async def write(self, offset: int, data: bytes) -> None:
+    async def write(self, offset: int, *pieces: bytes) -> None:
         """Write bytes; not durable yet."""
+        data = b"".join(pieces)
         await self._turn(Kind.WRITE, "write", offset, len(data))
         self._write_now(offset, data)
 
@@ -242,7 +243,7 @@ class SimFile:
 
     async def commit(self, offset: int, *pieces: bytes) -> None:
         """Write bytes and make them durable."""
-        await self.write(offset, b"".join(pieces))
+        await self.write(offset, *pieces)
         await self.sync()
 
     async def close(self) -> None:
