@@ -72,21 +72,38 @@ class Records(NamedTuple):
     arrivals_ms: Sequence[int]
 
 
-def pack(
-    log_no: int, incarnation: int, first_offset: int, arrival_ms: int, keys: Sequence[bytes], data: Sequence[bytes]
-) -> Block:
-    """A block of records that arrive together.  Cost: 40 us for 500 records."""
+class Columns(NamedTuple):
+    """The columns of some records, before it is known which block they go to."""
+
+    records: int
+    key_lengths: bytes
+    data_lengths: bytes
+    keys: bytes
+    data: bytes
+
+
+def columns_of(keys: Sequence[bytes], data: Sequence[bytes]) -> Columns:
+    """The columns of records.  Cost: 100 us for 500 records of 1 KiB."""
     assert len(keys) == len(data) > 0
-    return Block(
-        log_no,
-        incarnation,
-        first_offset,
-        (Run(len(data), arrival_ms),),
+    return Columns(
+        len(data),
         array("H", map(len, keys)).tobytes(),
         array("I", map(len, data)).tobytes(),
         b"".join(keys),
         b"".join(data),
     )
+
+
+def encode_parts(log_no: int, first_offset: int, arrival_ms: int, parts: Sequence[Columns]) -> list[bytes]:
+    """The pieces of the bytes of a block of records that arrive together, copying none of them."""
+    count = sum(part.records for part in parts)
+    return [
+        _HEAD.pack(log_no, 0, count, first_offset, 1, 0) + _RUN.pack(count, arrival_ms),
+        *(part.key_lengths for part in parts),
+        *(part.data_lengths for part in parts),
+        *(part.keys for part in parts),
+        *(part.data for part in parts),
+    ]
 
 
 def join(blocks: Sequence[Block]) -> Block:

@@ -28,7 +28,7 @@ from penstock.engines.api import (
 )
 from penstock.engines.local import columns, frame
 from penstock.engines.local.cache import TailCache
-from penstock.engines.local.columns import Records
+from penstock.engines.local.columns import Columns, Records
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.state import JournalBlock, LogState
@@ -46,6 +46,9 @@ class AppendEntry(NamedTuple):
     """Batches that wait, and who waits for them."""
 
     batches: Sequence[Batch]
+    parts: Sequence[
+        Columns
+    ]  # of each batch; made before the queue, so that it happens while another commit is under way
     done: "asyncio.Future[list[Outcome]]"
     size_bytes: int  # at most, in a group
 
@@ -71,6 +74,7 @@ class _Frame:
     number: int = 0
     keys: list[bytes] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
+    parts: list[Columns] = field(default_factory=list)
     first_offset: int = 0
     arrival_ms: int = 0
 
@@ -78,8 +82,7 @@ class _Frame:
         """The pieces of its bytes."""
         match self.kind:
             case Kind.RECORDS:
-                block = columns.pack(self.log.log_no, 0, self.first_offset, self.arrival_ms, self.keys, self.data)
-                return columns.encode(block)
+                return columns.encode_parts(self.log.log_no, self.first_offset, self.arrival_ms, self.parts)
             case Kind.CREATE:
                 return frame.encode_control(self.kind, self.log.log_no, name=self.log.name)
             case Kind.SEAL:
@@ -90,12 +93,9 @@ class _Frame:
                 return frame.encode_control(self.kind, self.log.log_no)
 
 
-def group_bytes(batches: Sequence[Batch]) -> int:
+def group_bytes(parts: Sequence[Columns]) -> int:
     """What batches take in a group, at most."""
-    return sum(
-        BATCH_BYTES + RECORD_BYTES * len(batch.data) + sum(map(len, batch.keys)) + sum(map(len, batch.data))
-        for batch in batches
-    )
+    return sum(BATCH_BYTES + RECORD_BYTES * part.records + len(part.keys) + len(part.data) for part in parts)
 
 
 def _control_bytes(entry: ControlEntry) -> int:
@@ -215,7 +215,8 @@ class Committer:
         outcomes: list[list[Outcome]] = []
         for entry in entries:
             if isinstance(entry, AppendEntry):
-                outcomes.append([self._plan_batch(batch, now_ms, frames, growing) for batch in entry.batches])
+                batches = zip(entry.batches, entry.parts, strict=True)
+                outcomes.append([self._plan_batch(batch, part, now_ms, frames, growing) for batch, part in batches])
                 continue
             growing.pop(entry.log.log_no, None)
             frames.append(_Frame(entry.kind, entry.log, entry.number))
@@ -224,7 +225,9 @@ class Committer:
             outcomes.append([])
         return frames, outcomes
 
-    def _plan_batch(self, batch: Batch, now_ms: int, frames: list[_Frame], growing: dict[int, _Frame]) -> Outcome:
+    def _plan_batch(
+        self, batch: Batch, part: Columns, now_ms: int, frames: list[_Frame], growing: dict[int, _Frame]
+    ) -> Outcome:
         log = self._logs.get(batch.log)
         if log is None or log.closing is Kind.DROP:
             return NoSuchLog(batch.log)
@@ -239,6 +242,7 @@ class Committer:
         first = Position(0, log.next_offset)
         planned.keys += batch.keys
         planned.data += batch.data
+        planned.parts.append(part)
         log.next_offset += len(batch.data)
         return Appended(first, planned.arrival_ms)
 

@@ -133,7 +133,8 @@ class LocalLog:
 
     async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         """Write batches; return when they are durable."""
-        size_bytes = group_bytes(batches)
+        parts = [columns.columns_of(batch.keys, batch.data) for batch in batches]
+        size_bytes = group_bytes(parts)
         if size_bytes > self._journal.largest_group_bytes // 2:
             return [TooLarge(f"{size_bytes} bytes in one append") for _ in batches]
         while (
@@ -148,7 +149,7 @@ class LocalLog:
             )
             return [Unavailable("over --max-disk") for _ in batches]
         done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
-        self._committer.submit(AppendEntry(batches, done, size_bytes))
+        self._committer.submit(AppendEntry(batches, parts, done, size_bytes))
         return await done
 
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
