@@ -1,15 +1,17 @@
 """Retention: expired records give their space back, and never return."""
 
+from msgspec.structs import replace
 from streams_world import CALLER, TRANSITION_MS, World, active, data_in, run, turns
 
 from penstock.core.limits import HOUR_MS
-from penstock.engines.api import Batch, LogId, Position
+from penstock.engines.api import Batch, LogId, Position, Write
 from penstock.services.streams.ops.setting import (
     RetentionRequest,
     decrease_stream_retention_period,
     increase_stream_retention_period,
 )
 from penstock.services.streams.retention import SWEEP_MS
+from penstock.services.streams.state import encode
 
 
 async def put(world: World, log: LogId, data: bytes) -> None:
@@ -131,6 +133,27 @@ def test_decrease_and_increase_when_records_expired_between_then_they_do_not_com
             await world.clock.advance(TRANSITION_MS)
         assert view.stream.retention_hours == 48
         assert list((await streams.reader.scan(view, held, Position(0, 0), 10, 10**6)).data) == []
+        await world.stop()
+
+    run(scenario())
+
+
+def test_trim_when_the_last_record_of_a_closed_shard_expires_then_the_shard_vanishes() -> None:
+    async def scenario() -> None:
+        world = World()
+        streams = await world.start()
+        view = await active(streams, shards=2)
+        held = view.shards[0]
+        await put(world, held.log, b"last")
+        closed = replace(held.shard, closed_ms=world.clock.now_ms())
+        await world.meta.commit([Write(closed.key, encode(closed), held.version)])
+        world.clock.ms += 24 * HOUR_MS
+        await streams.retention.trim(view)
+        assert list(view.shards) == [0, 1]
+        world.clock.ms += 1
+        await streams.retention.trim(view)
+        assert list(view.shards) == [1]
+        assert await world.log.names() == [view.shards[1].log]
         await world.stop()
 
     run(scenario())
