@@ -38,6 +38,7 @@ from penstock.host.entropy import SystemEntropy
 from penstock.host.tasks import LoopTasks
 
 ROOT: Final = Path(__file__).parent.parent
+RESULTS: Final = Path(__file__).parent / "results" / "storage.json"
 PAGE: Final = ROOT / "docs" / "benchmarks-storage.md"
 RECORD_BYTES: Final = 1024
 BATCH_RECORDS: Final = 500
@@ -265,58 +266,80 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-async def run(folder: Path, gb: float, minutes: float, seconds: float) -> dict[str, Figures]:
-    """Every scenario, in order."""
-    found: dict[str, Figures] = {}
-
-    async def note(name: str, work: Awaitable[Figures]) -> None:
-        found[name] = await work
-        console.print(f"[bold]{name}[/] {found[name]}")
-
-    await note("append", append(folder, seconds))
-    await note("append-one", append_one(folder, seconds))
-    await note("fill", fill(folder / "large", gb))
-    await note("restart", asyncio.to_thread(restart, folder / "large"))
-    await note("read", read(folder / "large"))
-    shutil.rmtree(folder / "large")
-    await note("many", many(folder))
-    if minutes:
-        await note("soak", soak(folder, minutes, found["append"]["records/s"]))
-    return found
+Scenario = Callable[[Path], Awaitable[Figures]]
 
 
-def page(found: dict[str, Figures], command: str) -> str:
+def scenarios(gb: float, minutes: float, seconds: float) -> dict[str, Scenario]:
+    """Every scenario, in order; `restart` and `read` need the folder that `fill` made."""
+
+    async def soaked(folder: Path) -> Figures:
+        peak = json.loads(RESULTS.read_text())["append"]["figures"]["records/s"]
+        return await soak(folder, minutes, peak)
+
+    return {
+        "append": lambda folder: append(folder, seconds),
+        "append-one": lambda folder: append_one(folder, seconds),
+        "fill": lambda folder: fill(folder / "large", gb),
+        "restart": lambda folder: asyncio.to_thread(restart, folder / "large"),
+        "read": lambda folder: read(folder / "large"),
+        "many": many,
+        "soak": soaked,
+    }
+
+
+def keep(name: str, figures: Figures, command: str) -> None:
+    """Put a scenario's figures in the results, in the place of those of an earlier run, and write the page anew."""
+    held = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    held[name] = {
+        "figures": figures,
+        "date": time.strftime("%Y-%m-%d"),
+        "command": command,
+        "load": round(os.getloadavg()[0], 1),
+    }
+    RESULTS.write_text(json.dumps(held, indent=1) + "\n")
+    PAGE.write_text(page(held))
+
+
+def page(held: dict[str, dict[str, Any]]) -> str:
     """docs/benchmarks-storage.md."""
     rows = [
-        f"| {name} | " + ", ".join(f"{key}: {value}" for key, value in row.items()) + " |"
-        for name, row in found.items()
-    ]
+        f"| {name} | " + ", ".join(f"{key}: {value}" for key, value in row["figures"].items())
+        + f" | {row['date']}, load average {row['load']} | `{row['command']}` |"
+        for name, row in held.items()
+    ]  # fmt: skip
     head = [
         "# Benchmarks of the durable engine\n",
-        f"Written by `{command}` on {time.strftime('%Y-%m-%d')}; do not edit.  {os.cpu_count()} cores, Linux {platform.release()}, Python"
-        f" {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the end.  The engine alone, in one process with its load;"
-        " each append is answered after its `fdatasync`.\n",
-        "| scenario | figures |\n|---|---|",
+        f"Written by `python -m bench.storage`; do not edit.  {os.cpu_count()} cores, Linux {platform.release()}, Python"
+        f" {platform.python_version()}.  The engine alone, in one process with its load; each append is answered after its `fdatasync`.\n",
+        "| scenario | figures | measured | by |\n|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) + "\n"
 
 
 @click.command(help=__doc__)
 @click.option("--gb", default=10.0, show_default=True, help="Records to store for restart and read.")
-@click.option("--minutes", default=20.0, show_default=True, help="Length of the soak; 0 leaves it out.")
+@click.option("--minutes", default=20.0, show_default=True, help="Length of the soak.")
 @click.option("--seconds", default=5.0, show_default=True, help="Length of the short measurements.")
+@click.option("--only", multiple=True, help="Run only this scenario; may be repeated.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to write. [default: a temporary folder]")
 @click.option("--open-only", type=click.Path(path_type=Path), hidden=True)
-def main(gb: float, minutes: float, seconds: float, folder: Path | None, open_only: Path | None) -> None:
+def main(
+    gb: float, minutes: float, seconds: float, only: tuple[str, ...], folder: Path | None, open_only: Path | None
+) -> None:
     """Run the scenarios."""
     if open_only is not None:
         print(json.dumps(uvloop.run(opening(open_only))))
         return
     with tempfile.TemporaryDirectory(prefix="penstock-bench-", dir=folder) as place:
-        found = uvloop.run(run(Path(place), gb, minutes, seconds))
-    command = f"python -m bench.storage --gb {gb:g} --minutes {minutes:g}"
-    PAGE.write_text(page(found, command))
-    console.print(f"written to {PAGE.relative_to(ROOT)}")
+        for name, scenario in scenarios(gb, minutes, seconds).items():
+            if not only or name in only:
+                figures = uvloop.run(_measured(scenario, Path(place)))
+                console.print(f"[bold]{name}[/] {figures}")
+                keep(name, figures, f"python -m bench.storage --gb {gb:g} --minutes {minutes:g} --seconds {seconds:g}")
+
+
+async def _measured(scenario: Scenario, folder: Path) -> Figures:
+    return await scenario(folder)
 
 
 if __name__ == "__main__":
