@@ -27,6 +27,7 @@ from penstock.engines.api import (
     Watcher,
     Write,
 )
+from penstock.engines.page import fit
 
 _INCARNATION: Final = 0  # offsets of a memory log never begin again
 
@@ -190,14 +191,7 @@ def _fit(chunk: _Chunk, skip: int, most: int, left_bytes: int, *, empty: bool) -
     count = len(chunk.data)
     if skip == 0 and count <= most and chunk.size_bytes <= left_bytes:
         return count, chunk.size_bytes
-    taken = used = 0
-    for key, data in zip(chunk.keys[skip : skip + most], chunk.data[skip : skip + most], strict=True):
-        size = len(key) + len(data)
-        if used + size > left_bytes and not (empty and taken == 0):
-            break
-        used += size
-        taken += 1
-    return taken, used
+    return fit(chunk.keys, chunk.data, skip, most, left_bytes, empty=empty)
 
 
 class MemoryMeta:

@@ -34,6 +34,7 @@ from penstock.engines.local.recovery import Recovered, recover
 from penstock.engines.local.segment import BlockRow
 from penstock.engines.local.settler import Settler
 from penstock.engines.local.state import JournalBlock, LogState, Piece
+from penstock.engines.page import fit
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class LocalLog:
                 offset = first = end if records is None else records.first_offset
                 continue
             skip = offset - records.first_offset
-            taken, used = _fit(records, skip, max_records - len(data), left_bytes, empty=not data)
+            taken, used = fit(records.keys, records.data, skip, max_records - len(data), left_bytes, empty=not data)
             keys += records.keys[skip : skip + taken]
             data += records.data[skip : skip + taken]
             arrivals += records.arrivals_ms[skip : skip + taken]
@@ -309,18 +310,6 @@ def _clamp(log: LogState, position: Position) -> int:
     if position.incarnation != _INCARNATION:
         return log.start if position.incarnation < _INCARNATION else log.end
     return min(max(position.offset, log.start), log.end)
-
-
-def _fit(records: Records, skip: int, most: int, left_bytes: int, *, empty: bool) -> tuple[int, int]:
-    """How many records after `skip` still fit, and their bytes.  The first of an empty page always fits."""
-    taken = used = 0
-    for key, data in zip(records.keys[skip : skip + most], records.data[skip : skip + most], strict=True):
-        size = len(key) + len(data)
-        if used + size > left_bytes and not (empty and taken == 0):
-            break
-        used += size
-        taken += 1
-    return taken, used
 
 
 async def open_log(
