@@ -141,7 +141,10 @@ class LocalLog:
         while (
             len(self._journal.full) > UNSETTLED_FILES_MAX
         ):  # back-pressure: who writes faster than the disk waits for it
-            if not await self._settler.room():
+            error = await self._settler.room()
+            if isinstance(error, DiskFull):
+                return [Unavailable(str(error)) for _ in batches]
+            if error is not None:
                 return [Overloaded(RETRY_AFTER_MS) for _ in batches]
         most = self._options.max_disk_bytes
         if most is not None and self.disk_bytes + size_bytes > most:

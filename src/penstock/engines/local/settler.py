@@ -58,7 +58,7 @@ class Settler:
         self._wanted = asyncio.Event()
         self._changing = asyncio.Lock()
         self._halted = False
-        self._told: asyncio.Future[bool] | None = None  # made by the first who waits for room
+        self._told: asyncio.Future[OSError | None] | None = None  # made by the first who waits for room
         self._rubbish: list[str] = []  # files that a failed settling left, or that nothing needs
 
     def wake(self) -> None:
@@ -77,7 +77,7 @@ class Settler:
                     await self._journal.prepare()
             except OSError as error:
                 logger.warning("the journal cannot be settled yet: %s", error)
-                self._tell(settled=False)
+                self._tell(error)
                 await self._clock.sleep(RETRY_MS)
                 self._wanted.set()
 
@@ -87,30 +87,30 @@ class Settler:
             await self._settle_all()
             await self._drop_dead()
 
-    async def room(self) -> bool:
-        """Return when a file has been settled, or with False when it could not be: for writers that are ahead of the disk."""
+    async def room(self) -> OSError | None:
+        """Return when a file has been settled, or with the error why it could not be: for writers that are ahead of the disk."""
         if self._halted:
-            return False
+            return OSError("the engine is being closed")
         if self._told is None:
             self._told = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self._told)
 
-    def _tell(self, *, settled: bool) -> None:
+    def _tell(self, error: OSError | None) -> None:
         if self._told is not None:
-            self._told.set_result(settled)
+            self._told.set_result(error)
             self._told = None
 
     async def halt(self) -> None:
         """Finish what is under way and begin nothing more: then, and only then, may the task be cancelled and files be closed."""
         await self._changing.acquire()
         self._halted = True
-        self._tell(settled=False)
+        self._tell(OSError("the engine is being closed"))
 
     async def _settle_all(self) -> None:
         await self._sweep()
         while self._journal.full:
             await self._settle(self._journal.full[0])
-            self._tell(settled=True)
+            self._tell(None)
 
     async def _drop_dead(self) -> None:
         """Delete the segments that no record of any log is read from any more."""
