@@ -24,7 +24,7 @@ from penstock.host.entropy import SeededEntropy
 from penstock.storage.check import check
 from penstock.storage.directory import DataDirectory
 
-ROUNDS: Final = int(os.environ.get("PENSTOCK_KILL_ROUNDS", "3"))
+ROUNDS: Final = int(os.environ.get("PENSTOCK_KILL_ROUNDS", "2"))
 LONGEST_S: Final = 0.8  # from the start of the process to its end, in which the interpreter takes about a third
 MUCH: Final = 1 << 30
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef
 
-ROUNDS: Final = max(2, int(os.environ.get("PENSTOCK_KILL_ROUNDS", "3")) // 3)
+ROUNDS: Final = max(2, int(os.environ.get("PENSTOCK_KILL_ROUNDS", "2")) // 3)
 CLIENTS: Final = 4
 LONGEST_S: Final = 0.8
 STREAM: Final = "orders"

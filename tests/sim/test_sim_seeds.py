@@ -8,7 +8,7 @@ import os
 import pytest
 from sim_pool import first_failure
 
-SEEDS = int(os.environ.get("PENSTOCK_SIM_SEEDS", "200"))
+SEEDS = int(os.environ.get("PENSTOCK_SIM_SEEDS", "50"))
 
 
 def test_worlds_when_disks_fail_and_machines_crash_then_every_history_is_true() -> None:
