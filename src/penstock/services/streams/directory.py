@@ -5,12 +5,22 @@ of commits.  A change is a commit that names the versions it was based on; whoev
 Rules of this file: the view is changed in `_apply` and nowhere else, and a commit's changes become visible together.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from penstock.core.errors import Error
 from penstock.core.ids import StreamUid
 from penstock.engines.api import Change, Conflict, MetaStore, Write
-from penstock.services.streams.state import ROOT, Shard, Stream, decode_shard, decode_stream, encode
+from penstock.services.streams.state import (
+    ROOT,
+    Consumer,
+    Shard,
+    Stream,
+    decode_consumer,
+    decode_shard,
+    decode_stream,
+    encode,
+)
 from penstock.services.streams.topology import Ring
 
 
@@ -25,16 +35,28 @@ class ShardView:
         self.log = shard.log
 
 
+class ConsumerView:
+    """One registered consumer as operations see it."""
+
+    __slots__ = ("consumer", "version")
+
+    def __init__(self, consumer: Consumer, version: int) -> None:
+        self.consumer = consumer
+        self.version = version
+
+
 class StreamView:
     """One stream as operations see it."""
 
-    __slots__ = ("_ring", "shards", "stream", "version")
+    __slots__ = ("_changed", "_ring", "consumers", "shards", "stream", "version")
 
     def __init__(self, stream: Stream, version: int) -> None:
         self.stream = stream
         self.version = version
         self.shards: dict[int, ShardView] = {}  # by number, in its order
+        self.consumers: dict[str, ConsumerView] = {}  # by name
         self._ring: Ring[ShardView] | None = None
+        self._changed = asyncio.Event()
 
     @property
     def ring(self) -> Ring[ShardView]:
@@ -47,6 +69,15 @@ class StreamView:
         """The shards that take writes, by number."""
         return [view for view in self.shards.values() if view.shard.closed_ms is None]
 
+    async def change(self) -> None:
+        """Return after the next change of its shards, or when it is deleted."""
+        await self._changed.wait()
+
+    def announce_change(self) -> None:
+        """Wake who waits in `change`."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     def set_shard(self, number: int, view: ShardView | None) -> None:
         """Put a shard's record in, or take it out; the ring is built anew when it is next asked for."""
         if view is None:
@@ -54,6 +85,13 @@ class StreamView:
         else:
             self.shards[number] = view
         self._ring = None
+
+    def set_consumer(self, name: str, held: ConsumerView | None) -> None:
+        """Put a consumer's record in, or take it out."""
+        if held is None:
+            self.consumers.pop(name, None)
+        else:
+            self.consumers[name] = held
 
 
 class Directory:
@@ -106,27 +144,54 @@ class Directory:
         """Replace a stream's record.  Raises Conflict if another change came first."""
         await self._meta.commit([Write(stream.key, encode(stream), view.version)])
 
+    async def reshard(self, view: StreamView, stream: Stream, closed: Sequence[Shard], opened: Sequence[Shard]) -> None:
+        """Close shards and open their children, with the stream's record, at once.  Raises Conflict if another change came first."""
+        await self._meta.commit(
+            [
+                Write(stream.key, encode(stream), view.version),
+                *(Write(shard.key, encode(shard), view.shards[shard.no].version) for shard in closed),
+                *(Write(shard.key, encode(shard), 0) for shard in opened),
+            ]
+        )
+
     async def remove(self, view: StreamView) -> None:
-        """Forget a stream and its shards.  Raises Conflict if another change came first."""
+        """Forget a stream, its shards and consumers.  Raises Conflict if another change came first."""
         shards = [Write(held.shard.key, None, held.version) for held in view.shards.values()]
-        await self._meta.commit([Write(view.stream.key, None, view.version), *shards])
+        consumers = [Write(held.consumer.key, None, held.version) for held in view.consumers.values()]
+        await self._meta.commit([Write(view.stream.key, None, view.version), *shards, *consumers])
+
+    async def register(self, consumer: Consumer) -> None:
+        """Store a new consumer.  Raises Conflict if its name is taken by then."""
+        await self._meta.commit([Write(consumer.key, encode(consumer), 0)])
+
+    async def replace_consumer(self, held: ConsumerView, consumer: Consumer | None) -> None:
+        """Replace a consumer's record, or forget it.  Raises Conflict if another change came first."""
+        value = None if consumer is None else encode(consumer)
+        await self._meta.commit([Write(held.consumer.key, value, held.version)])
 
     async def remove_shard(self, held: ShardView) -> None:
         """Forget a shard.  Raises Conflict if another change came first."""
         await self._meta.commit([Write(held.shard.key, None, held.version)])
 
     def _apply(self, changes: Sequence[Change]) -> None:
+        touched: set[StreamView] = set()
         for key, now in changes:
             if key.startswith(ROOT + "stream/"):
                 view = None if now is None else StreamView(decode_stream(now.value), now.version)
                 self._apply_stream(key, view)
         for key, now in changes:
-            if key.startswith(ROOT + "shard/"):
-                uid, number = key.removeprefix(ROOT + "shard/").split("/")
-                owner = self._by_uid.get(StreamUid(uid))
-                if owner is not None:
-                    shard = None if now is None else ShardView(decode_shard(now.value), now.version)
-                    owner.set_shard(int(number), shard)
+            kind, uid, name = key.removeprefix(ROOT).split("/", 2) if key.count("/") == 3 else ("", "", "")
+            owner = self._by_uid.get(StreamUid(uid))
+            if owner is None:
+                continue
+            if kind == "shard":
+                owner.set_shard(int(name), None if now is None else ShardView(decode_shard(now.value), now.version))
+                touched.add(owner)
+            elif kind == "consumer":
+                held = None if now is None else ConsumerView(decode_consumer(now.value), now.version)
+                owner.set_consumer(name, held)
+        for view in touched:
+            view.announce_change()
 
     def _apply_stream(self, key: str, now: StreamView | None) -> None:
         held = self._by_key.get(key)
@@ -135,6 +200,7 @@ class Directory:
         if now is None:
             if held is not None:
                 del self._by_key[key], self._by_uid[held.stream.uid]
+                held.announce_change()
         elif held is not None and held.stream.uid == now.stream.uid:
             held.stream, held.version = now.stream, now.version  # who holds the view sees the change
         else:

@@ -14,6 +14,7 @@ from penstock.services.streams.sequence import ShardOrigin
 from penstock.services.streams.topology import HashRange
 
 Status = Literal["CREATING", "ACTIVE", "UPDATING", "DELETING"]
+ConsumerStatus = Literal["CREATING", "ACTIVE", "DELETING"]
 Mode = Literal["PROVISIONED", "ON_DEMAND"]
 Distribution = Literal["USER_PARTITION_KEY", "AUTO"]
 
@@ -34,6 +35,13 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     retention_hours: int = RETENTION_MIN_HOURS
     max_record_kib: int = RECORD_DEFAULT_MAX_KIB
     tags: dict[str, str] = msgspec.field(default_factory=dict)
+    target: tuple[str, ...] = ()  # while it is resharded: the first hash keys of the shards to come, decimal, ascending
+    rescaled_ms: tuple[Millis, ...] = ()  # when UpdateShardCount began, within the last 24 hours
+    mode_changed_ms: tuple[Millis, ...] = ()  # when UpdateStreamMode changed it, within the last 24 hours
+    warm_throughput_mibps: int | None = None
+    shard_level_metrics: tuple[str, ...] = ()  # enhanced monitoring, sorted
+    key_id: str | None = None  # of its KMS key, as it was given; None: not encrypted
+    policy: str | None = None  # its resource policy, as it was given
 
     @property
     def key(self) -> str:
@@ -75,11 +83,28 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
         return HashRange(int(self.hash_start), int(self.hash_end))
 
 
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered fan-out consumer of a stream."""
+
+    uid: StreamUid  # of its stream
+    name: str
+    created_ms: Millis
+    status: ConsumerStatus
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    policy: str | None = None  # its resource policy, as it was given
+
+    @property
+    def key(self) -> str:
+        """Its MetaStore key."""
+        return f"{ROOT}consumer/{self.uid}/{self.name}"
+
+
 _stream_decoder = msgspec.msgpack.Decoder(Stream)
 _shard_decoder = msgspec.msgpack.Decoder(Shard)
+_consumer_decoder = msgspec.msgpack.Decoder(Consumer)
 
 
-def encode(state: Stream | Shard) -> bytes:
+def encode(state: Stream | Shard | Consumer) -> bytes:
     """The bytes of a record's MetaStore value."""
     return msgspec.msgpack.encode(state)
 
@@ -92,3 +117,8 @@ def decode_stream(value: bytes) -> Stream:
 def decode_shard(value: bytes) -> Shard:
     """Read a shard back."""
     return _shard_decoder.decode(value)
+
+
+def decode_consumer(value: bytes) -> Consumer:
+    """Read a consumer back."""
+    return _consumer_decoder.decode(value)
