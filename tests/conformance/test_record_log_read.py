@@ -4,9 +4,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from engine_table import ABSENT, MUCH, A, World, check_page, filled, moved, on_every_engine, put, read_all
+from engine_table import ABSENT, MUCH, A, B, World, check_page, filled, moved, on_every_engine, put, read_all
 
-from penstock.engines.api import Batch, NoSuchLog, Position, RecordLog
+from penstock.engines.api import AppendError, Batch, NoSuchLog, Position, RecordLog
 
 
 @on_every_engine
@@ -185,3 +185,18 @@ async def test_read_when_logs_are_many_then_each_holds_its_own_records(world: Wo
     for name in names:
         await put(world.log, name, name.encode())
     assert [await read_all(world.log, name) for name in names] == [[name.encode()] for name in names]
+
+
+@on_every_engine
+async def test_size_when_records_come_and_go_then_it_follows_about(world: World) -> None:
+    await world.log.create([A, B])
+    assert await world.log.size_bytes(A) == 0
+    for _ in range(8):  # more than one journal file of the durable engine
+        outcomes = await world.log.append([Batch(A, [b"k"] * 100, [bytes(2000)] * 100), Batch(B, [b""], [b"x"])])
+        assert not [outcome for outcome in outcomes if isinstance(outcome, AppendError)]
+    assert 1_600_000 <= await world.log.size_bytes(A) <= 2_000_000
+    await world.log.trim(A, (await world.log.bounds(A)).end)
+    assert await world.log.size_bytes(A) <= 400_000
+    await world.log.drop([A])
+    with pytest.raises(NoSuchLog):
+        await world.log.size_bytes(A)

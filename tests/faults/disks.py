@@ -12,10 +12,10 @@ from penstock.host.disk import SystemDisk, SystemFile
 class SettlingLater(SystemDisk):
     """A disk on which no segment can be made: what the journal holds stays there."""
 
-    async def create(self, path: str, size_bytes: int = 0) -> SystemFile:
+    async def store(self, path: str, *pieces: bytes) -> None:
         if path.startswith(settler.FOLDER):
             raise DiskFull("no segment now")
-        return await super().create(path, size_bytes)
+        await super().store(path, *pieces)
 
 
 class Counted(SystemDisk):
@@ -42,6 +42,10 @@ class Counted(SystemDisk):
 
         file.write, file.commit = counted_write, counted_commit  # type: ignore[method-assign]
         return file
+
+    async def store(self, path: str, *pieces: bytes) -> None:
+        self._check(sum(map(len, pieces)))
+        await super().store(path, *pieces)
 
     def _check(self, more_bytes: int) -> None:
         used = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
-from penstock.engines.local import committer, frame, recovery
+from penstock.engines.local import committer, frame, recovery, settler
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.host.sim.disk import SimDisk, SimFile
 
@@ -137,6 +137,36 @@ def folder_not_synced() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def journal_name_not_synced() -> Iterator[None]:
+    """A group is acknowledged in a journal file whose name is not durable: its header was, and that is only half of it."""
+    sound = SimDisk.sync_folder
+
+    async def sync_folder(disk: SimDisk, path: str) -> None:
+        if path != "journal":
+            await sound(disk, path)
+
+    with patch.object(SimDisk, "sync_folder", sync_folder):
+        yield
+
+
+@contextmanager
+def drafted_while_it_is_written() -> Iterator[None]:
+    """The segments of the next file are drafted before it is full, and so without its last groups."""
+    sound = settler.Settler._draft
+    early: dict[JournalFile, Any] = {}
+
+    async def draft(self: Any, file: JournalFile) -> Any:
+        drafts = early.pop(file) if file in early else await sound(self, file)
+        current = self._journal._current
+        if current is not None:
+            early[current] = await sound(self, current)
+        return drafts
+
+    with patch.object(settler.Settler, "_draft", draft):
+        yield
+
+
 PLANTS: Final[dict[str, Callable[[], Any]]] = {
     plant.__name__: plant
     for plant in (
@@ -148,5 +178,7 @@ PLANTS: Final[dict[str, Callable[[], Any]]] = {
         torn_tail_kept,
         tail_not_made_durable,
         folder_not_synced,
+        journal_name_not_synced,
+        drafted_while_it_is_written,
     )
 }

@@ -86,6 +86,13 @@ class Disk(Protocol):
         """A new file of `size_bytes` zeros that are really written, or an emptied one.  Raises DiskFull."""
         ...
 
+    async def store(self, path: str, *pieces: bytes) -> None:
+        """A new file, or one anew, of these pieces; durable when this returns, but for its name.  Raises DiskFull, and may leave a part.
+
+        For what is large and not read soon: it need not pass through the page cache.
+        """
+        ...
+
     async def open(self, path: str) -> File:
         """A file that exists.  Raises FileNotFoundError."""
         ...

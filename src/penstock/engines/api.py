@@ -142,6 +142,10 @@ class RecordLog(Protocol):
         """What the log holds now."""
         ...
 
+    async def size_bytes(self, log: LogId) -> int:
+        """About what its records take of the storage; of those that were trimmed, what was not freed yet may be in it."""
+        ...
+
     async def seal(self, log: LogId) -> Position:
         """End the log; answer where."""
         ...

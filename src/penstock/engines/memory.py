@@ -147,6 +147,10 @@ class MemoryLog:
             Position(_INCARNATION, found.start), Position(_INCARNATION, found.end), found.last_arrival_ms, found.sealed
         )
 
+    async def size_bytes(self, log: LogId) -> int:
+        """What its keys and data take."""
+        return sum(chunk.size_bytes for chunk in self._find(log).chunks)
+
     async def seal(self, log: LogId) -> Position:
         """End the log."""
         found = self._find(log)

@@ -1,13 +1,19 @@
 """The machine's disk, without blocking the event loop.
 
 Theory.  Commits go through a thread of their own, so that no read or settling write stands before them; all else shares a few threads.
+What is stored whole goes past the page cache where the file system allows it: there it would cost a second copy and fresh pages, drive
+out what is read, and be written back in one stroke that commits have to wait for.
 """
 
 import asyncio
 import errno
+import fcntl
+import mmap
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,6 +22,11 @@ from penstock.core.ports import DiskFull
 THREADS: Final = 4
 PIECES_AT_ONCE: Final = 512  # systems take 1,024
 ZEROS: Final = bytes(1 << 20)
+STORE_STEP_BYTES: Final = 2 << 20  # what `store` hands to the disk at a time: a commit waits behind no more
+STORE_UNIT_BYTES: Final = 4096  # of what is written past the page cache
+SWITCH_S: Final = 0.0005  # Python's own 5 ms are how long a thread whose commit is done may wait to say so
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_PAST_THE_CACHE: Final = getattr(os, "O_DIRECT", 0)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
@@ -28,10 +39,16 @@ class SystemDisk:
         self._root = root
         self._commits = ThreadPoolExecutor(1, "penstock-commit")
         self._others = ThreadPoolExecutor(THREADS, "penstock-disk")
+        self._steps: list[mmap.mmap] = []  # memory for `store` to use again: fresh pages cost more than the copy
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
 
     async def create(self, path: str, size_bytes: int = 0) -> "SystemFile":
         """A new file of really written zeros."""
         return await self._run(self._create, path, size_bytes)
+
+    async def store(self, path: str, *pieces: bytes) -> None:
+        """A file of these pieces, durable."""
+        await self._run(self._store, path, pieces)
 
     async def open(self, path: str) -> "SystemFile":
         """A file that exists."""
@@ -69,15 +86,24 @@ class SystemDisk:
         return SystemFile(os.open(self._root / path, flags | os.O_CLOEXEC, 0o600), self._commits, self._others)
 
     def _create(self, path: str, size_bytes: int) -> "SystemFile":
-        file = self._open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        if size_bytes:
+            try:
+                self._store(path, [ZEROS[: size_bytes - at] for at in range(0, size_bytes, len(ZEROS))])
+            except OSError:
+                (self._root / path).unlink(missing_ok=True)
+                raise
+            return self._open(path, os.O_RDWR)
+        return self._open(path, _NEW)
+
+    def _store(self, path: str, pieces: Sequence[bytes]) -> None:
+        file = self._open(path, _NEW)
+        step = self._steps.pop() if self._steps else mmap.mmap(-1, STORE_STEP_BYTES)
         try:
-            for at in range(0, size_bytes, len(ZEROS)):
-                file.write_now(at, ZEROS[: size_bytes - at])
-        except OSError:
+            with memoryview(step) as memory:
+                file.store_now(pieces, memory)
+        finally:
+            self._steps.append(step)
             file.close_now()
-            (self._root / path).unlink()
-            raise
-        return file
 
     def _names(self, folder: str) -> list[str]:
         try:
@@ -141,13 +167,40 @@ class SystemFile:
 
     def write_now(self, offset: int, *pieces: bytes) -> None:
         """Write all of some pieces, on this thread."""
-        try:
+        with _telling_full():
             for first in range(0, len(pieces), PIECES_AT_ONCE):
                 offset += self._write_some(offset, pieces[first : first + PIECES_AT_ONCE])
-        except OSError as error:
-            if error.errno in _FULL:
-                raise DiskFull(error.errno, "no space is left on the disk") from None
-            raise
+
+    def store_now(self, pieces: Sequence[bytes], step: memoryview) -> None:
+        """Fill the empty file with pieces, by way of `step`, and make it durable, on this thread."""
+        self._pass_the_cache(True)
+        at = 0
+        with _telling_full():
+            for filled in _in_steps(pieces, step):
+                self._write_step(at, step[: filled + -filled % STORE_UNIT_BYTES])
+                at += filled
+            os.ftruncate(self._descriptor, at)
+            os.fsync(self._descriptor)
+
+    def _write_step(self, at: int, rest: memoryview) -> None:
+        while rest:
+            try:
+                written = os.pwrite(self._descriptor, rest, at)
+            except OSError as error:
+                if error.errno != errno.EINVAL or not self._pass_the_cache(False):
+                    raise
+                continue
+            at, rest = at + written, rest[written:]
+
+    def _pass_the_cache(self, wanted: bool) -> bool:
+        """Write past the page cache from now on, or not; whether that changed.  Not every file system can."""
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        changed = flags | _PAST_THE_CACHE if wanted else flags & ~_PAST_THE_CACHE
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, changed)
+        except OSError:
+            return False
+        return changed != flags
 
     def _write_some(self, offset: int, pieces: Sequence[bytes]) -> int:
         size = sum(map(len, pieces))
@@ -169,6 +222,32 @@ class SystemFile:
     def _commit(self, offset: int, pieces: Sequence[bytes]) -> None:
         self.write_now(offset, *pieces)
         os.fdatasync(self._descriptor)
+
+
+def _in_steps(pieces: Sequence[bytes], step: memoryview) -> Iterator[int]:
+    """Lay pieces back to back into `step`; yield, whenever it is full and at the end, how much of it is filled."""
+    filled = 0
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            taken = min(len(piece) - at, len(step) - filled)
+            step[filled : filled + taken] = memoryview(piece)[at : at + taken]
+            at, filled = at + taken, filled + taken
+            if filled == len(step):
+                yield filled
+                filled = 0
+    if filled:
+        yield filled
+
+
+@contextmanager
+def _telling_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(error.errno, "no space is left on the disk") from None
+        raise
 
 
 def _sync_folder(path: Path) -> None:

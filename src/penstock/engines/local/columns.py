@@ -24,6 +24,9 @@ assert array("H").itemsize == 2
 assert array("I").itemsize == 4
 
 
+Column = bytes | memoryview  # a view where the bytes are only passed on
+
+
 class Damaged(Exception):
     """Bytes that are not what was written."""
 
@@ -42,10 +45,10 @@ class Block(NamedTuple):
     incarnation: int
     first_offset: int
     runs: Sequence[Run]
-    key_lengths: bytes
-    data_lengths: bytes
-    keys: bytes
-    data: bytes
+    key_lengths: Column
+    data_lengths: Column
+    keys: Column
+    data: Column
 
     @property
     def records(self) -> int:
@@ -140,11 +143,11 @@ def encode(block: Block) -> list[bytes]:
     """The pieces of a block's bytes, to be joined with others."""
     head = _HEAD.pack(block.log_no, block.incarnation, block.records, block.first_offset, len(block.runs), 0)
     runs = b"".join(_RUN.pack(run.records, run.arrival_ms) for run in block.runs)
-    return [head, runs, block.key_lengths, block.data_lengths, block.keys, block.data]
+    return [head, runs, *map(bytes, (block.key_lengths, block.data_lengths, block.keys, block.data))]
 
 
-def decode(body: bytes) -> Block:
-    """A block from its bytes.  Raises Damaged."""
+def decode(body: Column) -> Block:
+    """A block from its bytes; of views, where a view is given.  Raises Damaged."""
     if len(body) < HEAD_BYTES:
         raise Damaged("a block is shorter than its head")
     log_no, incarnation, count, first_offset, run_count, _ = _HEAD.unpack_from(body)
@@ -169,13 +172,13 @@ def cut(block: Block) -> Records:
         arrivals += [run.arrival_ms] * run.records
     return Records(
         block.first_offset,
-        _cut(block.keys, _lengths("H", block.key_lengths)),
-        _cut(block.data, _lengths("I", block.data_lengths)),
+        _cut(bytes(block.keys), _lengths("H", block.key_lengths)),
+        _cut(bytes(block.data), _lengths("I", block.data_lengths)),
         arrivals,
     )
 
 
-def _lengths(kind: str, column: bytes) -> "array[int]":
+def _lengths(kind: str, column: Column) -> "array[int]":
     lengths = array(kind)
     lengths.frombytes(column)
     return lengths

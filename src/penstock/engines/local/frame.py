@@ -88,15 +88,22 @@ def decode_control(body: bytes, count: int) -> tuple[list[int], str]:
 
 def frame_at(content: bytes, at: int, file_no: int) -> Frame | None:
     """The frame that begins at `at`, or None if there is no good one."""
-    if at + HEADER_BYTES > len(content):
+    found = frame_and_body(content, at, file_no)
+    return None if found is None else found[0]
+
+
+def frame_and_body(content: bytes, at: int, file_no: int) -> tuple[Frame, bytes] | None:
+    """The frame that begins at `at` and its body, copied once; or None if there is no good one."""
+    body_at = at + HEADER_BYTES
+    if body_at > len(content):
         return None
     magic, checksum, length, kind, owner, group = _HEADER.unpack_from(content, at)
-    end = at + HEADER_BYTES + length
-    if magic != MAGIC or owner != file_no or end > len(content) or kind not in _KINDS:
+    if magic != MAGIC or owner != file_no or body_at + length > len(content) or kind not in _KINDS:
         return None
-    if google_crc32c.value(content[at + _CHECKED_FROM : end]) != checksum:
+    body = content[body_at : body_at + length]
+    if google_crc32c.extend(google_crc32c.value(content[at + _CHECKED_FROM : body_at]), body) != checksum:
         return None
-    return Frame(Kind(kind), group, at + HEADER_BYTES, length)
+    return Frame(Kind(kind), group, body_at, length), body
 
 
 def scan(content: bytes, file_no: int, last_group: int) -> tuple[list[Frame], Tail]:

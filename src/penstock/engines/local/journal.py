@@ -11,11 +11,12 @@ Rules of this file:
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from penstock.core.ports import Disk, File
 from penstock.engines.local import frame
 from penstock.engines.local.frame import SECTOR_BYTES, Kind
+from penstock.engines.local.together import both
 
 FOLDER: Final = "journal"
 SPARES: Final = 2
@@ -59,6 +60,13 @@ def path_of(file_no: int) -> str:
     return f"{FOLDER}/{file_no:016d}"
 
 
+class _Spare(NamedTuple):
+    """A file that is ready to be used."""
+
+    path: str
+    file: File
+
+
 class Journal:
     """The files of the journal."""
 
@@ -68,7 +76,7 @@ class Journal:
         self._data_id = data_id
         self._file_bytes = file_bytes
         self._next_file_no = next_file_no
-        self._spares: list[str] = []
+        self._spares: list[_Spare] = []
         self._spare_count = 0
         self._making = asyncio.Lock()
         self._current: JournalFile | None = None
@@ -136,12 +144,13 @@ class Journal:
         self._spare_count += 1
         spare = f"{FOLDER}/{_SPARE_PREFIX}{self._spare_count:06d}"
         await self._disk.rename(path, spare)
-        self._spares.append(spare)
+        self._spares.append(_Spare(spare, await self._disk.open(spare)))
 
     async def close(self) -> None:
         """Close every file."""
-        for file in [*self.full, *([self._current] if self._current is not None else [])]:
-            await file.file.close()
+        written = [*self.full, *([self._current] if self._current is not None else [])]
+        for file in [*(held.file for held in written), *(spare.file for spare in self._spares)]:
+            await file.close()
 
     async def _make_spare(self) -> None:
         made = f"{FOLDER}/making"
@@ -153,21 +162,19 @@ class Journal:
         await self.adopt(made)
 
     async def _take_file(self) -> JournalFile:
-        """A file with a fresh number.  Its header is durable before it is used."""
+        """A file with a fresh number.  Its name and its header are durable before it is used; a header without the name is a spare's."""
         if not self._spares:
             async with self._making:  # `prepare` may be at it
                 if not self._spares:
                     await self._make_spare()
         file_no, path = self._next_file_no, path_of(self._next_file_no)
-        await self._disk.rename(self._spares[0], path)
-        self._spares.pop(0)
-        await self._disk.sync_folder(FOLDER)
-        self._next_file_no += 1
-        file = await self._disk.open(path)
+        await self._disk.rename(self._spares[0].path, path)
+        file = self._spares.pop(0).file
         header = frame.encode(Kind.HEADER, file_no, self.group, [self._data_id.encode()])
         try:
-            await file.commit(0, *frame.group([header]))
+            await both(self._disk.sync_folder(FOLDER), file.commit(0, *frame.group([header])))
         except OSError:
             await file.close()
             raise
+        self._next_file_no += 1
         return JournalFile(file_no, path, file, SECTOR_BYTES)

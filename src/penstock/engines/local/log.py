@@ -203,6 +203,10 @@ class LocalLog:
         last = found.last_arrival_ms if found.last_arrival_ms >= 0 else None
         return Bounds(Position(_INCARNATION, found.start), Position(_INCARNATION, found.end), last, found.sealed)
 
+    async def size_bytes(self, log: LogId) -> int:
+        """What its blocks take of the journal, and its share of the segments, by records."""
+        return self._find(log).size_bytes
+
     async def seal(self, log: LogId) -> Position:
         """End the log."""
         found = self._find(log)

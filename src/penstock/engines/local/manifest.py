@@ -100,20 +100,13 @@ async def publish(disk: Disk, manifest: Manifest) -> None:
     """Put a manifest in place, durably and twice: under its number and the one after it; and forget those before."""
     copies = {path_of(number): replace(manifest, number=number) for number in (manifest.number, manifest.number + 1)}
     for path, copy in copies.items():
-        await _put(disk, path, encode(copy))
+        await disk.store(path + ".new", encode(copy))
+    for path in copies:
+        await disk.rename(path + ".new", path)
+    await disk.sync_folder(FOLDER)
     for name in await disk.names(FOLDER):
         if f"{FOLDER}/{name}" not in copies:
             await disk.remove(f"{FOLDER}/{name}")
-
-
-async def _put(disk: Disk, path: str, content: bytes) -> None:
-    file = await disk.create(path + ".new")
-    try:
-        await file.commit(0, content)
-    finally:
-        await file.close()
-    await disk.rename(path + ".new", path)
-    await disk.sync_folder(FOLDER)
 
 
 async def load(disk: Disk) -> tuple[Manifest | None, list[str]]:

@@ -11,7 +11,7 @@ Index: MessagePack of a list of BlockRow.  Trailer (24 bytes): index offset u64,
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import google_crc32c
@@ -28,6 +28,8 @@ _BLOCK: Final = struct.Struct("<II")
 HEADER_BYTES: Final = 32
 TRAILER_BYTES: Final = _TRAILER.size
 BLOCK_TARGET_BYTES: Final = 1 << 20
+BLOCK_ALONE_BYTES: Final = 256 << 10  # a block as large as this is not joined with others: it would have to be copied
+assert BLOCK_ALONE_BYTES <= BLOCK_TARGET_BYTES
 
 
 class BlockRow(msgspec.Struct, frozen=True, array_like=True):
@@ -56,37 +58,50 @@ class Built(NamedTuple):
     ranges: list[RangeRow]
 
 
-def merge(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Blocks of one log, in offset order, joined to about BLOCK_TARGET_BYTES; a gap in the offsets begins a new one."""
-    held: list[Block] = []
-    size_bytes = 0
-    for block in blocks:
-        if held and (size_bytes + block.size_bytes > BLOCK_TARGET_BYTES or held[-1].end != block.first_offset):
-            yield columns.join(held)
-            held, size_bytes = [], 0
-        held.append(block)
-        size_bytes += block.size_bytes
-    if held:
-        yield columns.join(held)
+class Builder:
+    """A segment in the making: the blocks of one log after the other, each log's in offset order."""
 
+    def __init__(self, data_id: str) -> None:
+        self._pieces = [MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]
+        self._rows: list[BlockRow] = []
+        self._held: list[tuple[Block, bytes]] = []  # to become one block, with their bodies
+        self._held_bytes = 0
+        self.size_bytes = HEADER_BYTES  # so far, without what is held
 
-def build(data_id: str, blocks_of_logs: Iterable[Iterable[Block]]) -> Built:
-    """A segment of the blocks of some logs, each log's in offset order."""
-    pieces = [MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]
-    at = HEADER_BYTES
-    rows: list[BlockRow] = []
-    for blocks in blocks_of_logs:
-        for block in merge(blocks):
-            body = columns.encode(block)
-            length, checksum = sum(map(len, body)), 0
-            for piece in body:
-                checksum = google_crc32c.extend(checksum, piece)
-            pieces += [_BLOCK.pack(checksum, length), *body]
-            rows.append(_row(block, at + _BLOCK.size, length, checksum))
-            at += _BLOCK.size + length
-    index = msgspec.msgpack.encode(rows)
-    pieces += [index, _TRAILER.pack(at, len(index), google_crc32c.value(index), _TRAILER_MAGIC)]
-    return Built(pieces, at + len(index) + TRAILER_BYTES, _ranges(rows))
+    def add(self, body: bytes) -> None:
+        """Take a block; small ones are joined to about BLOCK_TARGET_BYTES, but not over a gap in the offsets.  Raises Damaged."""
+        block = columns.decode(memoryview(body))
+        if self._held and (
+            max(self._held[0][0].size_bytes, block.size_bytes) >= BLOCK_ALONE_BYTES
+            or self._held_bytes + block.size_bytes > BLOCK_TARGET_BYTES
+            or (self._held[-1][0].log_no, self._held[-1][0].end) != (block.log_no, block.first_offset)
+        ):
+            self._join()
+        self._held.append((block, body))
+        self._held_bytes += block.size_bytes
+
+    def finish(self) -> Built:
+        """The segment."""
+        if self._held:
+            self._join()
+        index = msgspec.msgpack.encode(self._rows)
+        trailer = _TRAILER.pack(self.size_bytes, len(index), google_crc32c.value(index), _TRAILER_MAGIC)
+        size_bytes = self.size_bytes + len(index) + TRAILER_BYTES
+        return Built([*self._pieces, index, trailer], size_bytes, _ranges(self._rows))
+
+    def _join(self) -> None:
+        [block, body], *others = self._held
+        pieces = [body]  # one alone is passed on as it is
+        if others:
+            block = columns.join([block for block, _ in self._held])
+            pieces = columns.encode(block)
+        self._held, self._held_bytes = [], 0
+        length, checksum = sum(map(len, pieces)), 0
+        for piece in pieces:
+            checksum = google_crc32c.extend(checksum, piece)
+        self._pieces += [_BLOCK.pack(checksum, length), *pieces]
+        self._rows.append(_row(block, self.size_bytes + _BLOCK.size, length, checksum))
+        self.size_bytes += _BLOCK.size + length
 
 
 def index_place(trailer: bytes, size_bytes: int) -> tuple[int, int, int]:

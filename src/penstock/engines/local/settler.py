@@ -2,22 +2,26 @@
 
 Theory.  Order is everything: segments and their folder are durable first, then a manifest that names them is put in place, and only then is
 the journal file used again.  A crash in between leaves rubbish that no manifest names, never a record that nothing holds.
+Files are settled in their order, one at a time; but while one is on its way to the disk, the segments of the next are drafted in memory.
 Rules of this file: one change of the manifest at a time; it never reads or changes what the committer is writing.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from penstock.core.ports import Clock, Disk
 from penstock.engines.api import LogId
-from penstock.engines.local import columns, frame, manifest, segment
-from penstock.engines.local.columns import Block, Damaged
+from penstock.engines.local import frame, manifest, segment
+from penstock.engines.local.columns import Damaged
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.manifest import LogRow, Manifest, SegmentRow
+from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
-from penstock.engines.local.state import LogState
+from penstock.engines.local.state import JournalBlock, LogState
+from penstock.engines.local.together import both
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,13 @@ class Ledger:
     next_log_no: int
     next_segment_no: int
     segments: list[SegmentFile] = field(default_factory=list)
+
+
+class _Draft(NamedTuple):
+    """A segment that is to be written."""
+
+    stream: str
+    built: Built
 
 
 class Settler:
@@ -108,9 +119,11 @@ class Settler:
 
     async def _settle_all(self) -> None:
         await self._sweep()
+        ahead: list[_Draft] | None = None
         while self._journal.full:
-            await self._settle(self._journal.full[0])
-            self._tell(None)
+            file, *following = self._journal.full
+            drafts = await self._draft(file) if ahead is None else ahead
+            _, ahead = await both(self._settle(file, drafts), self._draft_first(following))
 
     async def _drop_dead(self) -> None:
         """Delete the segments that no record of any log is read from any more."""
@@ -136,16 +149,21 @@ class Settler:
             await self._disk.remove(self._rubbish[-1])
             self._rubbish.pop()
 
-    async def _settle(self, file: JournalFile) -> None:
-        made: list[SegmentFile] = []
+    async def _draft_first(self, files: Sequence[JournalFile]) -> "list[_Draft] | None":
+        return await self._draft(files[0]) if files else None
+
+    async def _draft(self, file: JournalFile) -> "list[_Draft]":
+        """The segments of a full file, in memory."""
         content = await file.file.read(0, file.end)
         by_stream: dict[str, list[LogState]] = {}
-        for log in self._logs.values():
+        for log in list(self._logs.values()):
             if any(block.file is file for block in log.blocks):
                 by_stream.setdefault(log.stream, []).append(log)
-        for stream, logs in by_stream.items():
-            made.append(await self._write_segment(stream, logs, file, content))
-        del content
+        return [_Draft(stream, await self._built(logs, file, content)) for stream, logs in by_stream.items()]
+
+    async def _settle(self, file: JournalFile, drafts: "Sequence[_Draft]") -> None:
+        """Make the segments of a full file durable, name them in a manifest, and give the file up."""
+        made = [await self._write_segment(draft) for draft in drafts]
         for held in made:
             for row in held.row.ranges:
                 self._move(held, row.log_no)
@@ -156,39 +174,44 @@ class Settler:
         self._ledger.first_file_no = file.file_no + 1
         await self._publish()
         await self._journal.recycle(file)
+        self._tell(None)
 
     def _move(self, held: SegmentFile, log_no: int) -> None:
         log = next((log for log in self._logs.values() if log.log_no == log_no), None)
         if log is not None:  # else it was dropped meanwhile
             log.settle(held, next(row for row in held.row.ranges if row.log_no == log_no))
 
-    async def _write_segment(self, stream: str, logs: list[LogState], file: JournalFile, content: bytes) -> SegmentFile:
-        built = segment.build(self._ledger.data_id, (self._blocks(log, file, content) for log in logs))
-        path = f"{FOLDER}/{stream}/{self._ledger.next_segment_no:012d}"
+    async def _write_segment(self, draft: "_Draft") -> SegmentFile:
+        folder, built = f"{FOLDER}/{draft.stream}", draft.built
+        path = f"{folder}/{self._ledger.next_segment_no:012d}"
         self._ledger.next_segment_no += 1
-        await self._disk.make_folder(f"{FOLDER}/{stream}")
+        await self._disk.make_folder(folder)
         self._rubbish.append(path)  # until all segments of the file are durable
-        made = await self._disk.create(path)
-        try:
-            await made.write(0, *built.pieces)
-            await made.sync()
-        finally:
-            await made.close()
-        await self._disk.sync_folder(f"{FOLDER}/{stream}")
+        await self._disk.store(path, *built.pieces)
+        await self._disk.sync_folder(folder)
         return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.ranges))
 
-    def _blocks(self, log: LogState, file: JournalFile, content: bytes) -> Iterator[Block]:
-        """The blocks of a log in a journal file.  One that is damaged is left out: its records were lost before."""
-        for held in log.blocks:
-            if held.file is not file:
-                continue
-            found = frame.frame_at(content, held.body_at - frame.HEADER_BYTES, file.file_no)
-            try:
-                if found is None:
-                    raise Damaged("a frame whose checksum is wrong")
-                yield columns.decode(content[held.body_at : held.body_at + held.length])
-            except Damaged as error:
-                self._report(f"{file.path}: log {log.name}, records {held.first_offset} to {held.end - 1}: {error}")
+    async def _built(self, logs: list[LogState], file: JournalFile, content: bytes) -> Built:
+        """A segment of what a journal file holds of some logs, made in steps that let others run."""
+        builder = segment.Builder(self._ledger.data_id)
+        step_end = 0
+        for log in logs:
+            for held in [held for held in log.blocks if held.file is file]:
+                self._add(builder, log, held, content)
+                if builder.size_bytes > step_end:
+                    step_end = builder.size_bytes + segment.BLOCK_TARGET_BYTES
+                    await self._clock.sleep(0)
+        return builder.finish()
+
+    def _add(self, builder: segment.Builder, log: LogState, held: JournalBlock, content: bytes) -> None:
+        """Add a block of a journal file.  One that is damaged is left out: its records were lost before."""
+        found = frame.frame_and_body(content, held.body_at - frame.HEADER_BYTES, held.file.file_no)
+        try:
+            if found is None:
+                raise Damaged("a frame whose checksum is wrong")
+            builder.add(found[1])
+        except Damaged as error:
+            self._report(f"{held.file.path}: log {log.name}, records {held.first_offset} to {held.end - 1}: {error}")
 
     async def _publish(self) -> None:
         ledger = self._ledger

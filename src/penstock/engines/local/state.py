@@ -58,6 +58,13 @@ class SettledRange(NamedTuple):
         return self.row.end
 
     @property
+    def size_bytes(self) -> int:
+        """Its share of the segment, by the number of records."""
+        ranges = self.segment.row.ranges
+        records = sum(row.end - row.first_offset for row in ranges)
+        return self.segment.row.size_bytes * (self.end - self.first_offset) // max(records, 1)
+
+    @property
     def first_arrival_ms(self) -> int:
         """When the first arrived."""
         return self.row.first_arrival_ms
@@ -103,6 +110,11 @@ class LogState:
     def settled_end(self) -> int:
         """Records before it are in segments, or gone; those from it on are in the journal."""
         return self.blocks[0].first_offset if self.blocks else self.end
+
+    @property
+    def size_bytes(self) -> int:
+        """About what its records take on the disk."""
+        return sum(held.size_bytes for held in self.settled) + sum(block.length for block in self.blocks)
 
     def wake(self) -> None:
         """Let those who wait look again."""

@@ -110,6 +110,18 @@ class SimDisk:
             raise
         return SimFile(self, inode, path)
 
+    async def store(self, path: str, *pieces: bytes) -> None:
+        """A file of these pieces, durable; a process that dies meanwhile leaves a part of it."""
+        file = await self.create(path)
+        data = b"".join(pieces)
+        half = len(data) // 2
+        try:
+            await file.write(0, data[:half])
+            await file.write(half, data[half:])
+            await file.sync()
+        finally:
+            await file.close()
+
     async def open(self, path: str) -> "SimFile":
         """A file that exists."""
         await self.turn(Kind.FOLDER, f"open {path}")
