@@ -88,10 +88,10 @@ def put(**members: Any) -> bytes:
             "Stream nope under account 123456789012 not found.",
         ),
         (
-            "SubscribeToShard",
+            "CreateQueue",
             b"{}",
             "UnknownOperationException",
-            "SubscribeToShard is not implemented by Penstock; docs/parity.md lists what is.",
+            "CreateQueue is not implemented by Penstock; docs/parity.md lists what is.",
         ),
     ],
     ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",

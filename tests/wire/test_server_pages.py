@@ -56,6 +56,36 @@ def test_health_when_asked_tells_how_the_server_runs(penstock: PenstockServer, p
         assert uptime >= 0
 
 
+def test_traffic_when_asked_tells_of_streams_and_of_the_shards_of_one(penstock: PenstockServer) -> None:
+    with Wire(penstock) as wire:
+        for name in ("a", "b"):
+            wire.call("CreateStream", {"StreamName": name, "ShardCount": 2})
+        wire.call("PutRecord", {"StreamName": "a", "Data": "AAE=", "PartitionKey": "key"})
+        wire.send("POST", "/_penstock/clock", b'{"advance_seconds":5}')
+        reply = wire.send("GET", "/_penstock/traffic")
+        named = wire.send("GET", "/_penstock/traffic?stream=a&window=60").document
+        none = wire.send("GET", "/_penstock/traffic?stream=%00").document
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    assert [(one["name"], one["in_bytes_per_s"], "shards" in one) for one in reply.document["streams"]] == [
+        ("a", 0.5, False),
+        ("b", 0, False),
+    ]
+    [told] = named["streams"]
+    assert (named["window_s"], told["in_bytes_per_s"]) == (60, 0.083)
+    assert sorted((one["records"], one["heat"]) for one in told["shards"]) == [(0, 0), (1, 0)]
+    assert none["streams"] == []
+
+
+@pytest.mark.parametrize("window", ["0", "61", "x", "-1", "1.5", "", "9" * 5000])
+def test_traffic_when_the_window_is_no_number_of_seconds_refuses(penstock: PenstockServer, window: str) -> None:
+    with Wire(penstock) as wire:
+        reply = wire.send("GET", f"/_penstock/traffic?window={window}")
+        posted = wire.send("POST", "/_penstock/traffic", b"{}")
+    assert reply.status == 400
+    assert "must be a number of seconds from 1 to 60" in reply.document["message"]
+    assert posted.status == 405
+
+
 def test_metrics_when_calls_were_made_count_them_by_operation_and_outcome(penstock: PenstockServer) -> None:
     with Wire(penstock) as wire:
         before = metrics(wire)

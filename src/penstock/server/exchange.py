@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -17,10 +17,12 @@ from penstock.core.context import Caller
 from penstock.core.errors import SERVER_STATUS, Error, ServiceError
 from penstock.core.ids import AccountId, Region
 from penstock.core.ports import Entropy
-from penstock.wire import cbor, json, query, sigv4
+from penstock.server.events import EventBody
+from penstock.wire import cbor, eventstream, json, query, sigv4
 from penstock.wire.content import decode_body
 from penstock.wire.document import Scalars, coerce, render
-from penstock.wire.operation import Operation
+from penstock.wire.model import ServiceModel
+from penstock.wire.operation import EventStream, Operation
 from penstock.wire.reject import check
 from penstock.wire.route import Head, Route, Router, answer_protocol
 
@@ -29,9 +31,27 @@ logger = logging.getLogger(__name__)
 _SCALARS: Final = {"json": json.SCALARS, "cbor": cbor.SCALARS, "query": query.SCALARS}
 _CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
 _CORS_EXPOSED: Final = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
+_ID_BYTES: Final = 16
 _EXTENDED_ID_BYTES: Final = 72
+_IDS_DRAWN: Final = 64  # at once: asking the system costs 2 us, however little is asked for
 
 Headers = list[tuple[str, str]]
+
+
+class Stream(Protocol):
+    """A body that is made while it is sent; an async generator is one.
+
+    It is asked for the next piece only when the client has taken those before.  `aclose` is called once, at its end, when the client has
+    gone, or when the server stops; in the latter two `__anext__` is cancelled first if it is waiting, and pieces are never cut.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces; each is sent as soon as it is there."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything; also called on a stream that was never iterated."""
+        ...
 
 
 class Answer(NamedTuple):
@@ -39,7 +59,7 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | Stream
 
 
 class Observer(Protocol):
@@ -66,16 +86,20 @@ class Exchange:
         self._observer = observer
         self._monotonic_s = monotonic_s
         self._default_account = AccountId(default_account)
+        self._drawn = b""
+        self._drawn_at = 0
 
     async def handle(self, head: Head, body: bytes) -> Answer:
         """Answer one request."""
-        if head.method == "OPTIONS" and "origin" in head.headers:
-            return Answer(200, [("x-amzn-RequestId", self._request_id()), *_preflight(head)], b"")
         started_s = self._monotonic_s()
-        request_id = self._request_id()
+        identity = self._identity(head)
+        request_id = identity[0][1]
+        if head.method == "OPTIONS" and "origin" in head.headers:
+            return Answer(200, [identity[0], *_preflight(head)], b"")
         name, outcome = "unknown", "ok"
         try:
-            body = decode_body(body, head.headers.get("content-encoding", "").strip().lower())
+            if "content-encoding" in head.headers:
+                body = decode_body(body, head.headers["content-encoding"].strip().lower())
             route = self._route(head, body)
         except ServiceError as error:
             outcome, answer = error.code, _refusal(error, *answer_protocol(head), None, request_id)
@@ -83,7 +107,7 @@ class Exchange:
             name = route.operation.model.name
             answer, outcome = await self._attempt(route, head, body, request_id)
         self._observer.observe(name, outcome, self._monotonic_s() - started_s)
-        answer.headers.extend(self._identity(head, request_id))
+        answer.headers.extend(identity)
         return answer
 
     async def _attempt(self, route: Route, head: Head, body: bytes, request_id: str) -> tuple[Answer, str]:
@@ -95,16 +119,21 @@ class Exchange:
         except Exception:
             logger.exception("%s failed (request %s)", route.operation.model.name, request_id)
             error = ServiceError(Error.INTERNAL_FAILURE.code, None, SERVER_STATUS)
-        namespace = route.service.model.xml_namespace
-        return _refusal(error, route.protocol, route.content_type, namespace, request_id), error.code
+        return _refusal(error, route.protocol, route.content_type, route.service.model, request_id), error.code
 
     def refuse(self, head: Head, error: ServiceError) -> Answer:
         """The answer for a request that was refused before it was read."""
         self._observer.observe("unknown", error.code, 0.0)
-        request_id = self._request_id()
-        answer = _refusal(error, *answer_protocol(head), None, request_id)
-        answer.headers.extend(self._identity(head, request_id))
+        identity = self._identity(head)
+        answer = _refusal(error, *answer_protocol(head), None, identity[0][1])
+        answer.headers.extend(identity)
         return answer
+
+    def reject(self, status: int) -> Answer:
+        """The answer for what could not be read as a request; `status` is HTTP's."""
+        self._observer.observe("unknown", f"HTTP {status}", 0.0)
+        request_id, _ = self._draw_ids()
+        return Answer(status, [("x-amzn-RequestId", request_id)], b"")
 
     def _route(self, head: Head, body: bytes) -> Route:
         try:
@@ -123,25 +152,36 @@ class Exchange:
         if document is not None:
             request = _checked_input(operation, document, _SCALARS[route.protocol])
         output = await operation.handler(caller, request)
+        if isinstance(output, EventStream):
+            headers = [("content-type", eventstream.CONTENT_TYPE)]
+            return Answer(200, headers, EventBody(route, output, request_id))
         return Answer(200, [("content-type", route.content_type)], _output(route, output, request_id))
 
     def _caller(self, route: Route, head: Head) -> Caller:
         """Who signed, with `--auth open`: a key id of 12 digits names its account, any other belongs to the default one."""
+        if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
+            return Caller(self._default_account, Region(""), "", route.action)
         credential = sigv4.read_credential(head.headers, head.query)
         key_id = credential.access_key_id
         account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
-        action = f"{route.service.model.signing_name}:{route.operation.model.name}"
-        return Caller(account, Region(credential.region), key_id, action)
+        token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
+        return Caller(account, Region(credential.region), key_id, route.action, token)
 
-    def _request_id(self) -> str:
-        digits = self._entropy.bytes(16).hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    def _draw_ids(self) -> tuple[str, str]:
+        """A request id, and the longer one that goes with it."""
+        at, end = self._drawn_at, self._drawn_at + _ID_BYTES + _EXTENDED_ID_BYTES
+        if end > len(self._drawn):
+            self._drawn = self._entropy.bytes(_IDS_DRAWN * (_ID_BYTES + _EXTENDED_ID_BYTES))
+            at, end = 0, _ID_BYTES + _EXTENDED_ID_BYTES
+        self._drawn_at = end
+        digits = self._drawn[at : at + _ID_BYTES].hex()
+        request_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return request_id, json.encode_base64(self._drawn[at + _ID_BYTES : end])
 
-    def _identity(self, head: Head, request_id: str) -> Headers:
-        headers = [
-            ("x-amzn-RequestId", request_id),
-            ("x-amz-id-2", json.encode_base64(self._entropy.bytes(_EXTENDED_ID_BYTES))),
-        ]
+    def _identity(self, head: Head) -> Headers:
+        """The headers that name a request, the request id first."""
+        request_id, extended_id = self._draw_ids()
+        headers = [("x-amzn-RequestId", request_id), ("x-amz-id-2", extended_id)]
         if "origin" in head.headers:
             headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", _CORS_EXPOSED)]
         return headers
@@ -197,7 +237,7 @@ def _output_document(operation: Operation, output: Any, scalars: Scalars) -> dic
 
 
 def _refusal(
-    error: ServiceError, protocol: str, content_type: str, xml_namespace: str | None, request_id: str
+    error: ServiceError, protocol: str, content_type: str, service: ServiceModel | None, request_id: str
 ) -> Answer:
     """A refusal in the client's protocol."""
     kind = ("x-amzn-ErrorType", error.code)
@@ -208,8 +248,9 @@ def _refusal(
         body = json.encode_document(document) if protocol == "json" else cbor.encode_document(document)
         return Answer(error.status, [("content-type", content_type), kind], body)
     if protocol == "query":
-        status = error.status if error.status != 400 or "Token" not in error.code else 403
-        return Answer(status, [("content-type", "text/xml"), kind], query.write_error(error, xml_namespace, request_id))
+        assert service is not None, "only a request that has a route is known to be of this protocol"
+        status = query.error_status(error, service)
+        return Answer(status, [("content-type", "text/xml"), kind], query.write_error(error, service, request_id))
     status = 404 if error.message is None else max(error.status, 403)
     return Answer(status, [kind], query.bare_error(error))
 

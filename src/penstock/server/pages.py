@@ -1,7 +1,7 @@
 """The server's own pages: health, metrics, and under --testing the controls that tests use.
 
-`GET /_penstock/health`, `GET /metrics`; with --testing `POST /_penstock/reset` (alias `/moto-api/reset`), `GET` and `POST
-/_penstock/clock`, `POST` and `DELETE /_penstock/faults`.
+`GET /_penstock/health`, `GET /_penstock/traffic`, `GET /metrics`; with --testing `POST /_penstock/reset` (alias `/moto-api/reset`),
+`GET` and `POST /_penstock/clock`, `POST` and `DELETE /_penstock/faults`.
 """
 
 import logging
@@ -15,7 +15,8 @@ from penstock.wire.route import Head
 
 logger = logging.getLogger(__name__)
 
-Page = Callable[[bytes], Awaitable[Answer]]
+Page = Callable[[bytes], Awaitable[Answer]]  # of the body
+View = Callable[[Mapping[str, str]], Awaitable[Answer]]  # of the query
 
 
 class BadPageRequest(Exception):
@@ -26,15 +27,19 @@ class Pages:
     """Answers requests to the server's own paths, and passes the others on."""
 
     def __init__(
-        self, pages: Mapping[tuple[str, str], Page], services: Callable[[Head, bytes], Awaitable[Answer]]
+        self,
+        pages: Mapping[tuple[str, str], Page],
+        views: Mapping[str, View],  # by path; GET only
+        services: Callable[[Head, bytes], Awaitable[Answer]],
     ) -> None:
         self._pages = pages
-        self._paths = {path for _, path in pages}
+        self._views = views
+        self._paths = {path for _, path in pages} | {*views}
         self._services = services
 
     async def handle(self, head: Head, body: bytes) -> Answer:
         """Answer one request."""
-        page = self._pages.get((head.method, head.path))
+        page = self._find(head)
         if page is None:
             if head.path in self._paths and "x-amz-target" not in head.headers:
                 return json_answer({"message": f"{head.path} does not take {head.method}"}, 405)
@@ -48,6 +53,12 @@ class Pages:
         except Exception:
             logger.exception("%s %s failed", head.method, head.path)
             return json_answer({"message": "internal failure"}, 500)
+
+    def _find(self, head: Head) -> Page | None:
+        view = self._views.get(head.path)
+        if view is not None and head.method == "GET":
+            return lambda _: view(head.query)
+        return self._pages.get((head.method, head.path))
 
 
 def json_answer(document: Any, status: int = 200) -> Answer:

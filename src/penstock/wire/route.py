@@ -15,6 +15,8 @@ from penstock.core.errors import Error
 from penstock.wire.operation import Operation, Protocol, Service
 
 FORM_FIELDS_MAX: Final = 4096  # ours
+ROUTES_KEPT_MAX: Final = 1024
+CONTENT_TYPE_KEPT_MAX_CHARS: Final = 100
 
 _PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "application/x-amz-json-1.1": "json",
@@ -43,6 +45,7 @@ class Route:
     service: Service
     operation: Operation
     form: Mapping[str, str]  # query protocol only
+    action: str  # as IAM names it: "kinesis:PutRecords"
 
 
 class Router:
@@ -51,6 +54,7 @@ class Router:
     def __init__(self, services: Iterable[Service]) -> None:
         self._by_target: dict[str, Service] = {}
         self._by_action: dict[tuple[str, str], Service] = {}
+        self._found: dict[tuple[str, str], Route] = {}  # by content type and target as they were spelled
         for service in services:
             if service.model.target_prefix is not None:
                 self._by_target[service.model.target_prefix] = service
@@ -64,7 +68,12 @@ class Router:
         Raises UNKNOWN_OPERATION for a target or action that no model knows, NOT_IMPLEMENTED for one that its model knows and we do
         not, and NOT_A_SERVICE_CALL for what is no call at all.
         """
-        content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
+        headers = head.headers
+        spelled = (headers.get("content-type", ""), headers.get("x-amz-target", ""))
+        found = self._found.get(spelled)
+        if found is not None and head.method == "POST" and not head.query:
+            return found
+        content_type = spelled[0].split(";")[0].strip().lower()
         protocol = _PROTOCOLS.get(content_type, "none")
         if "Action" in head.query or (protocol == "query" and "x-amz-target" not in head.headers):
             return self._by_form(head, body)
@@ -74,7 +83,10 @@ class Router:
         service = self._by_target.get(prefix)
         if service is None or protocol not in ("json", "cbor"):
             raise Error.UNKNOWN_OPERATION()
-        return Route(protocol, content_type, service, _operation(service, name), {})
+        route = _route(protocol, content_type, service, name, {})
+        if len(self._found) < ROUTES_KEPT_MAX and len(spelled[0]) <= CONTENT_TYPE_KEPT_MAX_CHARS:
+            self._found[spelled] = route
+        return route
 
     def _by_form(self, head: Head, body: bytes) -> Route:
         try:
@@ -87,7 +99,7 @@ class Router:
         service = self._by_action.get((name, form.get("Version", "")))
         if service is None:
             raise Error.NOT_A_SERVICE_CALL()
-        return Route("query", "text/xml", service, _operation(service, name), form)
+        return _route("query", "text/xml", service, name, form)
 
 
 def answer_protocol(head: Head) -> tuple[Protocol, str]:
@@ -95,6 +107,11 @@ def answer_protocol(head: Head) -> tuple[Protocol, str]:
     content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
     protocol = _PROTOCOLS.get(content_type, "none")
     return (protocol, content_type) if protocol in ("json", "cbor") else ("none", "")
+
+
+def _route(protocol: Protocol, content_type: str, service: Service, name: str, form: Mapping[str, str]) -> Route:
+    action = f"{service.model.signing_name}:{name}"
+    return Route(protocol, content_type, service, _operation(service, name), form, action)
 
 
 def _operation(service: Service, name: str) -> Operation:

@@ -71,7 +71,7 @@ def test_read_credential_when_header_and_query_both_have_one_says_so() -> None:
         ("AWS4-HMAC-SHA256 Credential=, Signature=1, SignedHeaders=h", DATE, [NO_CREDENTIAL]),
         (HEADER, {}, [NO_DATE]),
         (f"AWS4-HMAC-SHA256 credential={SCOPE}, Signature=1, SignedHeaders=h", DATE, [NO_CREDENTIAL]),
-        ("Bearer {not}%s", DATE, [NO_CREDENTIAL, NO_SIGNATURE, NO_SIGNED_HEADERS]),
+        ("Bearer {not}=%s", DATE, [NO_CREDENTIAL, NO_SIGNATURE, NO_SIGNED_HEADERS]),
     ],
 )
 def test_read_credential_when_the_header_is_half_lists_what_is_missing(
@@ -110,7 +110,8 @@ def test_read_credential_when_the_query_is_half_lists_what_is_missing(missing: l
         (SCOPE + "/more", "exactly 5 slash-delimited elements"),
         ("AKID/20260101/eu-west-1/kinesis/aws4", "end with 'aws4_request'"),
         ("AKID/20260101//kinesis/aws4_request", "valid region"),
-        ("AKID/20260101/eu west/kinesis/aws4_request", "exactly 5 slash-delimited elements"),
+        ("AKID/20260101/eu west/kinesis/aws4_request", "'west/kinesis/aws4_request' not a valid key=value pair"),
+        ("AKID/20260101/eu-west-1/" + "kinesis" * 100 + "/aws4", "end with 'aws4_request'"),
         ("AKID/20260101/EU/kinesis/aws4_request", "valid region"),
         ("/20260101/eu-west-1/kinesis/aws4_request", "Credential should be scoped"),
         ("é/20260101/eu-west-1/kinesis/aws4_request", "Credential should be scoped"),
@@ -122,3 +123,23 @@ def test_read_credential_when_the_scope_is_malformed_says_how_it_should_be(scope
     code, message = refusal({"authorization": authorization, **DATE})
     assert code == "IncompleteSignatureException"
     assert part in str(message)
+
+
+# Source: iann0036/cloud9-sync#10 and mhart/dynalite quote it
+@pytest.mark.parametrize(
+    ("authorization", "pair"),
+    [("Bearer {not}%s", "{not}%s"), ("AWS4-HMAC-SHA256 Signature=b,    Credential,    SignedHeaders", "Credential")],
+)
+def test_read_credential_when_a_part_is_no_pair_quotes_it(authorization: str, pair: str) -> None:
+    assert refusal({"authorization": authorization, **DATE}) == (
+        "IncompleteSignatureException",
+        f"'{pair}' not a valid key=value pair (missing equal-sign) in Authorization header: '{authorization}'.",
+    )
+
+
+def test_read_credential_when_the_signature_is_asymmetric_says_that_it_is_not_supported() -> None:
+    authorization = HEADER.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256").replace("/eu-west-1", "")
+    assert refusal({"authorization": authorization, **DATE}) == (
+        "IncompleteSignatureException",
+        "Unsupported AWS 'algorithm': 'AWS4-ECDSA-P256-SHA256' (only AWS4-HMAC-SHA256 for now). ",
+    )

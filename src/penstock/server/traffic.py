@@ -1,0 +1,157 @@
+"""What all connections share: who they are, how many there may be, how long they may take, and how much their bodies may hold.
+
+Theory.  Nobody's slowness is another's problem.  Each connection says by when its next step is due; one timer, once a second, ends
+those that are late, so that a request sets no timer of its own.  Bodies that are large ask for room before they are read, and wait
+their turn with their connection's reading paused; so TCP holds back what memory could not take.
+Rule of this file: no bytes; connections read and write, this only counts.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, Final, NamedTuple, Protocol
+
+from penstock.core.errors import ServiceError
+from penstock.core.limits import KIB, MIB, REQUEST_BODY_MAX_BYTES
+from penstock.server.exchange import Answer
+from penstock.server.replies import fixed_lines
+from penstock.wire.route import Head
+
+CONNECTIONS_MAX: Final = 4096
+SMALL_BODY_BYTES: Final = 64 * KIB  # a body up to this size asks for no room
+BODIES_MAX_BYTES: Final = 256 * MIB  # what larger bodies may hold together
+NEVER: Final = math.inf
+
+assert BODIES_MAX_BYTES >= 4 * REQUEST_BODY_MAX_BYTES
+
+
+class Patience(NamedTuple):
+    """How long clients may take, in seconds."""
+
+    tick_s: float = 1.0  # how often the late are looked for
+    idle_s: float = 120.0  # between requests; SDKs give up idle connections after 60 to 90 s, and should be first
+    head_s: float = 30.0  # from a head's first byte to its last
+    body_s: float = 30.0  # for a body, and beyond that for each `body_bytes_per_s` of it that came one second more
+    body_bytes_per_s: int = 16 * KIB
+    stall_s: float = 360.0  # without taking a byte of an answer; longer than a subscription lives (300 s)
+    linger_s: float = 2.0  # from a refusal to the end of the connection, so that the refusal is read
+    tunnel_idle_s: float = 600.0  # without a byte either way, over HTTP/2
+    handshake_s: float = 10.0  # for TLS
+    stop_s: float = 1.2  # for requests under way when the server stops
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What requests are given to."""
+
+    handle: Callable[[Head, bytes], Coroutine[Any, Any, Answer]]
+    refuse: Callable[[Head, ServiceError], Answer]  # of a request whose body was not read
+    reject: Callable[[int], Answer]  # of what is no request, with an HTTP status
+
+
+class Guest(Protocol):
+    """A connection, as it is seen from here."""
+
+    due_s: float  # by when its next step is due, on the loop's clock
+
+    def expire(self) -> None:
+        """The step did not come."""
+        ...
+
+    def end(self) -> None:
+        """The server stops: finish what is under way, and close."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
+
+
+class Traffic:
+    """The connections of all ports."""
+
+    def __init__(self, handlers: Handlers, patience: Patience, connections_max: int = CONNECTIONS_MAX) -> None:
+        self.handlers = handlers
+        self.patience = patience
+        self.room = BodyRoom(BODIES_MAX_BYTES)
+        self.loop = asyncio.get_running_loop()
+        self.now_s = self.loop.time
+        self.stopping = False
+        self._connections_max = connections_max
+        self._guests: dict[Guest, bool] = {}  # whether each was admitted, or is only being told that there is no room
+        self._admitted = 0
+        self._empty: asyncio.Future[None] | None = None
+        self._tick()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many even to be told so."""
+        return len(self._guests) >= 2 * self._connections_max
+
+    def enter(self, guest: Guest) -> bool:
+        """A connection was made; whether it may stay."""
+        admitted = self._guests[guest] = not self.stopping and self._admitted < self._connections_max
+        self._admitted += admitted
+        return admitted
+
+    def leave(self, guest: Guest) -> None:
+        """A connection is no more."""
+        self._admitted -= self._guests.pop(guest, False)
+        if not self._guests and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _tick(self) -> None:
+        """End those who are late; note the date."""
+        now_s = self.now_s()
+        for guest in [guest for guest in self._guests if guest.due_s <= now_s]:
+            guest.expire()
+        self.fixed_lines = fixed_lines(formatdate(usegmt=True))
+        self._timer = self.loop.call_later(self.patience.tick_s, self._tick)
+
+    async def stop(self) -> None:
+        """Let everyone finish, for `stop_s`; then close what is left."""
+        self.stopping = True
+        for guest in list(self._guests):
+            guest.end()
+        if self._guests:
+            self._empty = self.loop.create_future()
+            insisting = self.loop.call_later(self.patience.stop_s, self._abort)
+            await self._empty
+            insisting.cancel()
+        self._timer.cancel()
+
+    def _abort(self) -> None:
+        for guest in list(self._guests):
+            guest.abort()
+
+
+class BodyRoom:
+    """Memory for large bodies, given out in the order of asking."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self._free_bytes = capacity_bytes
+        self._waiting: deque[tuple[object, int, Callable[[], None]]] = deque()
+
+    def ask(self, who: object, size_bytes: int, granted: Callable[[], None]) -> bool:
+        """Whether there is room now; if not, `granted` is called once there is."""
+        if self._waiting or size_bytes > self._free_bytes:
+            self._waiting.append((who, size_bytes, granted))
+            return False
+        self._free_bytes -= size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """A body was let go."""
+        self._free_bytes += size_bytes
+        while self._waiting and self._waiting[0][1] <= self._free_bytes:
+            _, wanted_bytes, granted = self._waiting.popleft()
+            self._free_bytes -= wanted_bytes
+            granted()
+
+    def forget(self, who: object) -> None:
+        """Whoever waited has left."""
+        self._waiting = deque(each for each in self._waiting if each[0] is not who)
+        self.give_back(0)
