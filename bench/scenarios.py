@@ -12,17 +12,18 @@ from typing import Final, Literal
 
 import msgspec
 
-from bench import payload
+from bench import payload, push
 from bench.audit import Audit, audit
 from bench.load import Outcome, Plan, run_apart
 from bench.payload import PAGE_RECORD_BYTES, PAGE_RECORDS, PUT_RECORD_BYTES, PUT_RECORDS_BYTES, PUT_RECORDS_COUNT
 from bench.processes import tree_rss_mib
-from bench.servers import RefusedCall, Running
+from bench.servers import RefusedCall, Running, pause
 
 SHARDS: Final = 8
 STREAM: Final = "bench"
 STORED_MAX_BYTES: Final = 2_000_000_000  # of record data that a window may store
 VARIANTS: Final = 8  # bodies of PutRecords
+PUSHED_BYTES: Final = 1024  # of a record whose push is timed
 MB: Final = 1_000_000
 ALL_WRITTEN: Final = rb'"FailedRecordCount"\s*:\s*0\s*[,}]'
 
@@ -158,6 +159,69 @@ def _fill_shard(running: Running) -> tuple[str, int]:
     return first, len(pages[0]["Records"])
 
 
+def _consumers(running: Running, count: int) -> list[str]:
+    """Register consumers of a new stream of one shard; their ARNs."""
+    running.create_stream(STREAM, 1)
+    arn = running.call("DescribeStreamSummary", {"StreamName": STREAM})["StreamDescriptionSummary"]["StreamARN"]
+    found = []
+    for number in range(count):
+        asked = {"StreamARN": arn, "ConsumerName": f"consumer-{number}"}
+        found.append(running.call("RegisterStreamConsumer", asked)["Consumer"]["ConsumerARN"])
+    for consumer in found:
+        for _ in range(1000):
+            told = running.call("DescribeStreamConsumer", {"ConsumerARN": consumer})
+            if told["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE":
+                break
+            pause(0.01)
+    return found
+
+
+def _push(figure: Callable[[Outcome], float]) -> Callable[[Running, Timing], Measured]:
+    def measure(running: Running, timing: Timing) -> Measured:
+        [record] = payload.records(1, PUSHED_BYTES)
+        document = payload.put_record(STREAM, record._replace(key="0" * push.KEY_DIGITS))
+        outcome = push.run_apart(
+            push.Plan(
+                port=running.port,
+                server_pid=running.pid,
+                consumers=_consumers(running, 20),
+                requests=[payload.http_request(running.port, "PutRecord", document)],
+                records=1,
+                rate=1000,
+                connections=16,
+                warmup_s=timing.warmup_s,
+                window_s=timing.window_s,
+            )
+        )
+        measured = _rated(outcome, 1)
+        if measured.value is not None:
+            measured.value = figure(outcome)
+        return measured
+
+    return measure
+
+
+def _fan_out(running: Running, timing: Timing) -> Measured:
+    documents = [
+        payload.put_records(STREAM, payload.records(PUT_RECORDS_COUNT, PUT_RECORDS_BYTES, batch))
+        for batch in range(VARIANTS)
+    ]
+    outcome = push.run_apart(
+        push.Plan(
+            port=running.port,
+            server_pid=running.pid,
+            consumers=_consumers(running, 10),
+            requests=[payload.http_request(running.port, "PutRecords", document) for document in documents],
+            records=PUT_RECORDS_COUNT,
+            rate=0,
+            connections=4,
+            warmup_s=timing.warmup_s,
+            window_s=timing.window_s,
+        )
+    )
+    return _rated(outcome, PUT_RECORDS_BYTES / MB)
+
+
 def _audited(running: Running, measured: Measured) -> Measured:
     """A measurement of writes, with the audit of what they left."""
     if measured.load is not None and measured.failure is None and running.server.stores:
@@ -198,5 +262,16 @@ SCENARIOS: Final = [
     Scenario(
         "get-records", "GetRecords, pages of 10,000 records of 1,000 bytes (some peers cut them), JSON, 4 connections: record data", "MB/s",
         "higher", 150.0, _get_records,
+    ),
+    Scenario(
+        "push", "1,000 records/s of 1,024 bytes put singly, 20 consumers on one shard: from the put's answer to the push, median", "ms",
+        "lower", 3.0, _push(lambda outcome: outcome.latency_p50_ms), is_load=False,
+    ),
+    Scenario(
+        "push-p99", "the same, 99 of 100", "ms", "lower", 12.0, _push(lambda outcome: outcome.latency_p99_ms), is_load=False,
+    ),
+    Scenario(
+        "fan-out", "PutRecords, 500 records of 1,024 bytes, JSON, 4 connections, one shard, pushed to 10 consumers: record data", "MB/s",
+        "higher", 400.0, _fan_out, is_load=False,
     ),
 ]  # fmt: skip

@@ -1,6 +1,8 @@
 """The composition root: settings become a host, an engine, services and a server.  Only this module names concrete ones."""
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +28,40 @@ from penstock.services.binding import bind
 from penstock.services.iam import sts
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams.codec import CODECS
-from penstock.services.streams.ops import record, setting, shard, stream, tag
-from penstock.services.streams.service import Streams, open_streams
+from penstock.services.streams.ops import (
+    account,
+    capacity,
+    consumer,
+    encryption,
+    monitoring,
+    policy,
+    record,
+    reshard,
+    setting,
+    shard,
+    stream,
+    tag,
+)
+from penstock.services.streams.quota import ShardRates
+from penstock.services.streams.service import Allowance, Streams, open_streams
+from penstock.services.streams.survey import survey
 from penstock.wire.operation import Service
 from penstock.wire.route import Router
 
-STREAM_OPERATIONS: Final = (record, setting, shard, stream, tag)
+STREAM_OPERATIONS: Final = (
+    account,
+    capacity,
+    consumer,
+    encryption,
+    monitoring,
+    policy,
+    record,
+    reshard,
+    setting,
+    shard,
+    stream,
+    tag,
+)
 ENDPOINT_FILE: Final = "endpoint.json"
 ADVANCE_MAX_S: Final = 100 * 366 * 86400  # a clock in another century helps nobody
 
@@ -68,7 +98,8 @@ class App:
         self._stream_metrics = StreamMetrics(self._registry)
         self._requests = RequestMetrics(self._registry)
         self._tasks = LoopTasks()
-        self._listeners: list[Listener] = []
+        self._listener: Listener | None = None
+        self._ports: list[int] = []
         self._started_s = monotonic_s()
 
     async def start(self) -> Endpoint:
@@ -81,14 +112,15 @@ class App:
         self._exchange = Exchange(
             self._services.router, self._entropy, self._requests, monotonic_s, settings.account_id
         )
-        handlers = Handlers(Pages(self._pages(), self._exchange.handle).handle, self._exchange.refuse)
+        exchange = self._exchange
+        pages = Pages(self._pages(), {"/_penstock/traffic": self._traffic}, exchange.handle)
+        handlers = Handlers(pages.handle, exchange.refuse, exchange.reject)
+        self._listener = Listener(handlers)
         try:
-            self._listeners.append(Listener(handlers, settings.host, settings.port, None))
+            self._ports.append(await self._listener.listen(settings.host, settings.port, None))
             if certificates is not None:
                 tls = TlsFiles(certificates.certificate, certificates.key)
-                self._listeners.append(Listener(handlers, settings.host, settings.tls_port, tls))
-            for listener in self._listeners:
-                await listener.ready()
+                self._ports.append(await self._listener.listen(settings.host, settings.tls_port, tls))
         except BaseException:
             await self.stop()
             raise
@@ -116,8 +148,8 @@ class App:
 
     async def stop(self) -> None:
         """Close the ports, answer what is under way, end the background work."""
-        for listener in self._listeners:
-            await listener.stop()
+        if self._listener is not None:
+            await self._listener.stop()
         await self._services.tasks.stop()
         await self._tasks.stop()
         await self._engine.close()
@@ -153,16 +185,18 @@ class App:
             metrics=self._stream_metrics,
             enforce_limits=self.settings.limits == "aws",
             transition_ms=self.settings.transition_ms,
+            allowance=_allowance(self.settings),
         )
+        admit = streams.admission.gate if streams.admission is not None else None
         services: list[Service] = [
-            bind(load_model("kinesis"), STREAM_OPERATIONS, streams, CODECS),
+            bind(load_model("kinesis"), STREAM_OPERATIONS, streams, CODECS, admit),
             bind(load_model("sts"), (sts,), None, {}),
         ]
         return _Services(tasks, streams, Router(services))
 
     def _endpoint(self, certificates: Certificates | None) -> Endpoint:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        ports = [listener.port for listener in self._listeners]
+        ports = self._ports
         return Endpoint(
             http=f"http://{host}:{ports[0]}",
             https=f"https://{host}:{ports[1]}" if certificates is not None else None,
@@ -202,6 +236,9 @@ class App:
             }
         )
 
+    async def _traffic(self, query: Mapping[str, str]) -> Answer:
+        return json_answer(await survey(self.streams, *_survey_query(query)))
+
     async def _metrics(self, _body: bytes) -> Answer:
         return Answer(
             200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], generate_latest(self._registry)
@@ -236,6 +273,16 @@ class App:
         return json_answer({"status": "ok"})
 
 
+def _allowance(settings: Settings) -> Allowance:
+    rates = ShardRates(
+        write_bytes=settings.shard_write or None,
+        write_records=settings.shard_write_records or None,
+        read_bytes=settings.shard_read or None,
+        read_calls=settings.shard_read_calls or None,
+    )
+    return Allowance(settings.account_shards, settings.account_on_demand_streams, rates)
+
+
 class _Advance(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /_penstock/clock`."""
 
@@ -249,6 +296,14 @@ class _Fault(msgspec.Struct, forbid_unknown_fields=True):
     shard_id: str | None = None  # every shard if absent
     throttle: bool = False
     fail_puts: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # share of records
+
+
+def _survey_query(query: Mapping[str, str]) -> tuple[int, str | None]:
+    """The window in seconds and the stream's name that `GET /_penstock/traffic` asks for.  Raises BadPageRequest."""
+    window = query.get("window", "10")
+    if not re.fullmatch(r"[1-9]|[1-5][0-9]|60", window, re.ASCII):
+        raise BadPageRequest(f"window {window[:40]!r} must be a number of seconds from 1 to 60")
+    return int(window), query.get("stream")
 
 
 def make_app(settings: Settings, entropy: Entropy | None = None) -> App:

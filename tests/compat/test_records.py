@@ -217,11 +217,12 @@ def test_foreign_iterators_are_refused(
         "ShardIterator"
     ]
     invalid = ("InvalidArgumentException", "Invalid ShardIterator.")
-    assert refused(kinesis.get_records, ShardIterator="A" + iterator[1:]) == invalid
+    assert refused(kinesis.get_records, ShardIterator=("B" if iterator[0] == "A" else "A") + iterator[1:]) == invalid
     assert refused(kinesis.get_records, ShardIterator="hello") == invalid
     for other in ({"aws_access_key_id": "999999999999"}, {"region_name": "eu-west-1"}):
         assert refused(penstock.client(**other).get_records, ShardIterator=iterator) == invalid
     assert refused(kinesis.get_records, ShardIterator="x" * 513)[0] == "ValidationException"
+    kinesis.create_stream(StreamName="other", ShardCount=1)
     wrong = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/other"
     assert refused(kinesis.get_records, ShardIterator=iterator, StreamARN=wrong)[0] == "InvalidArgumentException"
 

@@ -26,6 +26,11 @@ def stream_arn(region: str, account: str, name: str) -> str:
     return f"arn:aws:kinesis:{region}:{account}:stream/{name}"
 
 
+def consumer_arn(region: str, account: str, name: str, consumer: str, created_ms: int) -> str:
+    """The ARN of a consumer of a stream; the time of its creation, in seconds, is part of it."""
+    return f"{stream_arn(region, account, name)}/consumer/{consumer}:{created_ms // 1000}"
+
+
 def parse_stream_arn(arn: str) -> StreamArn:
     """Read the ARN of a stream or of one of its consumers.
 

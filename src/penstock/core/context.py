@@ -12,6 +12,7 @@ class Caller(NamedTuple):
     region: Region  # from the credential scope
     access_key_id: str
     operation: str  # "kinesis:PutRecords", the IAM action
+    session_token: str | None = None  # as it came; of temporary credentials
 
     @property
     def arn(self) -> str:

@@ -6,13 +6,15 @@ Rules of this file:
 Sources: [q] developer guide, "Quotas and limits"; [m] the API model in botocore; [a] the API reference's text.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 SECOND_MS: Final = 1000
 MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 # Records
 PARTITION_KEY_MAX_CHARS: Final = 256  # per record [m]
@@ -37,7 +39,75 @@ RETENTION_MAX_HOURS: Final = 8760  # [a]
 ON_DEMAND_SHARDS: Final = 4  # a new on-demand stream [q]
 ON_DEMAND_STREAMS_MAX: Final = 50  # per account and region, default [q]
 SHARDS_MAX: Final = 20_000  # open shards per account and region, default of the large regions [q]
+UPDATE_SHARD_COUNT_MAX: Final = 10_000  # highest target of UpdateShardCount [a]
+UPDATE_SHARD_COUNT_PER_DAY: Final = 10  # per stream and 24 hours [a]
 TAGS_MAX: Final = 50  # per resource [a]
+IN_TRANSITION_MAX: Final = 5  # streams in CREATING or DELETING, per account and region [a]
+MODE_CHANGES_PER_DAY: Final = 2  # UpdateStreamMode, per stream and 24 hours [q]
+KEY_CHANGES_PER_DAY: Final = 25  # StartStreamEncryption, and again StopStreamEncryption, per stream and 24 hours [a]
+WARM_THROUGHPUT_MAX_MIBPS: Final = 10 * 1024  # of an on-demand stream [a]
+COMMITMENT_MIN_MS: Final = DAY_MS  # MinimumThroughputBillingCommitment can not end earlier [a]
+POLICY_MAX_BYTES: Final = 20 * KIB  # a resource policy, UTF-8 [q]
+
+
+class CallRate(NamedTuple):
+    """How often an operation may be called, per account and region."""
+
+    per_second: int
+    scope: Literal["account", "stream"] = "account"  # stream: for each stream by itself
+
+
+# Control-plane calls under `--limits aws`, by operation [a].  An operation that is not here has no rate of its own.
+CONTROL_CALLS: Final[Mapping[str, CallRate]] = {
+    "CreateStream": CallRate(5),
+    "DeleteStream": CallRate(5),
+    "ListStreams": CallRate(5),
+    "DescribeStream": CallRate(10),
+    "DescribeStreamSummary": CallRate(20),
+    "DescribeLimits": CallRate(1),
+    "ListShards": CallRate(1000, "stream"),
+    "SplitShard": CallRate(5),
+    "MergeShards": CallRate(5),
+    "UpdateShardCount": CallRate(10),
+    "AddTagsToStream": CallRate(5),
+    "RemoveTagsFromStream": CallRate(5),
+    "ListTagsForStream": CallRate(5),
+    "RegisterStreamConsumer": CallRate(5),
+    "DeregisterStreamConsumer": CallRate(5, "stream"),
+    "DescribeStreamConsumer": CallRate(20, "stream"),
+    "ListStreamConsumers": CallRate(5, "stream"),
+    "IncreaseStreamRetentionPeriod": CallRate(5, "stream"),  # [q]
+    "DecreaseStreamRetentionPeriod": CallRate(5, "stream"),  # [q]
+    "EnableEnhancedMonitoring": CallRate(5, "stream"),  # [q]
+    "DisableEnhancedMonitoring": CallRate(5, "stream"),  # [q]
+    "UpdateStreamWarmThroughput": CallRate(5),
+    "DescribeAccountSettings": CallRate(5),
+    "UpdateAccountSettings": CallRate(5),
+    # UNVERIFIED: the rates of these are in no document that we know; 5 is what most of their kind have
+    "TagResource": CallRate(5),
+    "UntagResource": CallRate(5),
+    "ListTagsForResource": CallRate(5),
+    "PutResourcePolicy": CallRate(5),
+    "GetResourcePolicy": CallRate(5),
+    "DeleteResourcePolicy": CallRate(5),
+    "StartStreamEncryption": CallRate(5),
+    "StopStreamEncryption": CallRate(5),
+    "UpdateStreamMode": CallRate(5),
+    "UpdateMaxRecordSize": CallRate(5),
+    "UpdateStreamRecordDistributionStrategy": CallRate(5),
+}
+
+# Fan-out
+CONSUMERS_MAX: Final = 20  # per stream [a]
+CONSUMERS_ADVANTAGE_MAX: Final = 50  # per on-demand stream of an account with MinimumThroughputBillingCommitment [a]
+CONSUMERS_CREATING_MAX: Final = 5  # in CREATING at once, per stream [a]
+SUBSCRIPTION_MS: Final = 5 * MINUTE_MS  # [a]
+TAKEOVER_MS: Final = 5 * SECOND_MS  # from a subscription until another of the same consumer and shard may take over [a]
+SUBSCRIPTION_BYTES_PER_S: Final = 2 * MIB  # per consumer and shard [a]
+SUBSCRIBE_CALLS_PER_S: Final = 1  # per consumer and shard [a]
+HEARTBEAT_MS: Final = 5 * SECOND_MS  # UNVERIFIED: recalled by users, in no document
+EVENT_MAX_COUNT: Final = 10_000  # ours: records in one event
+EVENT_MAX_BYTES: Final = MIB  # ours: data and partition keys in one event, or a single larger record
 
 # Tokens
 ITERATOR_VALID_MS: Final = 5 * MINUTE_MS  # [a]
@@ -50,6 +120,7 @@ DESCRIBE_STREAM_PAGE: Final = 100
 LIST_SHARDS_PAGE: Final = 1000
 LIST_SHARDS_MAX: Final = 10_000
 LIST_TAGS_PAGE: Final = 50
+LIST_CONSUMERS_PAGE: Final = 100  # also at most
 
 # HTTP.  Ours: the largest legal request is a PutRecords of 10 MiB; base64 makes it 4/3, 500 keys of 256 characters may be
 # escaped to 12 bytes each, the rest is punctuation.  The same bound holds for what a gzip body may expand to.
@@ -63,3 +134,6 @@ assert (
 assert RECORD_MIN_MAX_KIB <= RECORD_DEFAULT_MAX_KIB <= RECORD_MAX_MAX_KIB
 assert LIST_SHARDS_PAGE <= LIST_SHARDS_MAX
 assert ON_DEMAND_SHARDS <= SHARDS_MAX
+assert CONSUMERS_CREATING_MAX <= CONSUMERS_MAX <= CONSUMERS_ADVANTAGE_MAX
+assert HEARTBEAT_MS < SUBSCRIPTION_MS
+assert TAKEOVER_MS < SUBSCRIPTION_MS

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
+from penstock.core.limits import ON_DEMAND_STREAMS_MAX, SHARDS_MAX
+
 ENV_PREFIX: Final = "PENSTOCK_"
 TOML_FILE: Final = "penstock.toml"
 PORT_MAX: Final = 65535
@@ -143,7 +145,23 @@ class Settings:
     commit_wait_ms: int = _integer(0, 0, 1000, "How long a commit waits for more records to join it.", "MS")
     max_disk: int = _size("0", 0, 1 << 60, "Refuse writes when the engine's files hold more; 0: as much as the disk.")
     limits: Literal["aws", "off"] = _choice(
-        "aws", "off", default="off", doc="aws: enforce the quotas of each shard as AWS does; off: do not."
+        "aws", "off", default="off", doc="aws: enforce AWS's quotas of shards and of control-plane calls; off: do not."
+    )
+    shard_write: int = _size(
+        "0", 0, 1 << 40, "Bytes a second that each shard takes, whatever --limits says; 0: as it says."
+    )
+    shard_write_records: int = _integer(
+        0, 0, 10**9, "Records a second that each shard takes, whatever --limits says; 0: as it says."
+    )
+    shard_read: int = _size(
+        "0", 0, 1 << 40, "Bytes a second that GetRecords gives of each shard, whatever --limits says; 0: as it says."
+    )
+    shard_read_calls: int = _integer(
+        0, 0, 10**9, "GetRecords calls a second on each shard, whatever --limits says; 0: as it says."
+    )
+    account_shards: int = _integer(SHARDS_MAX, 1, 10**6, "Open shards that an account may have in a region.")
+    account_on_demand_streams: int = _integer(
+        ON_DEMAND_STREAMS_MAX, 0, 10**6, "Streams in ON_DEMAND mode that an account may have in a region."
     )
     auth: Literal["open"] = _choice(
         "open", doc="open: any well-formed credentials; a 12-digit access key id names the account."

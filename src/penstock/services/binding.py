@@ -20,6 +20,9 @@ from penstock.wire.operation import Codec, Handler, Operation, Service
 
 logger = logging.getLogger(__name__)
 
+Gate = Callable[[Caller, Any], None]  # raises to refuse a call
+Admit = Callable[[str], Gate | None]  # the gate of an operation, or None for one that is open to all
+
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -28,15 +31,21 @@ def function_name(operation: str) -> str:
     return _WORD.sub("_", operation).lower()
 
 
-def bind(model: ServiceModel, modules: Iterable[ModuleType], service: object, codecs: Mapping[str, Codec]) -> Service:
-    """The operations of `model` that `modules` implement, their first argument filled with `service`."""
+def bind(
+    model: ServiceModel,
+    modules: Iterable[ModuleType],
+    service: object,
+    codecs: Mapping[str, Codec],
+    admit: Admit | None = None,
+) -> Service:
+    """The operations of `model` that `modules` implement, their first argument filled with `service`, each behind its gate."""
     functions = {name: value for module in modules for name, value in vars(module).items() if callable(value)}
     operations: dict[str, Operation] = {}
     for name, operation in model.operations.items():
         function = functions.get(function_name(name))
         if function is not None:
             input_type = typing.get_type_hints(function)["request"]
-            handler = _guarded(function, service)
+            handler = _admitted(_guarded(function, service), admit(name) if admit is not None else None)
             operations[name] = Operation(operation, handler, input_type, codecs.get(name, Codec()))
     return Service(model, operations)
 
@@ -53,3 +62,16 @@ def _guarded(operation: Callable[..., Awaitable[Any]], service: object) -> Handl
             raise Error.INTERNAL_FAILURE() from None
 
     return guarded
+
+
+def _admitted(handler: Handler, gate: Gate | None) -> Handler:
+    """The handler behind its gate: what is refused there was not begun.  Without a gate it is the handler itself, at no cost."""
+    if gate is None:
+        return handler
+
+    @wraps(handler)
+    async def admitted(caller: Caller, request: Any) -> Any:
+        gate(caller, request)
+        return await handler(caller, request)
+
+    return admitted

@@ -23,7 +23,8 @@ import msgspec
 from penstock.engines.api import LogId, MetaUnavailable, Versioned
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.walfile import HEADER_BYTES, find_rot
-from penstock.services.streams.state import ROOT, Shard, Stream, decode_shard, decode_stream
+from penstock.services.streams.peaks import TRAFFIC_ROOT, decode_traffic
+from penstock.services.streams.state import ROOT, Consumer, Shard, Stream, decode_consumer, decode_shard, decode_stream
 from penstock.services.streams.topology import HashRange, check_tiling
 from penstock.storage.directory import META_FILE, PIECE_BYTES, TRIES, DataDirectory
 from penstock.storage.finding import Finding, Names
@@ -37,6 +38,7 @@ class Metadata:
 
     streams: dict[str, Stream] = field(default_factory=dict)  # by uid
     shards: dict[LogId, Shard] = field(default_factory=dict)  # by the log of their records
+    consumers: list[Consumer] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     readable: bool = True
 
@@ -121,18 +123,25 @@ def _take(found: Metadata, key: str, value: bytes) -> None:
         elif key.startswith(ROOT + "shard/"):
             shard = decode_shard(value)
             found.shards[shard.log] = shard
+        elif key.startswith(ROOT + "consumer/"):
+            found.consumers.append(decode_consumer(value))
+        elif key.startswith(TRAFFIC_ROOT):
+            decode_traffic(value)
     except msgspec.MsgspecError as error:
         found.findings.append(Finding(META_FILE, f"the value of {key!r} does not decode: {error}"))
 
 
 def _tiling(found: Metadata) -> Iterator[Finding]:
-    """Shards without a stream, and streams whose open shards do not cover every hash key once."""
+    """Shards and consumers without a stream, and streams whose open shards do not cover every hash key once."""
     ranges: dict[str, list[HashRange]] = {uid: [] for uid in found.streams}
     for log, shard in found.shards.items():
         if shard.uid not in ranges:
             yield Finding(META_FILE, "a shard of no stream", log=log)
         elif shard.closed_ms is None:
             ranges[shard.uid].append(shard.hash_range)
+    for consumer in found.consumers:
+        if consumer.uid not in ranges:
+            yield Finding(META_FILE, f"consumer {consumer.name} of no stream")
     for uid, held in ranges.items():
         if not check_tiling(held):
             name = found.streams[uid].name

@@ -6,6 +6,7 @@ Rules of this file: no I/O (the caller hands in the bytes); documentation is dro
 strangers choose what it is run on and some of the models' patterns take `re` seconds.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -24,6 +25,8 @@ class Regex(Protocol):
     def fullmatch(self, text: str) -> object | None:
         """Whether the whole text matches."""
         ...
+
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")  # as Java writes a character; RE2 does otherwise
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class OperationModel:
     output: Shape | None
     output_wrapper: str | None  # query protocol: the element around the result
     errors: tuple[str, ...]
+    unsigned: bool = False  # it is called without credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class ServiceModel:
     api_version: str
     xml_namespace: str | None
     operations: Mapping[str, OperationModel]
+    error_codes: frozenset[str] = frozenset()  # of errors whose code is not their shape's name
 
 
 def parse_model(document: bytes) -> ServiceModel:
@@ -83,6 +88,7 @@ def parse_model(document: bytes) -> ServiceModel:
         api_version=meta["apiVersion"],
         xml_namespace=meta.get("xmlNamespace"),
         operations={name: _operation(name, raw, compiler) for name, raw in model["operations"].items()},
+        error_codes=frozenset(raw["error"]["code"] for raw in model["shapes"].values() if "code" in raw.get("error", {})),
     )
 
 
@@ -94,6 +100,7 @@ def _operation(name: str, raw: Mapping[str, Any], compiler: "_Compiler") -> Oper
         output=compiler.shape(answer["shape"]) if answer else None,
         output_wrapper=answer.get("resultWrapper") if answer else None,
         errors=tuple(row["shape"] for row in raw.get("errors", ())),
+        unsigned=raw.get("authtype") == "none",
     )
 
 
@@ -130,7 +137,7 @@ def _regex(pattern: str) -> Regex | None:
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled: Regex = re2.compile(pattern, options)
+        compiled: Regex = re2.compile(_ESCAPE.sub(r"\\x{\1}", pattern), options)
     except re2.error:
         return None
     return compiled

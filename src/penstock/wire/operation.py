@@ -5,7 +5,8 @@ protocol; a fast decoder answers None unless the request is plainly fine, and th
 the refusal.  So a fast path can be wrong about speed only.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +28,40 @@ class Codec:
         None  # from a checked document, where the input is no mirror of it
     )
     encode: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)
+    encode_event: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)  # an event's payload
+
+
+class Event:
+    """One event of an event stream.  It may be told to many: its frame is made once for each protocol."""
+
+    __slots__ = ("frames", "name", "value")
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name = name  # the member of the model's event stream
+        self.value = value
+        self.frames: dict[Protocol, bytes] = {}
+
+
+class Events(typing.Protocol):
+    """Events as they come, several at a time where several are there.
+
+    The end of the iteration ends the answer; a ServiceError that it raises is told to the client within the stream.
+    """
+
+    async def __anext__(self) -> Sequence[Event]:
+        """At least one event."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything; also called on one that was never iterated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """An output that goes on for a while: the one member of its output shape that is an event stream."""
+
+    events: Events
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,3 +88,17 @@ def test_read_when_pages_are_any_then_a_shard_gives_no_more_than_its_throughput(
             assert total <= 2 * MIB + 2 * MIB * now_ms / 1000 + 1e-3  # before this read, whose size is not known yet
             quota.took_read(size)
             total += size
+
+
+@relaxed
+@given(st.integers(1, 20), st.integers(0, 100), st.integers(0, 10_000))
+def test_debt_when_it_is_waited_for_then_it_is_paid_and_not_a_millisecond_sooner(
+    rate: int, taken: int, now_ms: int
+) -> None:
+    bucket = TokenBucket(rate, 0)
+    bucket.take(taken)
+    wait_ms = bucket.debt_ms(now_ms)
+    assert (wait_ms > 0) == bucket.in_debt(now_ms)
+    if wait_ms:
+        assert bucket.in_debt(now_ms + wait_ms - 1)
+    assert not bucket.in_debt(now_ms + wait_ms)

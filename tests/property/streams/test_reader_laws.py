@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
@@ -18,6 +19,7 @@ from penstock.services.streams.meter import Meter
 from penstock.services.streams.reader import Reader
 from penstock.services.streams.state import Shard, Stream
 from penstock.services.streams.topology import hash_key, uniform
+from penstock.services.streams.traffic import Traffic
 from penstock.services.streams.writer import Writer, Written
 
 START_MS = 1_700_000_000_000
@@ -57,7 +59,7 @@ class World:
         self.log = MemoryLog(self.clock)
         self.reader = Reader(self.log, self.clock)
         metrics = StreamMetrics(CollectorRegistry())
-        self.writer = Writer(self.log, self.clock, Meter(False), FaultPlan(SeededEntropy(0)), metrics)
+        self.writer = Writer(self.log, self.clock, Meter(False), FaultPlan(SeededEntropy(0)), metrics, Traffic())
         uid = StreamUid("a" * 20 + "-aaa")
         self.view = StreamView(
             Stream(
@@ -140,6 +142,9 @@ def test_follow_when_records_come_at_any_time_then_every_follower_sees_each_once
             await turns(step.pause)
         end = await world.log.seal(held.log)
         assert end.offset == len(written)
+        closed = replace(held.shard, closed_ms=world.clock.now_ms())
+        world.view.set_shard(0, ShardView(closed, held.version))
+        world.view.announce_change()
         async with asyncio.timeout(HANG_S):
             for task in following:
                 assert await task == written

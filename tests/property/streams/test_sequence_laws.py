@@ -8,8 +8,10 @@ from penstock.services.streams.sequence import (
     INDEX_MAX,
     ShardOrigin,
     base,
+    between,
     decode,
     ending,
+    place_of,
     position_of,
     starting,
     tail,
@@ -96,3 +98,43 @@ def test_decode_when_the_number_is_any_then_it_answers_and_never_lies_about_the_
         assert 0 <= decoded.shard_no <= 2**31 - 1
         assert 0 <= decoded.index_in_shard <= INDEX_MAX
         assert decoded.version in (0, 1, 2)
+
+
+@relaxed
+@given(origins, positions, moments_ms, moments_ms)
+def test_mark_when_it_stands_between_two_records_then_its_number_does_too_and_it_means_the_second(
+    origin: ShardOrigin, position: Position, arrival_ms: int, now_ms: int
+) -> None:
+    following = Position(position.incarnation, position.offset + 1)
+    mark = base(origin) + between(following, now_ms)
+    assert number(origin, position, arrival_ms) < mark < number(origin, following, arrival_ms)
+    assert mark.bit_length() == 186
+    decoded = decode(str(mark))
+    assert decoded is not None
+    assert (decoded.between, ShardOrigin(decoded.shard_no, decoded.created_s)) == (True, origin)
+    assert place_of(decoded, after=False) == place_of(decoded, after=True) == following
+
+
+@relaxed
+@given(origins, moments_ms)
+def test_mark_when_nothing_was_written_then_it_means_the_beginning(origin: ShardOrigin, now_ms: int) -> None:
+    mark = base(origin) + between(Position(0, 0), now_ms)
+    assert mark < number(origin, Position(0, 0), now_ms)
+    decoded = decode(str(mark))
+    assert decoded is not None
+    assert place_of(decoded, after=False) == place_of(decoded, after=True) == Position(0, 0)
+
+
+@relaxed
+@given(origins, positions, moments_ms)
+def test_place_when_the_number_is_a_records_then_it_is_there_or_just_after(
+    origin: ShardOrigin, position: Position, arrival_ms: int
+) -> None:
+    decoded = decode(str(number(origin, position, arrival_ms)))
+    assert decoded is not None
+    assert not decoded.between
+    assert place_of(decoded, after=False) == position
+    assert place_of(decoded, after=True) == Position(position.incarnation, position.offset + 1)
+    first = decode(starting(origin))
+    assert first is not None
+    assert place_of(first, after=True) == place_of(first, after=False) == Position(0, 0)

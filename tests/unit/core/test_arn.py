@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.core.arn import StreamArn, parse_stream_arn, stream_arn
+from penstock.core.arn import StreamArn, consumer_arn, parse_stream_arn, stream_arn
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import AccountId, Region, StreamName
 
@@ -65,3 +65,9 @@ def test_stream_arn_when_parsed_back_is_the_same() -> None:
     arn = stream_arn("eu-west-1", "123456789012", "orders")
     assert arn == "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
     assert parse_stream_arn(arn) == parsed("eu-west-1", "123456789012", "orders")
+
+
+def test_consumer_arn_when_parsed_back_names_the_consumer_and_its_second() -> None:
+    arn = consumer_arn("eu-west-1", "123456789012", "orders", "reader", 1_700_000_000_999)
+    assert arn == "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/reader:1700000000"
+    assert parse_stream_arn(arn).consumer == "reader:1700000000"

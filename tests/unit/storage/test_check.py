@@ -11,10 +11,15 @@ import pytest
 from data_directory import CLICKS, ORDERS, engine, fill, log_of, put, write_metadata
 from disks import SettlingLater
 
+from penstock.core.ids import Millis, StreamUid
+from penstock.engines.api import Write
 from penstock.engines.local import manifest
 from penstock.engines.local.log import Options
 from penstock.engines.local.manifest import Manifest
+from penstock.engines.local.meta import SqliteMeta
 from penstock.host.lock import DirectoryLock
+from penstock.services.streams.peaks import TRAFFIC_ROOT, DayPeak, TrafficRecord
+from penstock.services.streams.state import Consumer, encode
 from penstock.storage.check import EXIT_DAMAGED, EXIT_SOUND, EXIT_USAGE, Report, check, run, total_bytes
 from penstock.storage.directory import DataDirectory
 from penstock.storage.finding import Names, line
@@ -237,3 +242,38 @@ def test_a_log_that_no_stream_owns_is_called_by_its_own_name() -> None:
     names = Names({"abc": "orders"})
     assert names.of("abc/1") == "stream orders shardId-000000000001"
     assert names.of("xyz/1") == "log xyz/1"
+
+
+def test_a_traffic_record_that_does_not_decode_is_told_and_one_that_does_is_not(tmp_path: Path) -> None:
+    async def make() -> None:
+        async with engine(tmp_path / "data") as log:
+            await log.create([log_of(CLICKS, 0)])
+        await write_metadata(tmp_path / "data", [(CLICKS, 1)])
+        meta = await SqliteMeta.open(tmp_path / "data" / "meta.sqlite")
+        good = msgspec.msgpack.encode(TrafficRecord(days=(DayPeak(1, 2, 3, 4, 5),), busy_ms={0: 1}))
+        await meta.commit([Write(TRAFFIC_ROOT + CLICKS, good, 0), Write(TRAFFIC_ROOT + ORDERS, b"junk", 0)])
+        await meta.close()
+
+    asyncio.run(make())
+    [told] = lines(checked(tmp_path / "data"))
+    assert told.startswith(f"meta.sqlite: the value of 'streams/traffic/{ORDERS}' does not decode")
+
+
+def test_a_consumer_of_no_stream_and_one_that_does_not_decode_are_told(tmp_path: Path) -> None:
+    def consumer(uid: str) -> Consumer:
+        return Consumer(uid=StreamUid(uid), name="c", created_ms=Millis(1), status="ACTIVE")
+
+    async def make() -> None:
+        async with engine(tmp_path / "data") as log:
+            await log.create([log_of(CLICKS, 0)])
+        await write_metadata(tmp_path / "data", [(CLICKS, 1)])
+        meta = await SqliteMeta.open(tmp_path / "data" / "meta.sqlite")
+        held = [consumer(CLICKS), consumer(ORDERS)]
+        writes = [Write(each.key, encode(each), 0) for each in held]
+        await meta.commit([*writes, Write(f"streams/consumer/{CLICKS}/bad", b"junk", 0)])
+        await meta.close()
+
+    asyncio.run(make())
+    first, second = lines(checked(tmp_path / "data"))
+    assert first.startswith(f"meta.sqlite: the value of 'streams/consumer/{CLICKS}/bad' does not decode")
+    assert second == "meta.sqlite: consumer c of no stream"

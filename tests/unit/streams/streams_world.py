@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from penstock.core.context import Caller
@@ -15,7 +16,7 @@ from penstock.engines.memory import MemoryLog, MemoryMeta
 from penstock.host.entropy import SeededEntropy
 from penstock.host.tasks import LoopTasks
 from penstock.services.metrics.registry import StreamMetrics
-from penstock.services.streams.directory import StreamView
+from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.service import Streams, open_streams
 from penstock.services.streams.state import Shard, Stream
 from penstock.services.streams.topology import uniform
@@ -156,6 +157,15 @@ async def active(streams: Streams, name: str = "orders", shards: int = 1, **chan
     held = make_shards(stream, shards)
     await streams.lifecycle._log.create([shard.log for shard in held])
     return await streams.directory.create(stream, held)
+
+
+async def close_shard(world: "World", streams: Streams, view: StreamView, held: ShardView) -> None:
+    """Seal a shard and close it, with one child that has its range."""
+    await world.log.seal(held.log)
+    shard = held.shard
+    child = replace(shard, no=max(view.shards) + 1, parent_no=shard.no, created_s=shard.created_s + 1)
+    await world.log.create([child.log])
+    await streams.directory.reshard(view, view.stream, [replace(shard, closed_ms=world.clock.now_ms())], [child])
 
 
 async def data_in(log: RecordLog, name: LogId) -> list[bytes]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from streams_world import make_shards, make_stream
 
 from penstock.app import STREAM_OPERATIONS
 from penstock.core.errors import Error
@@ -17,11 +18,13 @@ from penstock.host.apimodels import load_model
 from penstock.services.binding import bind, function_name
 from penstock.services.iam import sts
 from penstock.services.streams.codec import CODECS
-from penstock.services.streams.ops.record import ChildShard, GetRecordsOutput, PutRecordsOutput
-from penstock.services.streams.ops.shard import HashKeyRange
+from penstock.services.streams.hub import EVENT, Pushed
+from penstock.services.streams.ops.record import GetRecordsOutput, PutRecordsOutput
+from penstock.services.streams.ops.shard import ChildShard, HashKeyRange
 from penstock.services.streams.writer import Written
+from penstock.wire import cbor
 from penstock.wire.model import Shape
-from penstock.wire.operation import Operation, member_name
+from penstock.wire.operation import EventStream, Operation, Protocol, member_name
 
 SERVICES = {
     "kinesis": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
@@ -142,6 +145,9 @@ def test_output_when_held_against_the_model_then_every_field_is_a_member(operati
     if operation.codec.encode:  # encoded by its codec; the tests below hold that against the model
         return
     answer = typing.get_type_hints(inspect.unwrap(operation.handler))["return"]
+    if answer is EventStream:  # its events are told by its codec; the test below holds them against the model
+        assert operation.codec.encode_event
+        return
     if operation.model.output is None:
         assert answer is type(None)
         return
@@ -155,15 +161,17 @@ CHILD = ChildShard(
     hash_key_range=HashKeyRange(starting_hash_key="0", ending_hash_key="1"),
 )
 PAGE = Page(Position(0, 0), [b"k"], [b"data"], [1_700_000_000_123], Position(0, 1), Position(0, 1), True)
+SHARDS = make_shards(make_stream(), 2)
 ENCODED = {
     "PutRecords": PutRecordsOutput(
         [
             Written("shardId-000000000000", NUMBER),
             Error.INTERNAL_FAILURE(),
             Error.THROUGHPUT_EXCEEDED(shard="", stream="", account=""),
-        ]
+        ],
+        "KMS",
     ),
-    "GetRecords": GetRecordsOutput(2**185, PAGE, 5, "iterator", [CHILD]),
+    "GetRecords": GetRecordsOutput(2**185, PAGE, 5, "iterator", [CHILD], "KMS"),
 }
 
 
@@ -192,7 +200,26 @@ def test_encoder_when_it_writes_json_then_every_key_is_a_member_of_the_model(nam
     document = msgspec.json.decode(CODECS[name].encode["json"](ENCODED[name]))
     assert list(strays(document, shape, name)) == []
     [rows] = [value for key, value in document.items() if key == "Records"]
-    assert {key for row in rows for key in row} == _all_members(shape) - {"EncryptionType"}
+    assert {key for row in rows for key in row} == _all_members(shape)
+
+
+EVENTS = {
+    "records": Pushed(2**185, PAGE, NUMBER, 5, encrypted=True),
+    "the end": Pushed(2**185, PAGE._replace(keys=[], data=[], arrivals_ms=[]), None, 0, children=SHARDS),
+}
+
+
+@pytest.mark.parametrize("protocol", ["json", "cbor"])
+@pytest.mark.parametrize("name", EVENTS)
+def test_event_encoder_when_it_writes_then_every_key_is_a_member_of_the_model(name: str, protocol: Protocol) -> None:
+    output = load_model("kinesis").operations["SubscribeToShard"].output
+    assert output is not None
+    shape = output.members["EventStream"].members[EVENT]
+    payload = CODECS["SubscribeToShard"].encode_event[protocol](EVENTS[name])
+    document = msgspec.json.decode(payload) if protocol == "json" else cbor.decode_document(payload)
+    missing = ["e.ContinuationSequenceNumber is missing"] if name == "the end" else []
+    assert list(strays(document, shape, "e")) == missing
+    assert [row.keys() for row in document["Records"]] == [_all_members(shape)] * len(EVENTS[name].page.data)
 
 
 def _all_members(shape: Shape) -> set[str]:

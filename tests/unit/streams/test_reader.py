@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from streams_world import START_MS, World, active, begin, run, turns
+from streams_world import START_MS, World, active, begin, close_shard, run, turns
 
 from penstock.core.errors import ServiceError
 from penstock.core.limits import HOUR_MS
@@ -128,7 +128,7 @@ def test_reader_when_the_stream_was_deleted_then_the_shard_does_not_exist(name: 
     run(scenario())
 
 
-def test_follow_when_records_come_then_each_is_given_and_the_seal_ends_it() -> None:
+def test_follow_when_records_come_then_each_is_given_and_the_end_of_the_shard_ends_it() -> None:
     async def scenario() -> None:
         world = World()
         streams = await world.start()
@@ -147,6 +147,9 @@ def test_follow_when_records_come_then_each_is_given_and_the_seal_ends_it() -> N
         await turns(10)
         assert [list(page.data) for page in pages] == [[b"1", b"2"], [b"3"]]
         await world.log.seal(held.log)
+        await turns(10)
+        assert [list(page.data) for page in pages] == [[b"1", b"2"], [b"3"]]  # its children are not open yet
+        await close_shard(world, streams, view, held)
         await following
         assert [list(page.data) for page in pages] == [[b"1", b"2"], [b"3"], []]
         assert pages[-1].sealed
@@ -157,13 +160,13 @@ def test_follow_when_records_come_then_each_is_given_and_the_seal_ends_it() -> N
 
 
 @pytest.mark.parametrize("first", [0, 3, 5, 99])
-def test_follow_when_the_log_is_sealed_already_then_it_gives_what_is_left_and_ends(first: int) -> None:
+def test_follow_when_the_shard_is_closed_already_then_it_gives_what_is_left_and_ends(first: int) -> None:
     async def scenario() -> None:
         world = World()
         streams = await world.start()
         view, held = await shard_of(streams)
         await put(world, held, *(b"%d" % number for number in range(5)))
-        await world.log.seal(held.log)
+        await close_shard(world, streams, view, held)
         pages = [page async for page in streams.reader.follow(view, held, Position(0, first), 2, MUCH)]
         assert [data for page in pages for data in page.data] == [b"%d" % number for number in range(first, 5)]
         assert [page.next == page.end for page in pages] == [False] * (len(pages) - 1) + [True]

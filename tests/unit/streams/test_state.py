@@ -8,7 +8,18 @@ from penstock.core.ids import Millis
 from penstock.services.streams.state import Shard, Stream, decode_shard, decode_stream, encode
 
 STREAM = make_stream(
-    tags={"k": "v", "\u00e9": ""}, retention_hours=8760, max_record_kib=10240, mode="ON_DEMAND", distribution="AUTO"
+    tags={"k": "v", "\u00e9": ""},
+    retention_hours=8760,
+    max_record_kib=10240,
+    mode="ON_DEMAND",
+    distribution="AUTO",
+    mode_changed_ms=(Millis(1), Millis(2)),
+    warm_throughput_mibps=10,
+    shard_level_metrics=("IncomingBytes", "OutgoingBytes"),
+    key_id="alias/aws/kinesis",
+    encrypted_ms=(Millis(3),),
+    decrypted_ms=(Millis(4), Millis(5)),
+    policy='{"Statement": []}',
 )
 SHARD = msgspec.structs.replace(make_shards(STREAM, 3)[2], parent_no=0, adjacent_parent_no=1, closed_ms=Millis(5))
 

@@ -16,3 +16,10 @@ class StreamMetrics:
         self.bytes_out = counter("bytes_out", "Bytes read, data and partition keys.")
         self.refused_writes = counter("refused_writes", "Records refused because their shard was over its quota.")
         self.refused_reads = counter("refused_reads", "Reads refused because their shard was over its quota.")
+        self.refused_calls = counter(
+            "refused_calls", "Control-plane calls refused because their account was over its rate."
+        )
+        self.events_out = counter("events_out", "Events with records pushed to fan-out consumers.")
+        self.refused_subscriptions = counter(
+            "refused_subscriptions", "Subscriptions refused: another was too recent, or calls too frequent."
+        )

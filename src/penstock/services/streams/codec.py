@@ -14,14 +14,17 @@ from msgspec import Meta, Struct
 
 from penstock.core.errors import ServiceError
 from penstock.core.limits import PARTITION_KEY_MAX_CHARS, PUT_RECORDS_MAX_COUNT, RECORD_MAX_MAX_KIB
+from penstock.engines.api import Page
 from penstock.services.streams import sequence
+from penstock.services.streams.hub import Pushed
 from penstock.services.streams.ops.record import (
-    ChildShard,
+    EncryptionType,
     GetRecordsOutput,
     PutRecordRequest,
     PutRecordsOutput,
     PutRecordsRequest,
 )
+from penstock.services.streams.ops.shard import ChildShard, describe_children
 from penstock.wire import cbor, json
 from penstock.wire.operation import Codec, Output
 
@@ -140,6 +143,7 @@ class _Result(Output):
 class _PutRecordsOut(Output):
     failed_record_count: int
     records: Sequence[_Result]
+    encryption_type: EncryptionType | None = None
 
 
 def _put_records_out(output: PutRecordsOutput) -> _PutRecordsOut:
@@ -149,7 +153,11 @@ def _put_records_out(output: PutRecordsOutput) -> _PutRecordsOut:
         else _Result(sequence_number=result.sequence_number, shard_id=result.shard_id)
         for result in output.results
     ]
-    return _PutRecordsOut(failed_record_count=sum(row.error_code is not None for row in rows), records=rows)
+    return _PutRecordsOut(
+        failed_record_count=sum(row.error_code is not None for row in rows),
+        records=rows,
+        encryption_type=output.encryption_type,
+    )
 
 
 class _Record(Output):
@@ -161,6 +169,12 @@ class _Record(Output):
     partition_key: str
 
 
+class _EncryptedRecord(_Record, omit_defaults=False):
+    """One record of an encrypted stream.  A type of its own, so that other records pay nothing for the member."""
+
+    encryption_type: EncryptionType = "KMS"
+
+
 class _GetRecordsOut(Output):
     records: Sequence[_Record]
     millis_behind_latest: int
@@ -168,14 +182,16 @@ class _GetRecordsOut(Output):
     child_shards: Sequence[ChildShard] | None = None
 
 
-def _get_records_out(output: GetRecordsOutput, moment: Callable[[int], float | CBORTag]) -> _GetRecordsOut:
-    page = output.page
-    number = output.number_base + sequence.tail(page.first, 0)
-    rows = []
+def _rows(
+    number_base: int, page: Page, encryption: EncryptionType | None, moment: Callable[[int], float | CBORTag]
+) -> list[_Record]:
+    number = number_base + sequence.tail(page.first, 0)
+    rows: list[_Record] = []
+    kind = _Record if encryption is None else _EncryptedRecord
     for data, key, arrival_ms in zip(page.data, page.keys, page.arrivals_ms, strict=True):
         text = str(number + sequence.arrived(arrival_ms))
         rows.append(
-            _Record(
+            kind(
                 sequence_number=text,
                 approximate_arrival_timestamp=moment(arrival_ms),
                 data=data,
@@ -183,11 +199,33 @@ def _get_records_out(output: GetRecordsOutput, moment: Callable[[int], float | C
             )
         )
         number += sequence.NEXT_RECORD
+    return rows
+
+
+def _get_records_out(output: GetRecordsOutput, moment: Callable[[int], float | CBORTag]) -> _GetRecordsOut:
     return _GetRecordsOut(
-        records=rows,
+        records=_rows(output.number_base, output.page, output.encryption_type, moment),
         millis_behind_latest=output.millis_behind_latest,
         next_shard_iterator=output.next_shard_iterator,
         child_shards=output.child_shards,
+    )
+
+
+class _PushedOut(Output):
+    """SubscribeToShardEvent."""
+
+    records: Sequence[_Record]
+    millis_behind_latest: int
+    continuation_sequence_number: str | None = None  # KCL knows the end of a shard by its absence
+    child_shards: Sequence[ChildShard] | None = None
+
+
+def _pushed_out(pushed: Pushed, moment: Callable[[int], float | CBORTag]) -> _PushedOut:
+    return _PushedOut(
+        records=_rows(pushed.number_base, pushed.page, "KMS" if pushed.encrypted else None, moment),
+        millis_behind_latest=pushed.millis_behind_latest,
+        continuation_sequence_number=pushed.continuation,
+        child_shards=None if pushed.children is None else describe_children(pushed.children),
     )
 
 
@@ -196,7 +234,10 @@ def _to_cbor(output: Output) -> bytes:
 
 
 CODECS: Final = {
-    "PutRecord": Codec(decode={"json": _or_none(_record_from_json), "cbor": _or_none(_record_from_cbor)}),
+    "PutRecord": Codec(
+        decode={"json": _or_none(_record_from_json), "cbor": _or_none(_record_from_cbor)},
+        encode={"json": json.encode_document, "cbor": _to_cbor},
+    ),
     "PutRecords": Codec(
         decode={"json": _or_none(_records_from_json), "cbor": _or_none(_records_from_cbor)},
         convert=_records_from_document,
@@ -209,6 +250,12 @@ CODECS: Final = {
         encode={
             "json": lambda output: json.encode_document(_get_records_out(output, json.SCALARS.timestamp_out)),
             "cbor": lambda output: _to_cbor(_get_records_out(output, cbor.SCALARS.timestamp_out)),
+        },
+    ),
+    "SubscribeToShard": Codec(
+        encode_event={
+            "json": lambda pushed: json.encode_document(_pushed_out(pushed, json.SCALARS.timestamp_out)),
+            "cbor": lambda pushed: _to_cbor(_pushed_out(pushed, cbor.SCALARS.timestamp_out)),
         },
     ),
 }

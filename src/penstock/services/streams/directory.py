@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from penstock.core.errors import Error
 from penstock.core.ids import StreamUid
 from penstock.engines.api import Change, Conflict, MetaStore, Write
+from penstock.services.streams.quota import tagged_rates
 from penstock.services.streams.state import (
     ROOT,
     Consumer,
@@ -48,15 +49,17 @@ class ConsumerView:
 class StreamView:
     """One stream as operations see it."""
 
-    __slots__ = ("_changed", "_ring", "consumers", "shards", "stream", "version")
+    __slots__ = ("_changed", "_ring", "consumers", "own_rates", "shards", "stalled", "stream", "version")
 
     def __init__(self, stream: Stream, version: int) -> None:
         self.stream = stream
         self.version = version
+        self.own_rates = tagged_rates(stream.tags)  # None: those of the server
         self.shards: dict[int, ShardView] = {}  # by number, in its order
         self.consumers: dict[str, ConsumerView] = {}  # by name
         self._ring: Ring[ShardView] | None = None
         self._changed = asyncio.Event()
+        self.stalled = False  # its last step from state to state failed and is to be tried again
 
     @property
     def ring(self) -> Ring[ShardView]:
@@ -70,8 +73,18 @@ class StreamView:
         return [view for view in self.shards.values() if view.shard.closed_ms is None]
 
     async def change(self) -> None:
-        """Return after the next change of its shards, or when it is deleted."""
+        """Return after the next change of its shards, or when it stalls or is deleted."""
         await self._changed.wait()
+
+    def is_open(self, number: int) -> bool:
+        """Whether a shard exists and takes writes."""
+        held = self.shards.get(number)
+        return held is not None and held.shard.closed_ms is None
+
+    def children(self, number: int) -> list[Shard]:
+        """The shards that continue a closed one."""
+        shards = (held.shard for held in self.shards.values())
+        return [shard for shard in shards if number in (shard.parent_no, shard.adjacent_parent_no)]
 
     def announce_change(self) -> None:
         """Wake who waits in `change`."""
@@ -203,5 +216,6 @@ class Directory:
                 held.announce_change()
         elif held is not None and held.stream.uid == now.stream.uid:
             held.stream, held.version = now.stream, now.version  # who holds the view sees the change
+            held.own_rates = now.own_rates
         else:
             self._by_key[key] = self._by_uid[now.stream.uid] = now

@@ -8,7 +8,7 @@ Rules of this file: a step may be repeated after a crash, so each is harmless wh
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -18,7 +18,9 @@ from penstock.core.ports import Clock, Tasks
 from penstock.engines.api import AppendError, Conflict, LogId, MetaUnavailable, RecordLog
 from penstock.services.streams.directory import Directory, StreamView
 from penstock.services.streams.meter import Meter
+from penstock.services.streams.resharding import Resharder
 from penstock.services.streams.state import Shard, Status, Stream
+from penstock.services.streams.topology import check_tiling, tiling
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Lifecycle:
         self._tasks = tasks
         self._meter = meter
         self._transition_ms = transition_ms
+        self._resharder = Resharder(log, directory, clock)
 
     async def resume(self) -> None:
         """Put right what a crash left: logs and shards that have lost each other, and streams that are between two states."""
@@ -76,6 +79,11 @@ class Lifecycle:
         """Give an ACTIVE stream changed settings, through UPDATING.  Raises STREAM_NOT_ACTIVE."""
         await self._enter(view, replace(changed, status="UPDATING"))
 
+    async def reshard(self, view: StreamView, changed: Stream, starts: Sequence[int]) -> None:
+        """Take an ACTIVE stream, through UPDATING, to the tiling that begins at `starts`.  Raises STREAM_NOT_ACTIVE."""
+        assert check_tiling(tiling(starts)), "a target tiles the hash space"
+        await self.change(view, replace(changed, target=tuple(map(str, starts))))
+
     def check_active(self, view: StreamView) -> None:
         """Raise STREAM_NOT_ACTIVE unless a stream is ACTIVE: only then may a change begin."""
         held = view.stream
@@ -106,7 +114,10 @@ class Lifecycle:
                 await step(view)
             except (AppendError, MetaUnavailable) as error:
                 logger.error("stream %s stays %s for now: %s", view.stream.name, view.stream.status, error)
+                view.stalled = True
+                view.announce_change()  # writers that wait for a sealed shard's children learn that there are none yet
             else:
+                view.stalled = False
                 return
             finally:
                 tried.set()
@@ -115,7 +126,10 @@ class Lifecycle:
     async def _activate(self, view: StreamView) -> None:
         while view.stream.status in ("CREATING", "UPDATING"):
             with suppress(Conflict):  # a tag was added meanwhile: again, on top of it
-                await self._directory.replace(view, replace(view.stream, status="ACTIVE"))
+                if view.stream.target:
+                    await self._resharder.advance(view)
+                else:
+                    await self._directory.replace(view, replace(view.stream, status="ACTIVE"))
             await self._clock.sleep(0)
 
     async def forget(self, view: StreamView) -> None:

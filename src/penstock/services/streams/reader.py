@@ -35,17 +35,17 @@ class Reader:
     async def follow(
         self, view: StreamView, held: ShardView, position: Position, max_records: int, max_bytes: int
     ) -> AsyncIterator[Page]:
-        """Pages from a position on, for ever, or until the end of a sealed log, whose last page ends at `end`."""
+        """Pages from a position on, for ever, or until the end of a closed shard, whose last page ends at `end`."""
         while True:
             page = await self.scan(view, held, position, max_records, max_bytes)
             position = page.next
-            ended = page.sealed and page.next == page.end
+            ended = is_last(view, held, page)
             if page.data or ended:
                 yield page
             if ended:
                 return
             if page.next == page.end:
-                await self._wait(view, held, position)
+                await (view.change() if page.sealed else self.wait(view, held, position))
 
     async def trim_horizon(self, view: StreamView, held: ShardView) -> Position:
         """The first record within the retention period, or the end."""
@@ -65,7 +65,15 @@ class Reader:
         except NoSuchLog:
             raise _gone(view, held) from None
 
-    async def _wait(self, view: StreamView, held: ShardView, position: Position) -> None:
+    async def size_bytes(self, view: StreamView, held: ShardView) -> int:
+        """About what the shard's records take of the storage."""
+        try:
+            return await self._log.size_bytes(held.log)
+        except NoSuchLog:
+            raise _gone(view, held) from None
+
+    async def wait(self, view: StreamView, held: ShardView, position: Position) -> None:
+        """Return when the shard's log holds a record at or after a position, or is sealed."""
         try:
             await self._log.wait(held.log, position)
         except NoSuchLog:
@@ -80,6 +88,18 @@ def _gone(view: StreamView, held: ShardView) -> ServiceError:
 def horizon_ms(view: StreamView, now_ms: int) -> int:
     """Records that arrived before this moment have expired."""
     return now_ms - view.stream.retention_hours * HOUR_MS
+
+
+def is_last(view: StreamView, held: ShardView, page: Page) -> bool:
+    """Whether a page, just read, ends a closed shard.
+
+    Between the seal of a shard's log and the commit that opens its children the shard is merely quiet: its readers are sent on only
+    when there is a place to go to.
+    """
+    if not page.sealed or page.next != page.end:
+        return False
+    now = view.shards.get(held.shard.no)
+    return now is None or now.shard.closed_ms is not None
 
 
 def millis_behind(page: Page, now_ms: int) -> int:

@@ -10,6 +10,7 @@ from penstock.core.limits import MINUTE_MS
 from penstock.core.ports import Clock
 from penstock.engines.api import AppendError, Conflict, MetaUnavailable, NoSuchLog, RecordLog
 from penstock.services.streams.directory import Directory, ShardView, StreamView
+from penstock.services.streams.meter import Meter
 from penstock.services.streams.reader import Reader, horizon_ms
 
 logger = logging.getLogger(__name__)
@@ -20,10 +21,11 @@ SWEEP_MS = MINUTE_MS
 class Retention:
     """Trims logs by age."""
 
-    def __init__(self, log: RecordLog, directory: Directory, reader: Reader, clock: Clock) -> None:
+    def __init__(self, log: RecordLog, directory: Directory, reader: Reader, meter: Meter, clock: Clock) -> None:
         self._log = log
         self._directory = directory
         self._reader = reader
+        self._meter = meter
         self._clock = clock
 
     async def run(self) -> None:
@@ -58,3 +60,4 @@ class Retention:
         if bounds.start == bounds.end:
             await self._directory.remove_shard(held)
             await self._log.drop([held.log])
+            self._meter.forget(held)

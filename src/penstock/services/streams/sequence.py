@@ -7,6 +7,8 @@ Theory.  A sequence number is the decimal text of 47 hex digits:
 The index decides the order within a shard; creation times decide it between a shard and its children, which are created in a
 later second.  Our index is `incarnation << 48 | offset + 1`, so a shard's starting number (index 0) lies below all its records,
 and its ending number (the highest index) above them.  Nothing is stored: the number is computed at the write and at each read.
+A number with `01` for the two zeros is no record's: it marks the place behind the record with its index, and so tells how far a
+reader has come even where no record is yet.
 Rules of this file: pure; `decode` accepts exactly what AWS's layouts allow, and whether the number fits a shard is the caller's
 question.  Source: numbers recorded from AWS; KCL checks bit length, version digit and shard number.
 """
@@ -19,6 +21,7 @@ _OFFSET_BITS: Final = 48
 _INDEX_SHIFT: Final = 80
 _ARRIVED_SHIFT: Final = 36
 _SHARD_SHIFT: Final = 4
+_BETWEEN: Final = 1 << 72
 _LOW_DIGIT_SHIFT: Final = 144
 _CREATED_SHIFT: Final = 148
 _LEAD: Final = 2 << 184
@@ -46,6 +49,7 @@ class Decoded(NamedTuple):
     shard_no: int
     index_in_shard: int
     arrived_s: int
+    between: bool = False  # it is no record's number, but marks the place after the one with this index
 
 
 def base(origin: ShardOrigin) -> int:
@@ -83,6 +87,25 @@ def ending(origin: ShardOrigin, closed_ms: int) -> str:
     return str(base(origin) + (INDEX_MAX << _INDEX_SHIFT) + (closed_ms // 1000 << _ARRIVED_SHIFT))
 
 
+def between(position: Position, now_ms: int) -> int:
+    """The part of a number that marks a place: above the number of every record before `position`, below all from it on."""
+    index = (position.incarnation << _OFFSET_BITS) + position.offset
+    return (index << _INDEX_SHIFT) + _BETWEEN + arrived(now_ms)
+
+
+def place_of(decoded: Decoded, *, after: bool) -> Position:
+    """The place that a number means: its record, or with `after` what follows it.
+
+    A mark always means what follows, and the starting number of a shard its beginning.
+    """
+    if decoded.between:
+        return Position(*divmod(decoded.index_in_shard, 1 << _OFFSET_BITS))
+    if decoded.index_in_shard == 0:  # the shard's starting number
+        return Position(0, 0)
+    position = position_of(decoded.index_in_shard)
+    return Position(position.incarnation, position.offset + after)
+
+
 def position_of(index: int) -> Position:
     """Where the record with an index lies; index 0 is the start of the shard."""
     if index == 0:
@@ -105,6 +128,7 @@ def decode(text: str) -> Decoded | None:
         shard_no=shard_no,
         index_in_shard=index,
         arrived_s=(number >> _ARRIVED_SHIFT) & (2**36 - 1),
+        between=(number >> 72) & 0xFF == 1,
     )
     sound = decoded.version in (1, 2) and index <= INDEX_MAX and shard_no <= _SHARD_MAX
     return decoded if sound else None

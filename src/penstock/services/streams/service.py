@@ -1,26 +1,43 @@
 """The streams service: what its operations share, put together once."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from penstock.core.arn import parse_stream_arn
+from penstock.core.arn import StreamArn, parse_stream_arn
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.core.ids import parse_shard_id, shard_id
+from penstock.core.limits import ON_DEMAND_STREAMS_MAX, SHARDS_MAX
 from penstock.core.ports import Clock, Entropy, Tasks
 from penstock.engines.api import Conflict, MetaStore, RecordLog, Write
 from penstock.services.metrics.registry import StreamMetrics
-from penstock.services.streams.directory import Directory, ShardView, StreamView
+from penstock.services.streams.account import Accounts
+from penstock.services.streams.admission import Admission
+from penstock.services.streams.autoscaler import Autoscaler
+from penstock.services.streams.directory import ConsumerView, Directory, ShardView, StreamView
 from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.lifecycle import Lifecycle
 from penstock.services.streams.meter import Meter
+from penstock.services.streams.peaks import Peaks
+from penstock.services.streams.quota import UNLIMITED, ShardRates
 from penstock.services.streams.reader import Reader
+from penstock.services.streams.registration import Registration
 from penstock.services.streams.retention import Retention
 from penstock.services.streams.state import ROOT
+from penstock.services.streams.subscription import Subscriptions
 from penstock.services.streams.tokens import KEY_BYTES, NONCE_BYTES, Sealer
+from penstock.services.streams.traffic import Traffic
 from penstock.services.streams.writer import Writer
 
 _TOKEN_KEY = ROOT + "secret/token-key"
+
+
+class Allowance(NamedTuple):
+    """What the server lets each account have in a region, and each shard take and give."""
+
+    account_shards: int = SHARDS_MAX
+    on_demand_streams: int = ON_DEMAND_STREAMS_MAX
+    shard_rates: ShardRates = UNLIMITED  # whatever --limits says
 
 
 class StreamNamed(Protocol):
@@ -42,21 +59,30 @@ class Streams:
     """Everything that an operation of this service may need."""
 
     directory: Directory
+    accounts: Accounts
+    allowance: Allowance
+    admission: Admission | None  # None: calls are not counted
     lifecycle: Lifecycle
     retention: Retention
+    registration: Registration
+    subscriptions: Subscriptions
     writer: Writer
     reader: Reader
     meter: Meter
     faults: FaultPlan
     metrics: StreamMetrics
+    traffic: Traffic
+    peaks: Peaks
+    autoscaler: Autoscaler
     sealer: Sealer
     clock: Clock
     entropy: Entropy
 
     async def clear(self) -> None:
-        """Forget every stream and record.  Background work must have been stopped."""
+        """Forget every stream, record and account.  Background work must have been stopped."""
         for view in self.directory.all():
             await self.lifecycle.forget(view)
+        await self.accounts.clear()
 
     def nonce(self) -> bytes:
         """A nonce for one sealed token."""
@@ -74,11 +100,13 @@ class Streams:
             if name is not None and name != arn_name:
                 raise Error.STREAM_NAMED_TWICE(arn=request.stream_arn, name=name)
             name = arn_name
-        if name is None and request.stream_id is not None:
+        if request.stream_id is not None:
             view = self.directory.find_uid(request.stream_id)
-            if view is not None and (view.stream.account, view.stream.region) == (caller.account, caller.region):
-                return view
-            raise Error.STREAM_NOT_FOUND(stream=request.stream_id, account=caller.account)
+            if view is None or (view.stream.account, view.stream.region) != (caller.account, caller.region):
+                raise Error.STREAM_NOT_FOUND(stream=request.stream_id, account=caller.account)
+            if name not in (None, view.stream.name):  # UNVERIFIED: a StreamId that disagrees with the name or ARN
+                raise Error.STREAM_NOT_FOUND(stream=request.stream_id, account=caller.account)
+            return view
         if name is None:
             raise Error.STREAM_NOT_NAMED()
         view = self.directory.find(caller.account, caller.region, name)
@@ -112,15 +140,36 @@ class Streams:
             raise Error.SHARD_DOES_NOT_EXIST(shard=shard_id(number), stream=view.stream.name, account=caller.account)
         return held
 
+    def find_consumer(self, caller: Caller, arn: str) -> tuple[StreamView, ConsumerView]:
+        """The consumer that an ARN names, and its stream.
+
+        Raises ARN_MALFORMED, ACCESS_DENIED_BY_RESOURCE for one of another account, STREAM_NOT_FOUND for a stream of another region,
+        and CONSUMER_NOT_FOUND.
+        """
+        parsed = parse_stream_arn(arn)
+        if parsed.consumer is None:
+            raise Error.ARN_MALFORMED(arn=arn)
+        self._check_place(caller, parsed, arn)
+        view = self.directory.find(caller.account, caller.region, parsed.name)
+        name, _, created_s = parsed.consumer.partition(":")
+        held = view.consumers.get(name) if view is not None else None
+        if view is None or held is None or created_s != str(held.consumer.created_ms // 1000):
+            raise Error.CONSUMER_NOT_FOUND(arn=arn)
+        return view, held
+
     def _name_in_arn(self, caller: Caller, arn: str) -> str:
         parsed = parse_stream_arn(arn)
         if parsed.consumer is not None:
             raise Error.ARN_MALFORMED(arn=arn)
+        self._check_place(caller, parsed, arn)
+        return parsed.name
+
+    @staticmethod
+    def _check_place(caller: Caller, parsed: StreamArn, arn: str) -> None:
         if parsed.account != caller.account:
             raise Error.ACCESS_DENIED_BY_RESOURCE(principal=caller.arn, action=caller.operation, resource=arn)
         if parsed.region != caller.region:  # UNVERIFIED: the stream is not in the region that was called
             raise Error.STREAM_NOT_FOUND(stream=parsed.name, account=caller.account)
-        return parsed.name
 
 
 async def open_streams(
@@ -133,28 +182,45 @@ async def open_streams(
     metrics: StreamMetrics,
     enforce_limits: bool,
     transition_ms: int,
+    allowance: Allowance | None = None,
 ) -> Streams:
     """Start the service on an engine: read its state, resume what was under way, begin the background work."""
     directory = Directory(meta)
     await directory.open()
-    meter = Meter(enforce_limits)
+    accounts = Accounts(meta)
+    await accounts.open()
+    allowance = allowance or Allowance()
+    meter = Meter(enforce_limits, allowance.shard_rates)
     faults = FaultPlan(entropy)
     reader = Reader(log, clock)
+    lifecycle = Lifecycle(log, directory, clock, tasks, meter, transition_ms)
+    traffic, peaks = Traffic(), Peaks(meta)
+    await peaks.open()
     streams = Streams(
         directory=directory,
-        lifecycle=Lifecycle(log, directory, clock, tasks, meter, transition_ms),
-        retention=Retention(log, directory, reader, clock),
-        writer=Writer(log, clock, meter, faults, metrics),
+        accounts=accounts,
+        allowance=allowance,
+        admission=Admission(clock, metrics) if enforce_limits else None,
+        lifecycle=lifecycle,
+        retention=Retention(log, directory, reader, meter, clock),
+        registration=Registration(directory, clock, tasks, transition_ms),
+        subscriptions=Subscriptions(reader, clock, tasks, metrics, traffic, enforcing=enforce_limits),
+        writer=Writer(log, clock, meter, faults, metrics, traffic),
         reader=reader,
         meter=meter,
         faults=faults,
         metrics=metrics,
+        traffic=traffic,
+        peaks=peaks,
+        autoscaler=Autoscaler(directory, lifecycle, traffic, peaks, meter, clock, allowance.account_shards),
         sealer=Sealer(await _token_key(meta, entropy)),
         clock=clock,
         entropy=entropy,
     )
     await streams.lifecycle.resume()
+    await streams.registration.resume()
     tasks.spawn(streams.retention.run(), "retention")
+    tasks.spawn(streams.autoscaler.run(), "autoscaler")
     return streams
 
 

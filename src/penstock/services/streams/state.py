@@ -41,6 +41,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     warm_throughput_mibps: int | None = None
     shard_level_metrics: tuple[str, ...] = ()  # enhanced monitoring, sorted
     key_id: str | None = None  # of its KMS key, as it was given; None: not encrypted
+    encrypted_ms: tuple[Millis, ...] = ()  # when StartStreamEncryption set a key, within the last 24 hours
+    decrypted_ms: tuple[Millis, ...] = ()  # when StopStreamEncryption took it away, within the last 24 hours
     policy: str | None = None  # its resource policy, as it was given
 
     @property

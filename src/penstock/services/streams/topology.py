@@ -2,9 +2,13 @@
 
 Theory.  The hash space 0 .. 2**128-1 is tiled by the ranges of a stream's OPEN shards.  A closed shard keeps its range for its
 readers, but owns no key.  A record's hash key is the MD5 of its partition key, or the one that its producer names.
+A reshard is a target: the tiling that is to come.  It is reached in rounds of splits and merges, one shard in two or two neighbours in
+one, each of them real: first every boundary that is missing is cut, then every boundary that is too many is taken out.
 Rules of this file:
   1. Pure: values in, values out; no clock, no I/O.
   2. Every public function that returns ranges returns a tiling; `check_tiling` is asserted by whoever stores one.
+  3. A tiling is written as the ascending first hash keys of its ranges; the first of them is 0.
+  4. Steps of one round are strangers to each other: no shard is in two of them, so they may be carried out together.
 """
 
 import hashlib
@@ -13,6 +17,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 HASH_KEY_MAX: Final = 2**128 - 1
+BOUNDARY_SLACK: Final = 2**40  # hash keys: more than any roundings add up to, and nothing beside a range
 
 Owner = TypeVar("Owner")
 
@@ -32,6 +37,66 @@ def uniform(count: int) -> list[HashRange]:
     width = 2**128 // count
     starts = [number * width for number in range(count)]
     return [HashRange(start, start + width - 1) for start in starts[:-1]] + [HashRange(starts[-1], HASH_KEY_MAX)]
+
+
+class Step(NamedTuple):
+    """One split (a parent, two children) or one merge (two parents, a child)."""
+
+    parents: tuple[HashRange, ...]  # ascending, adjacent
+    children: tuple[HashRange, ...]  # ascending; they cover what the parents cover
+
+
+def tiling(starts: Sequence[int]) -> list[HashRange]:
+    """The ranges that begin at `starts`, ascending from 0."""
+    assert starts[0] == 0, "a tiling begins at 0"
+    ends = [*(start - 1 for start in starts[1:]), HASH_KEY_MAX]
+    return [HashRange(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def next_round(held: Sequence[HashRange], target: Sequence[int]) -> list[Step]:
+    """The steps that may be taken now on the way from the tiling `held` to the tiling that begins at `target`; none when it is reached.
+
+    A range that lacks several boundaries is cut at the middle one, and neighbours are merged in pairs, so that the number of rounds
+    grows with the logarithm of what lies between.
+    """
+    ordered = sorted(held)
+    return _splits(ordered, target) or _merges(ordered, frozenset(target))
+
+
+def _splits(ordered: Sequence[HashRange], target: Sequence[int]) -> list[Step]:
+    steps = []
+    for parent in ordered:
+        first, last = bisect_right(target, parent.start), bisect_right(target, parent.end)
+        if first < last:
+            cut = target[(first + last) // 2]
+            steps.append(Step((parent,), (HashRange(parent.start, cut - 1), HashRange(cut, parent.end))))
+    return steps
+
+
+def _merges(ordered: Sequence[HashRange], target: frozenset[int]) -> list[Step]:
+    steps = []
+    left: HashRange | None = None  # a range that the next one may be merged with
+    for right in ordered:
+        if left is not None and right.start not in target:
+            steps.append(Step((left, right), (HashRange(left.start, right.end),)))
+            left = None
+        else:
+            left = right
+    return steps
+
+
+def uniform_target(count: int, held: Sequence[HashRange]) -> list[int]:
+    """Where `count` even ranges begin, for a stream that has the tiling `held`.
+
+    A boundary that exists within BOUNDARY_SLACK of its even place is kept: the roundings of two counts must not cut ranges of a few keys.
+    """
+    existing = sorted(one.start for one in held)
+    starts = []
+    for start in (even.start for even in uniform(count)):
+        at = bisect_right(existing, start)
+        near = min(existing[max(0, at - 1) : at + 1], key=lambda one: abs(one - start))
+        starts.append(near if abs(near - start) <= BOUNDARY_SLACK else start)
+    return starts
 
 
 def check_tiling(ranges: Sequence[HashRange]) -> bool:

@@ -2,24 +2,28 @@
 
 Theory.  Records are grouped by the open shard that owns their hash key and handed to the engine in one call; each group is one batch,
 written whole or not at all.  What is refused (quota, fault, engine) is refused per record and costs its neighbours nothing.
+A shard that is being closed refuses its group; the group waits for the shard's children to open and is written there.
 """
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import shard_id
 from penstock.core.ports import Clock
-from penstock.engines.api import Appended, AppendError, Batch, NoSuchLog, Overloaded, RecordLog
+from penstock.engines.api import Appended, AppendError, Batch, NoSuchLog, Overloaded, RecordLog, Sealed
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.topology import hash_key
+from penstock.services.streams.traffic import Traffic
 
 logger = logging.getLogger(__name__)
+
+Cell = TypeVar("Cell")
 
 
 class Written(NamedTuple):
@@ -40,15 +44,22 @@ class _Group:
         self.data: list[bytes] = []
 
 
+def _at(places: Sequence[int], column: Sequence[Cell]) -> list[Cell]:
+    return [column[place] for place in places]
+
+
 class Writer:
     """Writes records to streams."""
 
-    def __init__(self, log: RecordLog, clock: Clock, meter: Meter, faults: FaultPlan, metrics: StreamMetrics) -> None:
+    def __init__(
+        self, log: RecordLog, clock: Clock, meter: Meter, faults: FaultPlan, metrics: StreamMetrics, traffic: Traffic
+    ) -> None:
         self._log = log
         self._clock = clock
         self._meter = meter
         self._faults = faults
         self._metrics = metrics
+        self._traffic = traffic
 
     async def write(
         self, view: StreamView, keys: Sequence[bytes], data: Sequence[bytes], hash_keys: Sequence[int | None]
@@ -57,9 +68,25 @@ class Writer:
         results: list[Written | ServiceError | None] = [None] * len(data)
         groups = self._group(view, keys, data, hash_keys, results)
         outcomes = await self._log.append([Batch(held.log, group.keys, group.data) for held, group in groups.items()])
+        moved: list[int] = []  # the places of records whose shard was closed under them
         for (held, group), outcome in zip(groups.items(), outcomes, strict=True):
-            self._settle(view, held, group, outcome, results)
+            if isinstance(outcome, Sealed) and await self._succeeded(view, held):
+                moved += group.places
+            else:
+                self._settle(view, held, group, outcome, results)
+        if moved:
+            moved.sort()
+            again = await self.write(view, _at(moved, keys), _at(moved, data), _at(moved, hash_keys))
+            for place, result in zip(moved, again, strict=True):
+                results[place] = result
         return [result for result in results if result is not None]
+
+    async def _succeeded(self, view: StreamView, held: ShardView) -> bool:
+        """Wait until a sealed shard has children; false if they cannot open now, or the stream is being deleted."""
+        number = held.shard.no
+        while view.stream.target and not view.stalled and view.is_open(number):
+            await view.change()
+        return number in view.shards and not view.is_open(number)
 
     def _group(
         self,
@@ -70,7 +97,7 @@ class Writer:
         results: list[Written | ServiceError | None],
     ) -> dict[ShardView, _Group]:
         find = view.ring.find
-        checked = self._meter.enforcing or not self._faults.quiet
+        checked = self._meter.meters(view) or not self._faults.quiet
         groups: dict[ShardView, _Group] = {}
         for place, (key, blob, explicit) in enumerate(zip(keys, data, hash_keys, strict=True)):
             held = find(hash_key(key) if explicit is None else explicit)
@@ -90,8 +117,9 @@ class Writer:
         if self._faults.fails(stream.name):
             return Error.INTERNAL_FAILURE()
         throttled = self._faults.throttles(stream.name, held.shard.no)
-        if throttled or not self._meter.admit_write(held, size_bytes, self._clock.now_ms()):
+        if throttled or not self._meter.admit_write(view, held, size_bytes, self._clock.now_ms()):
             self._metrics.refused_writes.inc()
+            self._traffic.refused_write(held, 1, self._clock.now_ms())
             return Error.THROUGHPUT_EXCEEDED(shard=shard_id(held.shard.no), stream=stream.name, account=stream.account)
         return None
 
@@ -108,14 +136,17 @@ class Writer:
             name = shard_id(held.shard.no)
             for count, place in enumerate(group.places):
                 results[place] = Written(name, str(number + count * sequence.NEXT_RECORD))
+            size_bytes = sum(map(len, group.data)) + sum(map(len, group.keys))
             self._metrics.records_in.inc(len(group.data))
-            self._metrics.bytes_in.inc(sum(map(len, group.data)) + sum(map(len, group.keys)))
+            self._metrics.bytes_in.inc(size_bytes)
+            self._traffic.wrote(held, len(group.data), size_bytes, self._clock.now_ms())
             return
         stream = view.stream
         if isinstance(outcome, NoSuchLog):  # the stream was deleted meanwhile
             refusal = Error.STREAM_NOT_FOUND(stream=stream.name, account=stream.account)
         elif isinstance(outcome, Overloaded):
             self._metrics.refused_writes.inc(len(group.data))
+            self._traffic.refused_write(held, len(group.data), self._clock.now_ms())
             refusal = Error.THROUGHPUT_EXCEEDED(
                 shard=shard_id(held.shard.no), stream=stream.name, account=stream.account
             )

@@ -9,7 +9,6 @@ from typing import Literal
 import msgspec
 
 from penstock.core import limits
-from penstock.core.arn import stream_arn
 from penstock.core.context import Caller
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import Millis, shard_id
@@ -18,14 +17,23 @@ from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.iterator import ShardIterator, open_iterator, seal
 from penstock.services.streams.ops.naming import StreamArnRequest, StreamRequest
-from penstock.services.streams.ops.shard import HashKeyRange
-from penstock.services.streams.reader import millis_behind
+from penstock.services.streams.ops.shard import ChildShard, describe_children
+from penstock.services.streams.reader import is_last, millis_behind
 from penstock.services.streams.service import Streams
+from penstock.services.streams.starting import Start, StartType, find_start
 from penstock.services.streams.topology import HASH_KEY_MAX
 from penstock.services.streams.writer import Written
 from penstock.wire.operation import Output
 
-IteratorType = Literal["AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+EncryptionType = Literal["KMS"]  # AWS leaves the member out where nothing is encrypted
+
+
+def encryption_of(view: StreamView) -> EncryptionType | None:
+    """How answers say that a stream's records are encrypted.
+
+    # UNVERIFIED: a record says what its stream is now; AWS says what it was when the record was written
+    """
+    return None if view.stream.key_id is None else "KMS"
 
 
 class PutRecordRequest(StreamRequest, kw_only=True):
@@ -43,6 +51,7 @@ class PutRecordOutput(Output):
 
     shard_id: str
     sequence_number: str
+    encryption_type: EncryptionType | None = None
 
 
 async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest) -> PutRecordOutput:
@@ -60,7 +69,9 @@ async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest
     [result] = await streams.writer.write(view, keys, [request.data], hash_keys)
     if isinstance(result, ServiceError):
         raise result
-    return PutRecordOutput(shard_id=result.shard_id, sequence_number=result.sequence_number)
+    return PutRecordOutput(
+        shard_id=result.shard_id, sequence_number=result.sequence_number, encryption_type=encryption_of(view)
+    )
 
 
 class PutRecordsRequest(StreamRequest, kw_only=True):
@@ -76,6 +87,7 @@ class PutRecordsOutput(msgspec.Struct, frozen=True):
     """One result per record, in the order of the request."""
 
     results: Sequence[Written | ServiceError]
+    encryption_type: EncryptionType | None = None
 
 
 async def put_records(streams: Streams, caller: Caller, request: PutRecordsRequest) -> PutRecordsOutput:
@@ -88,7 +100,7 @@ async def put_records(streams: Streams, caller: Caller, request: PutRecordsReque
     _check_sizes(view, keys, request.data)
     if request.dry_run:
         raise Error.DRY_RUN()
-    return PutRecordsOutput(await streams.writer.write(view, keys, request.data, hash_keys))
+    return PutRecordsOutput(await streams.writer.write(view, keys, request.data, hash_keys), encryption_of(view))
 
 
 def _placed(
@@ -136,7 +148,7 @@ class GetShardIteratorRequest(StreamRequest, kw_only=True):
     """GetShardIterator."""
 
     shard_id: str
-    shard_iterator_type: IteratorType
+    shard_iterator_type: StartType
     starting_sequence_number: str | None = None
     timestamp: Millis | None = None
     dry_run: bool = False
@@ -154,56 +166,13 @@ async def get_shard_iterator(
     """Issue an iterator for a place in a shard."""
     view = streams.find_readable(caller, request)
     held = streams.find_shard(caller, view, request.shard_id)
-    position = await _starting_position(streams, caller, view, held, request)
-    if not streams.meter.admit_iterator(held, streams.clock.now_ms()):
+    start = Start(request.shard_iterator_type, request.starting_sequence_number, request.timestamp)
+    position = await find_start(streams.reader, streams.clock, caller, view, held, start)
+    if not streams.meter.admit_iterator(view, held, streams.clock.now_ms()):
         raise _throughput_exceeded(streams, view, held)
     if request.dry_run:
         raise Error.DRY_RUN()
     return GetShardIteratorOutput(shard_iterator=_issue(streams, caller, view, held, position))
-
-
-async def _starting_position(
-    streams: Streams, caller: Caller, view: StreamView, held: ShardView, request: GetShardIteratorRequest
-) -> Position:
-    kind, number, at_ms = request.shard_iterator_type, request.starting_sequence_number, request.timestamp
-    if (at_ms is not None) != (kind == "AT_TIMESTAMP"):
-        raise Error.TIMESTAMP_NEEDED()
-    by_number = kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")
-    if by_number and number is None:
-        raise Error.SEQUENCE_NUMBER_NEEDED(type=kind)
-    if number is not None and not by_number:
-        raise Error.SEQUENCE_NUMBER_UNWANTED(type=kind)
-    now_ms = streams.clock.now_ms()
-    if at_ms is not None:
-        if at_ms > now_ms:
-            raise Error.TIMESTAMP_IN_FUTURE(given_ms=at_ms, now_ms=now_ms)
-        return await streams.reader.find_time(view, held, at_ms)
-    if number is not None:
-        return await _numbered_position(streams, caller, view, held, number, after=kind == "AFTER_SEQUENCE_NUMBER")
-    return Position(0, 0) if kind == "TRIM_HORIZON" else await streams.reader.tip(view, held)
-
-
-async def _numbered_position(
-    streams: Streams, caller: Caller, view: StreamView, held: ShardView, text: str, *, after: bool
-) -> Position:
-    """The place of a sequence number in a shard, or just after it; the shard's own starting and ending numbers are places too."""
-    decoded = sequence.decode(text)
-    blanks = {"shard": shard_id(held.shard.no), "stream": view.stream.name, "account": caller.account}
-    if decoded is None:
-        raise Error.SEQUENCE_NUMBER_INVALID(number=sequence.normalise(int(text)), **blanks)
-    if decoded.shard_no != held.shard.no:
-        raise Error.SEQUENCE_NUMBER_OTHER_SHARD(encoded=shard_id(decoded.shard_no), shard=blanks["shard"])
-    if decoded.version != sequence.VERSION or decoded.created_s != held.shard.created_s:
-        raise Error.SEQUENCE_NUMBER_OTHER_STREAM(number=decoded.number, **blanks)
-    tip = await streams.reader.tip(view, held)
-    if decoded.index_in_shard == sequence.INDEX_MAX and held.shard.closed_ms is not None:
-        return tip
-    if decoded.index_in_shard == 0:
-        return Position(0, 0)
-    position = sequence.position_of(decoded.index_in_shard)
-    if position >= tip:  # not issued yet
-        raise Error.SEQUENCE_NUMBER_INVALID(number=decoded.number, **blanks)
-    return Position(position.incarnation, position.offset + after)
 
 
 def _issue(streams: Streams, caller: Caller, view: StreamView, held: ShardView, position: Position) -> str:
@@ -222,14 +191,6 @@ class GetRecordsRequest(StreamArnRequest, kw_only=True):
     dry_run: bool = False
 
 
-class ChildShard(Output):
-    """A shard that continues a closed one."""
-
-    shard_id: str
-    parent_shards: list[str]
-    hash_key_range: HashKeyRange
-
-
 class GetRecordsOutput(msgspec.Struct, frozen=True):
     """A page of a shard, and how to read on."""
 
@@ -238,6 +199,7 @@ class GetRecordsOutput(msgspec.Struct, frozen=True):
     millis_behind_latest: int
     next_shard_iterator: str | None  # None at the end of a closed shard
     child_shards: Sequence[ChildShard] | None = None  # given there
+    encryption_type: EncryptionType | None = None  # of each record
 
 
 async def get_records(streams: Streams, caller: Caller, request: GetRecordsRequest) -> GetRecordsOutput:
@@ -248,36 +210,41 @@ async def get_records(streams: Streams, caller: Caller, request: GetRecordsReque
     now_ms = streams.clock.now_ms()
     iterator = open_iterator(streams.sealer, caller, request.shard_iterator, now_ms)
     view, held = _iterated(streams, caller, request, iterator)
-    if streams.faults.throttles(view.stream.name, held.shard.no) or not streams.meter.admit_read(held, now_ms):
+    if streams.faults.throttles(view.stream.name, held.shard.no) or not streams.meter.admit_read(view, held, now_ms):
         raise _throughput_exceeded(streams, view, held)
     if request.dry_run:
         raise Error.DRY_RUN()
     position = iterator.position if iterator.uid == view.stream.uid else Position(0, 0)
     page = await streams.reader.scan(view, held, position, request.limit, limits.GET_RECORDS_MAX_BYTES)
     size_bytes = sum(map(len, page.data)) + sum(map(len, page.keys))
-    streams.meter.count_read(held, size_bytes, now_ms)
+    streams.meter.count_read(view, held, size_bytes, now_ms)
     streams.metrics.records_out.inc(len(page.data))
     streams.metrics.bytes_out.inc(size_bytes)
-    ended = page.sealed and page.next == page.end
+    behind_ms = millis_behind(page, now_ms)
+    streams.traffic.read(held, len(page.data), size_bytes, behind_ms, now_ms)
+    ended = is_last(view, held, page)
     return GetRecordsOutput(
         number_base=sequence.base(held.shard.origin),
         page=page,
-        millis_behind_latest=millis_behind(page, now_ms),
+        millis_behind_latest=behind_ms,
         next_shard_iterator=None if ended else _issue(streams, caller, view, held, page.next),
-        child_shards=_children(view, held) if ended else None,
+        child_shards=describe_children(view.children(held.shard.no)) if ended else None,
+        encryption_type=encryption_of(view),
     )
 
 
 def _iterated(
     streams: Streams, caller: Caller, request: GetRecordsRequest, iterator: ShardIterator
 ) -> tuple[StreamView, ShardView]:
+    named = None if request.stream_arn is None else streams.find(caller, request)
     view = streams.directory.find(caller.account, caller.region, iterator.stream)
     held = view.shards.get(iterator.shard_no) if view is not None else None
     if view is None or held is None:
         raise _shard_gone(caller, iterator)
-    arn = request.stream_arn
-    if arn is not None and arn != stream_arn(caller.region, caller.account, iterator.stream):
-        raise Error.ITERATOR_OTHER_STREAM(arn=arn)
+    if named not in (None, view):
+        raise Error.ITERATOR_OTHER_STREAM(arn=request.stream_arn)
+    if request.stream_id not in (None, view.stream.uid):
+        raise Error.ITERATOR_OTHER_STREAM(arn=request.stream_id)
     return view, held
 
 
@@ -287,19 +254,7 @@ def _shard_gone(caller: Caller, iterator: ShardIterator) -> ServiceError:
 
 def _throughput_exceeded(streams: Streams, view: StreamView, held: ShardView) -> ServiceError:
     streams.metrics.refused_reads.inc()
+    streams.traffic.refused_read(held, streams.clock.now_ms())
     return Error.THROUGHPUT_EXCEEDED(
         shard=shard_id(held.shard.no), stream=view.stream.name, account=view.stream.account
     )
-
-
-def _children(view: StreamView, held: ShardView) -> list[ChildShard]:
-    number = held.shard.no
-    return [
-        ChildShard(
-            shard_id=shard_id(child.no),
-            parent_shards=[shard_id(no) for no in (child.parent_no, child.adjacent_parent_no) if no is not None],
-            hash_key_range=HashKeyRange(starting_hash_key=child.hash_start, ending_hash_key=child.hash_end),
-        )
-        for child in (view.shard for view in view.shards.values())
-        if number in (child.parent_no, child.adjacent_parent_no)
-    ]

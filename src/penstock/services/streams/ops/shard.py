@@ -61,6 +61,26 @@ def describe_shard(shard: Shard) -> ShardDescription:
     )
 
 
+class ChildShard(Output):
+    """A shard that continues a closed one."""
+
+    shard_id: str
+    parent_shards: list[str]
+    hash_key_range: HashKeyRange
+
+
+def describe_children(children: Sequence[Shard]) -> list[ChildShard]:
+    """The shards that continue a closed one, as answers tell them."""
+    return [
+        ChildShard(
+            shard_id=shard_id(child.no),
+            parent_shards=[shard_id(no) for no in (child.parent_no, child.adjacent_parent_no) if no is not None],
+            hash_key_range=HashKeyRange(starting_hash_key=child.hash_start, ending_hash_key=child.hash_end),
+        )
+        for child in children
+    ]
+
+
 class ShardFilter(Input):
     """Which shards to list."""
 
@@ -145,7 +165,8 @@ def _resume(
     token = read_page_token(streams, caller, "ListShards", text)
     selection = msgspec.json.decode(token.scope, type=_Selection)
     view = streams.directory.find_uid(selection.uid)
-    if view is None or (request.stream_arn is not None and streams.find(caller, request) is not view):
+    named = request.stream_arn is not None or request.stream_id is not None
+    if view is None or (named and streams.find(caller, request) is not view):
         raise Error.NEXT_TOKEN_INVALID()
     return view, selection, int(token.after)
 

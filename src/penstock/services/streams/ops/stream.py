@@ -14,6 +14,12 @@ from penstock.services.streams.ops.naming import StreamRequest
 from penstock.services.streams.ops.paging import page_token, read_page_token
 from penstock.services.streams.ops.shard import ShardDescription, describe_shard
 from penstock.services.streams.ops.tag import check_tags
+from penstock.services.streams.ops.warm import (
+    WarmThroughput,
+    check_warm_throughput,
+    describe_warm_throughput,
+    warm_shards,
+)
 from penstock.services.streams.service import Streams
 from penstock.services.streams.state import Distribution, Mode, Shard, Status, Stream
 from penstock.services.streams.topology import uniform
@@ -44,11 +50,16 @@ async def create_stream(streams: Streams, caller: Caller, request: CreateStreamR
     Raises STREAM_EXISTS, SHARD_LIMIT, ON_DEMAND_LIMIT and the refusals of its members.
     """
     mode: Mode = request.stream_mode_details.stream_mode if request.stream_mode_details is not None else "PROVISIONED"
+    if request.warm_throughput_mibps is not None:
+        check_warm_throughput(streams, caller, mode, request.warm_throughput_mibps)
     count = _shard_count(mode, request)
     check_tags(request.tags, request.tags, request.stream_name)
     if streams.directory.find(caller.account, caller.region, request.stream_name) is not None:
         raise Error.STREAM_EXISTS(stream=request.stream_name, account=caller.account)
-    _check_account_limits(streams, caller, mode, count)
+    check_shard_limit(streams, caller, count)
+    if mode == "ON_DEMAND":
+        check_on_demand_limit(streams, caller)
+    _check_transitions(streams, caller)
     now_ms = streams.clock.now_ms()
     stream = Stream(
         account=caller.account,
@@ -61,17 +72,16 @@ async def create_stream(streams: Streams, caller: Caller, request: CreateStreamR
         distribution=request.record_distribution_strategy,
         max_record_kib=request.max_record_size_in_kib or limits.RECORD_DEFAULT_MAX_KIB,
         tags=request.tags,
+        warm_throughput_mibps=request.warm_throughput_mibps,
     )
     await streams.lifecycle.create(stream, _first_shards(stream, count, now_ms))
 
 
 def _shard_count(mode: Mode, request: CreateStreamRequest) -> int:
-    if request.warm_throughput_mibps:
-        raise Error.WARM_THROUGHPUT_UNSUPPORTED()
     if mode == "ON_DEMAND":
         if request.shard_count is not None:
             raise Error.SHARD_COUNT_ON_DEMAND()
-        return limits.ON_DEMAND_SHARDS
+        return warm_shards(request.warm_throughput_mibps)
     if request.record_distribution_strategy == "AUTO":
         raise Error.AUTO_NEEDS_ON_DEMAND()
     if request.shard_count is None:
@@ -79,18 +89,32 @@ def _shard_count(mode: Mode, request: CreateStreamRequest) -> int:
     return request.shard_count
 
 
-def _check_account_limits(streams: Streams, caller: Caller, mode: Mode, count: int) -> None:
-    use = _usage(streams, caller)
-    if use.open_shard_count + count > limits.SHARDS_MAX:
+def check_shard_limit(streams: Streams, caller: Caller, added: int) -> None:
+    """Raise SHARD_LIMIT if the account has no room for `added` open shards more; a negative number always fits."""
+    current, limit = _usage(streams, caller).open_shard_count, streams.allowance.account_shards
+    if added > 0 and current + added > limit:
         raise Error.SHARD_LIMIT(
             account=caller.account,
             region=caller.region,
-            current=use.open_shard_count,
-            limit=limits.SHARDS_MAX,
-            requested=count,
+            current=current,
+            limit=limit,
+            requested=added,
         )
-    if mode == "ON_DEMAND" and use.on_demand_stream_count >= limits.ON_DEMAND_STREAMS_MAX:
-        raise Error.ON_DEMAND_LIMIT(account=caller.account, region=caller.region, limit=limits.ON_DEMAND_STREAMS_MAX)
+
+
+def check_on_demand_limit(streams: Streams, caller: Caller) -> None:
+    """Raise ON_DEMAND_LIMIT if the account has no room for one on-demand stream more."""
+    limit = streams.allowance.on_demand_streams
+    if _usage(streams, caller).on_demand_stream_count >= limit:
+        raise Error.ON_DEMAND_LIMIT(account=caller.account, region=caller.region, limit=limit)
+
+
+def _check_transitions(streams: Streams, caller: Caller) -> None:
+    """Under `--limits aws`, raise TRANSITION_LIMIT if as many streams as may be are coming or going."""
+    if streams.meter.enforcing:
+        views = streams.directory.of(caller.account, caller.region)
+        if sum(view.stream.status in ("CREATING", "DELETING") for view in views) >= limits.IN_TRANSITION_MAX:
+            raise Error.TRANSITION_LIMIT(account=caller.account, limit=limits.IN_TRANSITION_MAX)
 
 
 def _first_shards(stream: Stream, count: int, now_ms: Millis) -> list[Shard]:
@@ -114,8 +138,11 @@ class DeleteStreamRequest(StreamRequest, kw_only=True):
 
 
 async def delete_stream(streams: Streams, caller: Caller, request: DeleteStreamRequest) -> None:
-    """Begin to delete a stream and all its records."""
-    await streams.lifecycle.delete(streams.find_active(caller, request))
+    """Begin to delete a stream and all its records.  Raises CONSUMERS_REGISTERED, unless its consumers are to go with it."""
+    view = streams.find_active(caller, request)
+    if view.consumers and not request.enforce_consumer_deletion:
+        raise Error.CONSUMERS_REGISTERED(stream=view.stream.name, account=caller.account)
+    await streams.lifecycle.delete(view)
 
 
 class EnhancedMonitoring(Output):
@@ -189,6 +216,7 @@ class StreamDescriptionSummary(_Described, kw_only=True):
     consumer_count: int
     max_record_size_in_kib: int
     record_distribution_strategy: Distribution | None = None
+    warm_throughput: WarmThroughput | None = None
 
 
 class DescribeStreamSummaryOutput(Output):
@@ -211,9 +239,10 @@ async def describe_stream_summary(
             **_described(view),
             stream_id=view.stream.uid,
             open_shard_count=0 if view.stream.status == "CREATING" else len(view.open_shards()),
-            consumer_count=0,
+            consumer_count=len(view.consumers),
             max_record_size_in_kib=view.stream.max_record_kib,
             record_distribution_strategy=view.stream.distribution if view.stream.mode == "ON_DEMAND" else None,
+            warm_throughput=describe_warm_throughput(streams, view),
         )
     )
 
@@ -227,8 +256,9 @@ def _described(view: StreamView) -> dict[str, Any]:
         "stream_mode_details": ModeDetails(stream_mode=stream.mode),
         "retention_period_hours": stream.retention_hours,
         "stream_creation_timestamp": stream.created_ms,
-        "enhanced_monitoring": [EnhancedMonitoring(shard_level_metrics=[])],
-        "encryption_type": "NONE",
+        "enhanced_monitoring": [EnhancedMonitoring(shard_level_metrics=list(stream.shard_level_metrics))],
+        "encryption_type": "NONE" if stream.key_id is None else "KMS",
+        "key_id": stream.key_id,
     }
 
 
@@ -307,8 +337,8 @@ async def describe_limits(streams: Streams, caller: Caller, request: DescribeLim
 def _usage(streams: Streams, caller: Caller) -> DescribeLimitsOutput:
     views = streams.directory.of(caller.account, caller.region)
     return DescribeLimitsOutput(
-        shard_limit=limits.SHARDS_MAX,
+        shard_limit=streams.allowance.account_shards,
         open_shard_count=sum(len(view.open_shards()) for view in views),
         on_demand_stream_count=sum(view.stream.mode == "ON_DEMAND" for view in views),
-        on_demand_stream_count_limit=limits.ON_DEMAND_STREAMS_MAX,
+        on_demand_stream_count_limit=streams.allowance.on_demand_streams,
     )

@@ -1,0 +1,215 @@
+"""Traffic: what went in and out of each shard lately, counted as it happens.
+
+Theory.  A shard counts in the current second; the first call of another second folds what was counted into two rings, one of the last 60
+seconds and one of the last 60 minutes.  A stream's figures are the sums over its shards, made when somebody asks.
+Rules of this file:
+  1. No clock and no I/O: time is an argument.  One that steps back begins the rings anew.
+  2. Called once per shard and request or page, never per record.  (A record that its quota refuses is counted by itself.)
+  3. Bounded: rings are made at a shard's first traffic, and dropped with the shard or after an hour without any.
+  4. Counts are of this process, and lost with it.  What has to outlive it is in peaks.py.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from penstock.core.ids import Millis, StreamUid
+from penstock.core.limits import SECOND_MS, SHARD_WRITE_BYTES_PER_S, SHARD_WRITE_RECORDS_PER_S
+from penstock.services.streams.directory import ShardView, StreamView
+from penstock.services.streams.quota import ShardRates
+
+SPANS: Final = 60  # finished seconds and minutes that are remembered
+AGE_SPAN_MS: Final = 30_000  # an iterator age is the highest of the current and the last span of this length
+
+
+class Counts(NamedTuple):
+    """Six figures of a shard or stream: totals, or rates a second."""
+
+    in_bytes: float = 0  # written, data and partition keys
+    in_records: float = 0
+    out_bytes: float = 0  # read by GetRecords and pushed to consumers
+    out_records: float = 0
+    refused_writes: float = 0  # records that were over their shard's quota
+    refused_reads: float = 0  # calls that were
+
+    def per_second(self, seconds: float) -> "Counts":
+        """Totals of that many seconds, as rates."""
+        return Counts(*(count / seconds for count in self))
+
+    def highest(self, other: "Counts") -> "Counts":
+        """Each figure where it is higher."""
+        return Counts(*map(max, self, other))
+
+    def write_load(self, capacity: ShardRates) -> float:
+        """Of rates: how many shards' write capacity they are worth."""
+        return max(
+            self.in_bytes / (capacity.write_bytes or SHARD_WRITE_BYTES_PER_S),
+            self.in_records / (capacity.write_records or SHARD_WRITE_RECORDS_PER_S),
+        )
+
+
+NOTHING: Final = Counts()
+FIELDS: Final = len(NOTHING)
+
+
+def total(parts: Iterable[Sequence[float]]) -> Counts:
+    """The sums of each figure."""
+    columns = list(zip(*parts, strict=True))
+    return Counts(*map(sum, columns)) if columns else NOTHING
+
+
+class _Ring:
+    """The counts of the last spans of one length; spans are numbered from the epoch."""
+
+    __slots__ = ("_cells", "_last")
+
+    def __init__(self, span: int) -> None:
+        self._cells = array("q", bytes(8 * FIELDS * (SPANS + 1)))  # one more: the current one
+        self._last = span
+
+    def add(self, span: int, counts: Sequence[int]) -> None:
+        for stale in range(max(self._last + 1, span - SPANS), span + 1):
+            at = stale % (SPANS + 1) * FIELDS
+            self._cells[at : at + FIELDS] = array("q", bytes(8 * FIELDS))
+        self._last = span
+        at = span % (SPANS + 1) * FIELDS
+        for field, count in enumerate(counts, at):
+            self._cells[field] += count
+
+    def sum(self, first: int, end: int) -> Counts:
+        """The totals of the spans from `first` up to `end`, as far as they are remembered."""
+        spans = range(max(first, self._last - SPANS), min(end, self._last + 1))
+        places = [span % (SPANS + 1) * FIELDS for span in spans]
+        return total(self._cells[at : at + FIELDS] for at in places)
+
+
+class ShardTraffic:
+    """The counts of one shard."""
+
+    __slots__ = (
+        "_ages", "_minutes", "_second", "_seconds",
+        "in_bytes", "in_records", "log", "no", "out_bytes", "out_records", "refused_reads", "refused_writes", "uid",
+    )  # fmt: skip
+
+    def __init__(self, held: ShardView, now_ms: int) -> None:
+        self.log = held.log
+        self.uid = held.shard.uid
+        self.no = held.shard.no
+        self._begin(now_ms // SECOND_MS)
+
+    def _begin(self, second: int) -> None:
+        self.in_bytes = self.in_records = self.out_bytes = self.out_records = 0
+        self.refused_writes = self.refused_reads = 0
+        self._second = second
+        self._seconds = _Ring(second)
+        self._minutes = _Ring(second // 60)
+        self._ages = (0, -1, -1)  # number of the current span, highest age in it and in the one before; -1: no read
+
+    def at(self, now_ms: int) -> "ShardTraffic":
+        """These counts, ready for what happens now.  Cost: 0.1 us."""
+        if now_ms // SECOND_MS != self._second:
+            self._turn(now_ms // SECOND_MS)
+        return self
+
+    def _turn(self, second: int) -> None:
+        if second < self._second:
+            self._begin(second)
+            return
+        counted = (
+            self.in_bytes, self.in_records, self.out_bytes, self.out_records, self.refused_writes, self.refused_reads,
+        )  # fmt: skip
+        if any(counted):
+            self._seconds.add(self._second, counted)
+            self._minutes.add(self._second // 60, counted)
+            self.in_bytes = self.in_records = self.out_bytes = self.out_records = 0
+            self.refused_writes = self.refused_reads = 0
+        self._second = second
+
+    def note_age(self, age_ms: int, now_ms: int) -> None:
+        """Remember how far behind the tip a reader was."""
+        span = now_ms // AGE_SPAN_MS
+        number, current, before = self._ages
+        if span != number:
+            current, before = -1, current if span == number + 1 else -1
+        self._ages = (span, max(current, age_ms), before)
+
+    def age_ms(self, now_ms: int) -> int | None:
+        """How far behind the tip the slowest reader of the last half minute or so was; None if nobody read."""
+        number, current, before = self._ages
+        gone = now_ms // AGE_SPAN_MS - number
+        age = max(current, before) if gone == 0 else current if gone == 1 else -1
+        return age if age >= 0 else None
+
+    def seconds(self, count: int, now_ms: int) -> Counts:
+        """Mean rates over the last `count` (1 .. 60) finished seconds."""
+        second = self.at(now_ms)._second
+        return self._seconds.sum(second - count, second).per_second(count)
+
+    def minute(self, number: int, now_ms: int) -> Counts:
+        """Mean rates over a minute, numbered from the epoch, that is over; nothing if it is more than an hour ago."""
+        return self.at(now_ms)._minutes.sum(number, number + 1).per_second(60)
+
+    def idle(self, now_ms: int) -> bool:
+        """Whether nothing that is remembered happened."""
+        second = self.at(now_ms)._second
+        pending = self.in_bytes or self.in_records or self.out_bytes or self.out_records
+        refused = self.refused_writes or self.refused_reads
+        if pending or refused or self.age_ms(now_ms) is not None:
+            return False
+        return not any(self._minutes.sum(second // 60 - SPANS, second // 60 + 1))
+
+
+class Traffic:
+    """The counts of every shard that had traffic within the last hour."""
+
+    def __init__(self) -> None:
+        self._shards: dict[str, ShardTraffic] = {}  # by log id
+
+    def wrote(self, held: ShardView, records: int, size_bytes: int, now_ms: Millis) -> None:
+        """Count a batch that was written."""
+        counts = self._of(held, now_ms)
+        counts.in_records += records
+        counts.in_bytes += size_bytes
+
+    def read(self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis) -> None:
+        """Count a page that was read or pushed, which ended `behind_ms` behind the tip."""
+        counts = self._of(held, now_ms)
+        counts.out_records += records
+        counts.out_bytes += size_bytes
+        counts.note_age(behind_ms, now_ms)
+
+    def refused_write(self, held: ShardView, records: int, now_ms: Millis) -> None:
+        """Count records that were over the shard's quota."""
+        self._of(held, now_ms).refused_writes += records
+
+    def refused_read(self, held: ShardView, now_ms: Millis) -> None:
+        """Count a call that was over the shard's quota."""
+        self._of(held, now_ms).refused_reads += 1
+
+    def _of(self, held: ShardView, now_ms: Millis) -> ShardTraffic:
+        counts = self._shards.get(held.log)
+        if counts is None:
+            counts = self._shards[held.log] = ShardTraffic(held, now_ms)
+        return counts.at(now_ms)
+
+    def find(self, held: ShardView) -> ShardTraffic | None:
+        """The counts of a shard, or None if it had no traffic lately."""
+        return self._shards.get(held.log)
+
+    def of(self, view: StreamView) -> list[ShardTraffic]:
+        """The counts of the shards of a stream, open or closed, that had traffic lately."""
+        if not self._shards:
+            return []
+        return [counts for held in view.shards.values() if (counts := self._shards.get(held.log)) is not None]
+
+    def by_stream(self) -> dict[StreamUid, list[ShardTraffic]]:
+        """All counts, by stream."""
+        streams: dict[StreamUid, list[ShardTraffic]] = {}
+        for counts in self._shards.values():
+            streams.setdefault(counts.uid, []).append(counts)
+        return streams
+
+    def forget(self, gone: Iterable[ShardTraffic]) -> None:
+        """Drop the counts of shards."""
+        for counts in gone:
+            self._shards.pop(counts.log, None)
