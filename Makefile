@@ -25,11 +25,11 @@ test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
 faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
 	@PENSTOCK_KILL_ROUNDS=30 $(BIN)/pytest tests/faults $(ARGS)
 
-sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n)
-	@$(BIN)/python tools/sim.py replay $(or $(SEED),1)
+sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n WORLD=engine|streams)
+	@$(BIN)/python tools/sim.py replay $(or $(SEED),1) --world $(or $(WORLD),engine)
 
-sim-hunt: $(VENV)/.dev ## Look for failing worlds with fresh seeds (MINUTES=m)
-	@$(BIN)/python tools/sim.py hunt --minutes $(or $(MINUTES),5)
+sim-hunt: $(VENV)/.dev ## Look for failing worlds with fresh seeds (MINUTES=m WORLD=engine|streams)
+	@$(BIN)/python tools/sim.py hunt --minutes $(or $(MINUTES),5) --world $(or $(WORLD),engine)
 
 check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet
 	@$(BIN)/ruff check --quiet .

@@ -15,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "sim"))
 
-from sim_pool import first_failure
-from sim_run import SeedFailed, run_seed
+from sim_pool import WORLDS, first_failure
+from sim_run import SeedFailed
 
 from penstock.host.clock import monotonic_s
 from penstock.host.entropy import SystemEntropy
 
 SEED_BYTES = 6
+WORLD = click.option("--world", type=click.Choice(list(WORLDS)), default="engine", show_default=True)
 
 
 @click.group()
@@ -32,32 +33,35 @@ def main() -> None:
 @main.command()
 @click.argument("seed", type=int)
 @click.option("--trace/--no-trace", default=True, help="Print every step.")
-def replay(seed: int, trace: bool) -> None:
+@WORLD
+def replay(seed: int, trace: bool, world: str) -> None:
     """Run one seed."""
     try:
-        batches = run_seed(seed, print if trace else None)
+        sent = WORLDS[world](seed, print if trace else None)
     except SeedFailed as failed:
         print(f"FAILED {failed}")
         sys.exit(1)
-    print(f"seed {seed}: {batches} batches, all is well")
+    print(f"seed {seed}: {sent} batches or records, all is well")
 
 
 @main.command()
 @click.option("--seeds", type=int, default=2000, show_default=True)
 @click.option("--first", type=int, default=1, show_default=True)
-def run(seeds: int, first: int) -> None:
+@WORLD
+def run(seeds: int, first: int, world: str) -> None:
     """Run seeds one after the other, up to the first that fails."""
     with Progress(TextColumn("worlds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as progress:
         bar = progress.add_task("", total=seeds)
         total, failed = first_failure(
-            range(first, first + seeds), on_progress=lambda done: progress.update(bar, completed=done)
+            range(first, first + seeds), on_progress=lambda done: progress.update(bar, completed=done), world=world
         )
     _tell(total, failed)
 
 
 @main.command()
 @click.option("--minutes", type=float, default=5.0, show_default=True)
-def hunt(minutes: float) -> None:
+@WORLD
+def hunt(minutes: float, world: str) -> None:
     """Run fresh seeds until one fails or the time is over."""
     began = monotonic_s()
     with Progress(
@@ -70,7 +74,7 @@ def hunt(minutes: float) -> None:
                 progress.update(bar, completed=share)
                 yield int.from_bytes(SystemEntropy().bytes(SEED_BYTES), "big")
 
-        total, failed = first_failure(fresh(), on_progress=lambda done: progress.update(bar, worlds=done))
+        total, failed = first_failure(fresh(), on_progress=lambda done: progress.update(bar, worlds=done), world=world)
     _tell(total, failed)
 
 

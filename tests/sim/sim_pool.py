@@ -8,25 +8,31 @@ from typing import Final
 
 from sim_plants import PLANTS, nothing
 from sim_run import SeedFailed, run_seed
+from sim_streams import run_streams_seed
+from sim_streams_plants import STREAMS_PLANTS
 
 PROCESSES: Final = 2
 CHUNK_SEEDS: Final = 10
 AHEAD_CHUNKS: Final = 3  # given out for each process, so that none waits
+WORLDS: Final = {"engine": run_seed, "streams": run_streams_seed}
 
 
-def run_chunk(seeds: list[int], plant: str | None = None) -> tuple[int, SeedFailed | None]:
+def run_chunk(seeds: list[int], plant: str | None = None, world: str = "engine") -> tuple[int, SeedFailed | None]:
     """Run seeds one after the other, until one fails; answer how many were run."""
     for done, seed in enumerate(seeds, start=1):
         try:
-            with PLANTS.get(plant or "", nothing)():
-                run_seed(seed)
+            with {**PLANTS, **STREAMS_PLANTS}.get(plant or "", nothing)():
+                WORLDS[world](seed)
         except SeedFailed as failed:
             return done, failed
     return len(seeds), None
 
 
 def first_failure(
-    seeds: Iterable[int], plant: str | None = None, on_progress: Callable[[int], None] = lambda _: None
+    seeds: Iterable[int],
+    plant: str | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+    world: str = "engine",
 ) -> tuple[int, SeedFailed | None]:
     """Run seeds on all cores until one fails; answer how many were run, and the failure."""
     chunks = _chunks(iter(seeds))
@@ -34,7 +40,7 @@ def first_failure(
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         running: list[Future[tuple[int, SeedFailed | None]]] = []
         for chunk in chunks:
-            running.append(pool.submit(run_chunk, chunk, plant))
+            running.append(pool.submit(run_chunk, chunk, plant, world))
             if len(running) < PROCESSES * AHEAD_CHUNKS:
                 continue
             done, failed = running.pop(0).result()

@@ -17,13 +17,14 @@ WELL = Plan(End.WELL, None, None, None, eio=False, full=False)
 class SeedFailed(Exception):
     """A seed that found a bug."""
 
-    def __init__(self, seed: int, what: str) -> None:
-        super().__init__(f"seed {seed}: {what}\n    replay: make sim SEED={seed}")
+    def __init__(self, seed: int, what: str, world: str = "engine") -> None:
+        super().__init__(f"seed {seed}: {what}\n    replay: make sim SEED={seed} WORLD={world}")
         self.seed = seed
         self.what = what
+        self.world = world
 
-    def __reduce__(self) -> tuple[type["SeedFailed"], tuple[int, str]]:
-        return SeedFailed, (self.seed, self.what)
+    def __reduce__(self) -> tuple[type["SeedFailed"], tuple[int, str, str]]:
+        return SeedFailed, (self.seed, self.what, self.world)
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> int:
@@ -42,12 +43,13 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> int:
 def _epochs(world: World) -> None:
     plan = WELL
     for _ in range(world.draw.randrange(2, 9)):
-        plan = _plan(world.draw, after=plan)
+        plan = draw_plan(world.draw, after=plan)
         world.live(partial(_work, world, plan), plan)
     _finish(world)
 
 
-def _plan(draw: Chance, after: Plan) -> Plan:
+def draw_plan(draw: Chance, after: Plan) -> Plan:
+    """What the next epoch is to go through."""
     if after.end is End.KILL and draw.random() < 0.4:  # what only the page cache held is believed, and then lost
         return Plan(End.POWER, int(10 ** (1.2 + draw.random())), None, None, eio=False, full=False)
     end = draw.choice((End.WELL, End.KILL, End.POWER, End.POWER, End.POWER))

@@ -218,8 +218,8 @@ async def read_through(log: LocalLog, life: Life, draw: Chance, faults: Faults) 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The engine does not log what simulations do to it."""
-    logger = logging.getLogger("penstock.engines")
+    """The product does not log what simulations do to it."""
+    logger = logging.getLogger("penstock")
     was = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from sim_pool import first_failure
 from sim_run import run_seed
+from sim_streams import run_streams_seed
+from sim_streams_plants import STREAMS_PLANTS
 
 ROOT = Path(__file__).parents[2]
+STREAMS_SEEDS_MAX = 60  # measured: each is found in the first ten
 SEEDS_MAX = {  # within which a planted bug must be found; measured: a tenth to a third of it
     "acknowledged_before_the_sync": 60,
     "segments_not_synced": 60,
@@ -17,6 +20,8 @@ SEEDS_MAX = {  # within which a planted bug must be found; measured: a tenth to 
     "seen_before_it_is_durable": 60,
     "manifests_not_synced": 60,
     "folder_not_synced": 60,
+    "journal_name_not_synced": 60,
+    "drafted_while_it_is_written": 60,
     "torn_tail_kept": 300,
     "tail_not_made_durable": 500,
 }
@@ -53,3 +58,17 @@ def test_run_seed_when_run_twice_in_one_process_then_the_trace_is_the_same() -> 
 def test_planted_bug_when_simulated_then_it_is_found(plant: str) -> None:
     run, failed = first_failure(range(1, SEEDS_MAX[plant] + 1), plant)
     assert failed is not None, f"{plant} was not found in {run} worlds"
+
+
+@pytest.mark.parametrize("plant", list(STREAMS_PLANTS))
+def test_planted_bug_of_resharding_when_simulated_then_it_is_found(plant: str) -> None:
+    run, failed = first_failure(range(1, STREAMS_SEEDS_MAX + 1), plant, world="streams")
+    assert failed is not None, f"{plant} was not found in {run} worlds"
+
+
+def test_run_streams_seed_when_run_twice_then_the_trace_is_the_same() -> None:
+    first: list[str] = []
+    second: list[str] = []
+    run_streams_seed(3, first.append)
+    run_streams_seed(3, second.append)
+    assert first == second
