@@ -15,6 +15,7 @@ What differs from run to run is written as what it means: `<shard 0 #2>` is the 
 """
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
@@ -143,8 +144,7 @@ class Teller:
         return self._stable_text(str(value))
 
     def _stable_text(self, text: str) -> str:
-        head, _, created = text.rpartition(":")
-        return f"{head}:<created>" if "/consumer/" in head and created.isdecimal() else text
+        return re.sub(r"(/consumer/[\w.-]+):\d+", r"\1:<created>", text)
 
 
 class Subscription:
@@ -159,8 +159,8 @@ class Subscription:
         return next(self._events)
 
     def end(self) -> str:
-        """Nothing more comes."""
-        left = list(self._events)
+        """Nothing more comes but heartbeats."""
+        left = [event for event in self._events if event["SubscribeToShardEvent"]["Records"]]
         assert not left, left
         return "the stream ends"
 
