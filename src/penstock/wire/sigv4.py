@@ -11,7 +11,14 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from penstock.core.errors import Error
-from penstock.wire.authorization import TERMINATOR, TEXT_KEPT_MAX_CHARS, TEXTS_KEPT_MAX, read_claim, read_scope
+from penstock.wire.authorization import (
+    TERMINATOR,
+    TEXT_KEPT_MAX_CHARS,
+    TEXTS_KEPT_MAX,
+    read_claim,
+    read_scope,
+    usual_credential,
+)
 
 _ASYMMETRIC: Final = "AWS4-ECDSA-"  # SigV4a: its scope names no region
 _REGION: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
@@ -39,10 +46,12 @@ def read_credential(headers: Mapping[str, str], query: Mapping[str, str]) -> Cre
 
     Raises AUTH_MISSING, AUTH_TWICE, AUTH_INCOMPLETE, AUTH_PAIR_MALFORMED, AUTH_ALGORITHM (for SigV4a) and AUTH_CREDENTIAL_PARTS.
     """
-    claim = read_claim(headers, query)
-    if claim.algorithm.startswith(_ASYMMETRIC):
-        raise Error.AUTH_ALGORITHM(algorithm=claim.algorithm)
-    text = claim.credential
+    text = usual_credential(headers, query)
+    if text is None:
+        claim = read_claim(headers, query)
+        if claim.algorithm.startswith(_ASYMMETRIC):
+            raise Error.AUTH_ALGORITHM(algorithm=claim.algorithm)
+        text = claim.credential
     return _credential(text) if len(text) <= TEXT_KEPT_MAX_CHARS else _credential.__wrapped__(text)
 
 

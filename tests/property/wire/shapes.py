@@ -5,7 +5,7 @@ from typing import Any
 import cbor2
 from hypothesis import strategies as st
 
-from penstock.app import STREAM_OPERATIONS
+from penstock.composition import STREAM_OPERATIONS
 from penstock.host.apimodels import load_model
 from penstock.services.binding import bind
 from penstock.services.streams.codec import CODECS

@@ -8,7 +8,8 @@ import cbor2
 import pytest
 
 from penstock.core.errors import ServiceError
-from penstock.wire.cbor import DEPTH_MAX, SCALARS, decode_document, encode_document, timestamp
+from penstock.core.limits import DOCUMENT_DEPTH_MAX as DEPTH_MAX
+from penstock.wire.cbor import SCALARS, decode_document, encode_document, timestamp
 from penstock.wire.document import coerce, render
 from penstock.wire.model import Shape
 

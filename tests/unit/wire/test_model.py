@@ -61,6 +61,8 @@ def test_parse_model_when_parts_are_absent_has_none() -> None:
         (r"\P{L}+", "é", False),
         (r"\S+", "\U0001f600", True),
         (r".*", "a\nb", False),
+        (r"[\u0021-\u007E]+", "a~", True),
+        (r"[\u0021-\u007E]+", "a b", False),
     ],
 )
 def test_pattern_when_compiled_matches_as_java_does(pattern: str, text: str, matches: bool) -> None:
@@ -112,3 +114,14 @@ def test_load_model_when_kinesis_is_read_has_every_pattern_compiled() -> None:
 )
 def test_member_name_when_a_field_is_snake_case_has_the_casing_of_aws(field: str, member: str) -> None:
     assert member_name(field) == member
+
+
+def test_load_model_when_iam_and_sts_are_read_knows_their_codes_and_what_is_unsigned() -> None:
+    sts, iam = load_model("sts"), load_model("iam")
+    assert {"ExpiredTokenException", "InvalidIdentityToken", "PackedPolicyTooLarge"} <= sts.error_codes
+    assert "NoSuchEntity" in iam.error_codes
+    unsigned = {name for name, operation in {**sts.operations, **iam.operations}.items() if operation.unsigned}
+    assert unsigned == {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"}
+    path = iam.operations["CreateUser"].input
+    assert path is not None
+    assert path.members["Path"].regex is not None

@@ -1,5 +1,6 @@
 """The query protocol: forms to documents, documents to XML."""
 
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -7,7 +8,7 @@ import pytest
 
 from penstock.core.errors import Error, ServiceError
 from penstock.wire.model import OperationModel, ServiceModel, Shape
-from penstock.wire.query import MEMBERS_MAX, SCALARS, bare_error, read_input, write_error, write_output
+from penstock.wire.query import MEMBERS_MAX, SCALARS, bare_error, error_status, read_input, write_error, write_output
 
 TEXT = Shape("Text", "string")
 TAG = Shape("Tag", "structure", members={"Key": TEXT, "Value": TEXT})
@@ -22,6 +23,7 @@ INPUT = Shape(
         "Names": Shape("Names", "list", member=TEXT),
         "Tags": Shape("Tags", "list", member=TAG),
         "Inner": TAG,
+        "Map": Shape("Map", "map", key=TEXT, member=TAG),
     },
 )
 OPERATION = OperationModel("DoIt", INPUT, INPUT, "DoItResult", ())
@@ -49,6 +51,9 @@ NAMESPACE = "{https://it.example/}"
         ({"Tags.member.1.Key": "k", "Tags.member.2.Value": "v"}, {"Tags": [{"Key": "k"}, {"Value": "v"}]}),
         ({"Inner.Key": "k", "Inner.Nope": "n"}, {"Inner": {"Key": "k"}}),
         ({"Inner": "k"}, {}),
+        ({"Names": ""}, {"Names": []}),
+        ({"Map": ""}, {"Map": {}}),
+        ({"Map.entry.1.key": "a", "Map.entry.1.value.Key": "k", "Map.entry.3.key": "c"}, {"Map": {"a": {"Key": "k"}}}),
     ],
 )
 def test_read_input_when_a_form_spells_paths_answers_the_document(form: dict[str, str], document: Any) -> None:
@@ -100,14 +105,14 @@ def test_write_output_when_the_operation_answers_nothing_has_metadata_only() -> 
 @pytest.mark.parametrize(
     ("error", "fault", "code"),
     [
-        (Error.CONSTRAINTS(text=NASTY), "Sender", "Validation"),
+        (Error.CONSTRAINTS(text=NASTY), "Sender", "ValidationError"),
         (Error.INTERNAL_FAILURE(), "Receiver", "InternalFailure"),
-        (Error.BODY_NOT_PARSED(), "Sender", "Serialization"),
+        (Error.BODY_NOT_PARSED(), "Sender", "MalformedInput"),
     ],
     ids=["client", "server", "no message"],
 )
 def test_write_error_when_a_request_is_refused_is_well_formed(error: ServiceError, fault: str, code: str) -> None:
-    root = ElementTree.fromstring(write_error(error, "https://it.example/", "id-3"))
+    root = ElementTree.fromstring(write_error(error, SERVICE, "id-3"))
     assert root.tag == NAMESPACE + "ErrorResponse"
     found = [root.findtext(f"{NAMESPACE}Error/{NAMESPACE}{name}") for name in ("Type", "Code", "Message")]
     assert found == [fault, code, error.message or ""]
@@ -123,3 +128,32 @@ def test_bare_error_when_a_request_is_no_call_is_an_element_of_the_codes_name() 
 @pytest.mark.parametrize(("ms", "text"), [(0, "1970-01-01T00:00:00.000Z"), (1700000000123, "2023-11-14T22:13:20.123Z")])
 def test_timestamp_when_written_in_xml_is_iso_8601(ms: int, text: str) -> None:
     assert SCALARS.timestamp_out(ms) == text
+
+
+def test_write_output_when_there_is_a_map_then_its_entries_are_elements() -> None:
+    root = ElementTree.fromstring(write_output(SERVICE, OPERATION, {"Map": {"<a>": {"Key": "&"}}}, "id-4"))
+    entry = f"{NAMESPACE}DoItResult/{NAMESPACE}Map/{NAMESPACE}entry/{NAMESPACE}"
+    assert (root.findtext(entry + "key"), root.findtext(f"{entry}value/{NAMESPACE}Key")) == ("<a>", "&")
+
+
+OWN = replace(SERVICE, error_codes=frozenset({"ExpiredTokenException", "InvalidIdentityToken"}))
+
+
+@pytest.mark.parametrize(
+    ("error", "service", "status", "code"),
+    [
+        (ServiceError("NoSuchEntity", "x", 404), SERVICE, 404, "NoSuchEntity"),
+        (ServiceError("ExpiredTokenException", "x"), SERVICE, 403, "ExpiredToken"),
+        (ServiceError("ExpiredTokenException", "x"), OWN, 400, "ExpiredTokenException"),
+        (ServiceError("InvalidIdentityToken", "x"), OWN, 400, "InvalidIdentityToken"),
+        (Error.CONSTRAINTS(text="x"), SERVICE, 400, "ValidationError"),
+        (Error.WRONG_TYPE(text="x"), SERVICE, 400, "MalformedInput"),
+        (Error.NOT_IMPLEMENTED(operation="x"), SERVICE, 400, "InvalidAction"),
+    ],
+)
+def test_error_when_the_service_has_its_code_then_code_and_status_stay(
+    error: ServiceError, service: ServiceModel, status: int, code: str
+) -> None:
+    assert error_status(error, service) == status
+    root = ElementTree.fromstring(write_error(error, service, "id-5"))
+    assert root.findtext(f"{NAMESPACE}Error/{NAMESPACE}Code") == code

@@ -1,9 +1,12 @@
 """Routing: which operation and protocol a head is for, and how what is no call is refused."""
 
+import asyncio
+
 import pytest
 
 from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
+from penstock.core.ids import AccountId, Region
 from penstock.host.apimodels import load_model
 from penstock.wire.operation import Input, Operation, Service
 from penstock.wire.route import FORM_FIELDS_MAX, Head, Router, answer_protocol
@@ -122,15 +125,25 @@ def test_route_when_a_form_names_action_and_version_is_the_query_protocol(reques
         (b"Action=GetCallerIdentity", "AccessDeniedException"),
         (b"Action=GetCallerIdentity&Version=2012-01-01", "AccessDeniedException"),
         (b"Action=ListStreams&Version=2013-12-02", "AccessDeniedException"),
-        (b"Action=AssumeRole&Version=2011-06-15", "UnknownOperationException"),
         (b"\xff\xfe", "SerializationException"),
         (b"&".join([b"a=1"] * (FORM_FIELDS_MAX + 1)), "SerializationException"),
         (b"&" * 10**6, "SerializationException"),
     ],
-    ids=["empty", "no version", "version", "service", "not implemented", "not utf-8", "fields", "separators"],
+    ids=["empty", "no version", "version", "service", "not utf-8", "fields", "separators"],
 )
 def test_route_when_a_form_is_no_call_is_refused(body: bytes, code: str) -> None:
     assert refusal(head(FORM), body)[0] == code
+
+
+def test_route_when_a_forms_operation_is_not_implemented_then_it_is_refused_when_it_is_carried_out() -> None:
+    route = ROUTER.route(head(FORM), b"Action=AssumeRole&Version=2011-06-15")
+    assert (route.protocol, route.action) == ("query", "sts:AssumeRole")
+
+    async def carry_out() -> None:
+        await route.operation.handler(Caller(AccountId("1"), Region("r"), "k", route.action), None)
+
+    with pytest.raises(ServiceError, match="AssumeRole is not implemented by Penstock"):
+        asyncio.run(carry_out())
 
 
 @pytest.mark.parametrize(
