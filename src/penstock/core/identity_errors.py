@@ -36,9 +36,7 @@ class IamError(Table):
     HAS_KEYS = Row("DeleteConflict", "Cannot delete entity, must delete access keys first.", _TAKEN)
     HAS_INLINE = Row("DeleteConflict", "Cannot delete entity, must delete policies first.", _TAKEN)
     HAS_ATTACHED = Row("DeleteConflict", "Cannot delete entity, must detach all policies first.", _TAKEN)
-    HAS_PROFILES = Row(
-        "DeleteConflict", "Cannot delete entity, must remove roles from instance profile first.", _TAKEN
-    )
+    HAS_PROFILES = Row("DeleteConflict", "Cannot delete entity, must remove roles from instance profile first.", _TAKEN)
     IS_ATTACHED = Row("DeleteConflict", "Cannot delete a policy attached to entities.", _TAKEN)
     HAS_VERSIONS = Row(
         "DeleteConflict",
@@ -48,9 +46,7 @@ class IamError(Table):
     )
     VERSION_IS_DEFAULT = Row("DeleteConflict", "Cannot delete the default version of a policy.", _TAKEN)
     QUOTA = Row("LimitExceeded", "Cannot exceed quota for {quota}: {limit}", _TAKEN)
-    INLINE_TOO_LARGE = Row(
-        "LimitExceeded", "Maximum policy size of {limit} bytes exceeded for {kind} {name}", _TAKEN
-    )
+    INLINE_TOO_LARGE = Row("LimitExceeded", "Maximum policy size of {limit} bytes exceeded for {kind} {name}", _TAKEN)
     VERSIONS_FULL = Row(
         "LimitExceeded",
         "A managed policy can have up to {limit} versions. Before you create a new version, you must delete an existing version.",
@@ -65,19 +61,23 @@ class IamError(Table):
     UNMODIFIABLE = Row(  # UNVERIFIED: code and wording
         "AccessDenied", "Policy {arn} is AWS's own and can not be changed.", _FORBIDDEN
     )
-    DENIED = Row("AccessDenied", "User: {principal} is not authorized to perform: {action} on resource: {resource}", 403)
+    DENIED = Row(
+        "AccessDenied", "User: {principal} is not authorized to perform: {action} on resource: {resource}", 403
+    )
     DENIED_WEB = Row("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
     DENIED_ROOT = Row("AccessDenied", "Roles may not be assumed by root accounts.", 403)
     DENIED_SESSION = Row("AccessDenied", "Cannot call {operation} with session credentials", 403)
     PACKED_TOO_LARGE = Row(
-        "PackedPolicyTooLarge", "Packed size of session policies is larger than {limit} bytes."  # UNVERIFIED: wording
+        "PackedPolicyTooLarge",
+        "Packed size of session policies is larger than {limit} bytes.",  # UNVERIFIED: wording
     )
     TOKEN_REFUSED = Row("InvalidIdentityToken", "{text}")
     TOKEN_OUTDATED = Row(
         "ExpiredTokenException", "Token expired: current date/time {now} must be before the expiration date/time {end}"
     )
     KEYS_UNREACHABLE = Row(
-        "IDPCommunicationError", "The keys of identity provider {issuer} cannot be read."  # UNVERIFIED: wording
+        "IDPCommunicationError",
+        "The keys of identity provider {issuer} cannot be read.",  # UNVERIFIED: wording
     )
     MASTER_KEY = Row(  # ours
         "ServiceFailure", "The server cannot use its master key: {problem}", 500

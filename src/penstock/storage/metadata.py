@@ -23,8 +23,20 @@ import msgspec
 from penstock.engines.api import LogId, MetaUnavailable, Versioned
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.walfile import HEADER_BYTES, find_rot
+from penstock.services.iam.records import ROOT as IAM_ROOT
+from penstock.services.iam.records import decode as decode_identity
 from penstock.services.streams.peaks import TRAFFIC_ROOT, decode_traffic
-from penstock.services.streams.state import ROOT, Consumer, Shard, Stream, decode_consumer, decode_shard, decode_stream
+from penstock.services.streams.state import (
+    DATA_KEYS,
+    ROOT,
+    Consumer,
+    Shard,
+    Stream,
+    decode_consumer,
+    decode_data_key,
+    decode_shard,
+    decode_stream,
+)
 from penstock.services.streams.topology import HashRange, check_tiling
 from penstock.storage.directory import META_FILE, PIECE_BYTES, TRIES, DataDirectory
 from penstock.storage.finding import Finding, Names
@@ -107,7 +119,7 @@ async def _read(path: Path) -> tuple[list[str], Sequence[tuple[str, Versioned]]]
     try:
         complaints = await meta.check()
         try:
-            return complaints, await meta.scan(ROOT)
+            return complaints, [*await meta.scan(ROOT), *await meta.scan(IAM_ROOT)]
         except MetaUnavailable as error:
             return complaints or [str(error)], []
     finally:
@@ -125,8 +137,12 @@ def _take(found: Metadata, key: str, value: bytes) -> None:
             found.shards[shard.log] = shard
         elif key.startswith(ROOT + "consumer/"):
             found.consumers.append(decode_consumer(value))
+        elif key.startswith(DATA_KEYS):
+            decode_data_key(value)
         elif key.startswith(TRAFFIC_ROOT):
             decode_traffic(value)
+        elif key.startswith(IAM_ROOT):
+            decode_identity(key, value)
     except msgspec.MsgspecError as error:
         found.findings.append(Finding(META_FILE, f"the value of {key!r} does not decode: {error}"))
 

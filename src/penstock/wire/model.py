@@ -26,6 +26,7 @@ class Regex(Protocol):
         """Whether the whole text matches."""
         ...
 
+
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")  # as Java writes a character; RE2 does otherwise
 
 
@@ -88,7 +89,9 @@ def parse_model(document: bytes) -> ServiceModel:
         api_version=meta["apiVersion"],
         xml_namespace=meta.get("xmlNamespace"),
         operations={name: _operation(name, raw, compiler) for name, raw in model["operations"].items()},
-        error_codes=frozenset(raw["error"]["code"] for raw in model["shapes"].values() if "code" in raw.get("error", {})),
+        error_codes=frozenset(
+            raw["error"]["code"] for raw in model["shapes"].values() if "code" in raw.get("error", {})
+        ),
     )
 
 

@@ -10,12 +10,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from penstock.core.errors import Error, ServiceError
+from penstock.core.errors import ServiceError
 from penstock.wire.document import Scalars
 from penstock.wire.json import decode_base64, encode_base64
 from penstock.wire.model import OperationModel, ServiceModel, Shape
 
 MEMBERS_MAX: Final = 1000  # ours: items of one list in a form
+_OTHER_CODES: Final = {
+    "ValidationException": "ValidationError",
+    "UnknownOperationException": "InvalidAction",
+    "SerializationException": "MalformedInput",  # UNVERIFIED: code
+}
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
@@ -34,21 +39,30 @@ def _read(shape: Shape, form: Mapping[str, str], path: str) -> Any:
             found = {name: value for name, value in members.items() if value is not None}
             return found if found or not path else None
         case "list":
-            return list(_members(shape, form, path + ".member")) or None
+            return list(_members(shape.member, form, path + ".member")) or ([] if form.get(path) == "" else None)
         case "map":
-            raise Error.NOT_IMPLEMENTED(operation="A map in the query protocol")
+            return dict(_entries(shape, form, path + ".entry")) or ({} if form.get(path) == "" else None)
         case _:
             text = form.get(path)
             return None if text is None else _scalar(shape, text)
 
 
-def _members(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[Any]:
-    assert shape.member is not None
+def _members(member: Shape | None, form: Mapping[str, str], path: str) -> Iterator[Any]:
+    assert member is not None
     for number in range(1, MEMBERS_MAX + 1):
-        value = _read(shape.member, form, f"{path}.{number}")
+        value = _read(member, form, f"{path}.{number}")
         if value is None:
             return
         yield value
+
+
+def _entries(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[tuple[str, Any]]:
+    assert shape.member is not None
+    for number in range(1, MEMBERS_MAX + 1):
+        key = form.get(f"{path}.{number}.key")
+        if key is None:
+            return
+        yield key, _read(shape.member, form, f"{path}.{number}.value")
 
 
 def _scalar(shape: Shape, text: str) -> Any:
@@ -72,12 +86,23 @@ def write_output(
     return f'<{name} xmlns="{namespace}">{wrapped}{metadata}</{name}>'.encode()
 
 
-def write_error(error: ServiceError, namespace: str | None, request_id: str) -> bytes:
-    """The XML answer for a refusal."""
+def error_status(error: ServiceError, service: ServiceModel) -> int:
+    """The HTTP status of a refusal: 403 for credentials that no service's model speaks of."""
+    foreign = error.code not in service.error_codes
+    return 403 if foreign and error.status == 400 and "Token" in error.code else error.status
+
+
+def write_error(error: ServiceError, service: ServiceModel, request_id: str) -> bytes:
+    """The XML answer for a refusal.  Codes that are not the service's own lose the suffix that other protocols give them."""
     fault = "Sender" if error.status < 500 else "Receiver"
-    code = error.code.removesuffix("Exception")
+    namespace = service.xml_namespace
+    code = error.code if error.code in service.error_codes else _code(error.code)
     body = f"<Error><Type>{fault}</Type><Code>{code}</Code><Message>{escape(error.message or '')}</Message></Error>"
     return f'<ErrorResponse xmlns="{namespace}">{body}<RequestId>{request_id}</RequestId></ErrorResponse>'.encode()
+
+
+def _code(code: str) -> str:
+    return _OTHER_CODES.get(code) or code.removesuffix("Exception")
 
 
 def bare_error(error: ServiceError) -> bytes:
@@ -98,11 +123,18 @@ def _element(name: str, shape: Shape, value: Any) -> str:
         case "list":
             assert shape.member is not None
             inner = "".join(_element("member", shape.member, item) for item in value)
+        case "map":
+            assert shape.member is not None
+            inner = "".join(_entry(shape.member, key, item) for key, item in value.items())
         case "boolean":
             inner = "true" if value else "false"
         case _:
             inner = escape(str(value))
     return f"<{name}>{inner}</{name}>"
+
+
+def _entry(member: Shape, key: str, value: Any) -> str:
+    return f"<entry><key>{escape(key)}</key>{_element('value', member, value)}</entry>"
 
 
 SCALARS: Final = Scalars(

@@ -1,0 +1,1 @@
+"""Operations of IAM and STS, by resource."""
