@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test faults sim sim-hunt check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test oracle faults sim sim-hunt check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +21,9 @@ setup: $(VENV)/.dev ## Install everything that development needs
 
 test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
 	@$(BIN)/pytest $(ARGS)
+
+oracle: $(VENV)/.dev tests/oracle/node_modules/.installed ## Hold our decisions on policies against an independent judge's (needs Node.js)
+	@$(BIN)/pytest tests/oracle/policies_oracle.py --log-cli-level=INFO $(ARGS)
 
 faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
 	@PENSTOCK_KILL_ROUNDS=30 $(BIN)/pytest tests/faults $(ARGS)
@@ -78,3 +81,8 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Penstock and its development tools ..."
 	@$(PIP) --editable '.[demo,dev]'
 	@touch $@ $(VENV)/.runtime $(VENV)/.demo
+
+tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/package-lock.json
+	@npm --version >/dev/null 2>&1 || { echo "make oracle needs Node.js, with npm"; exit 1; }
+	@npm ci --prefix tests/oracle --ignore-scripts --no-audit --no-fund --silent
+	@touch $@

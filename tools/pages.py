@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from penstock.app import STREAM_OPERATIONS
+from penstock.composition import IAM_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, knobs
 from penstock.host.apimodels import load_model
+from penstock.keyservice import KMS_OPERATIONS
 from penstock.services.binding import bind
-from penstock.services.iam import sts
 from penstock.services.streams.codec import CODECS
 from penstock.wire.operation import Service
 
@@ -25,7 +25,9 @@ def parity() -> str:
     """docs/parity.md."""
     services = {
         "Kinesis Data Streams": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
-        "STS": bind(load_model("sts"), (sts,), None, {}),
+        "IAM": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
+        "STS": bind(load_model("sts"), STS_OPERATIONS, None, {}),
+        "KMS": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
     }
     parts = [
         "# Parity with AWS\n",

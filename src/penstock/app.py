@@ -1,9 +1,10 @@
 """The composition root: settings become a host, an engine, services and a server.  Only this module names concrete ones."""
 
+import asyncio
+import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,57 +12,29 @@ from typing import Annotated, Final
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from penstock.core.ids import parse_shard_id
+from penstock.composition import Services, master_key_path, open_services
+from penstock.core.ids import AccountId, parse_shard_id
 from penstock.core.ports import Clock, Entropy
-from penstock.core.settings import SettingError, Settings
+from penstock.core.settings import SettingError, Settings, plain_host
 from penstock.engine import open_engine
-from penstock.host.apimodels import load_model
-from penstock.host.certificates import Certificates, ensure_certificates
 from penstock.host.clock import SystemClock, TestClock, monotonic_s
 from penstock.host.entropy import SystemEntropy
+from penstock.host.rootkey import ROOT_CREDENTIALS_FILE, write_credentials
 from penstock.host.tasks import LoopTasks
+from penstock.server.auditfile import open_audit
 from penstock.server.exchange import Answer, Exchange
 from penstock.server.health import RequestMetrics, measure_lag
-from penstock.server.listener import Handlers, Listener, TlsFiles
-from penstock.server.pages import BadPageRequest, Page, Pages, json_answer
-from penstock.services.binding import bind
-from penstock.services.iam import sts
+from penstock.server.listener import Handlers, Listener
+from penstock.server.measures import bounds_of, patience_of
+from penstock.server.pages import HEALTH, BadPageRequest, Page, Pages, json_answer
+from penstock.server.trust import Trust
+from penstock.services.iam.service import Iam, NewKey
 from penstock.services.metrics.registry import StreamMetrics
-from penstock.services.streams.codec import CODECS
-from penstock.services.streams.ops import (
-    account,
-    capacity,
-    consumer,
-    encryption,
-    monitoring,
-    policy,
-    record,
-    reshard,
-    setting,
-    shard,
-    stream,
-    tag,
-)
-from penstock.services.streams.quota import ShardRates
-from penstock.services.streams.service import Allowance, Streams, open_streams
+from penstock.services.streams.service import Streams
 from penstock.services.streams.survey import survey
-from penstock.wire.operation import Service
-from penstock.wire.route import Router
 
-STREAM_OPERATIONS: Final = (
-    account,
-    capacity,
-    consumer,
-    encryption,
-    monitoring,
-    policy,
-    record,
-    reshard,
-    setting,
-    shard,
-    stream,
-    tag,
-)
+logger = logging.getLogger(__name__)
+
 ENDPOINT_FILE: Final = "endpoint.json"
 ADVANCE_MAX_S: Final = 100 * 366 * 86400  # a clock in another century helps nobody
 
@@ -77,15 +50,6 @@ class Endpoint(msgspec.Struct, frozen=True):
     pid: int
 
 
-@dataclass(slots=True)
-class _Services:
-    """What a reset replaces."""
-
-    tasks: LoopTasks
-    streams: Streams
-    router: Router
-
-
 class App:
     """One running server, on the event loop that started it."""
 
@@ -99,33 +63,46 @@ class App:
         self._requests = RequestMetrics(self._registry)
         self._tasks = LoopTasks()
         self._listener: Listener | None = None
+        self._trust: Trust | None = None
+        self._audit = open_audit(settings, clock, entropy)
         self._ports: list[int] = []
         self._started_s = monotonic_s()
+        self.root_key: NewKey | None = None  # made by this start; whoever started shows it, once
 
     async def start(self) -> Endpoint:
         """Open everything; return when requests are answered.  Raises CannotListen, and SettingError for an unusable data_dir."""
         settings = self.settings
-        certificates = self._prepare_data_dir()
+        self._trust = self._prepare_data_dir()
         self._engine = await open_engine(settings, self._data_dir, self.clock, self._entropy)
         self._export_storage()
         self._services = await self._open_services()
+        await self._prepare_identities()
         self._exchange = Exchange(
-            self._services.router, self._entropy, self._requests, monotonic_s, settings.account_id
+            self._services.router,
+            self._entropy,
+            self._requests,
+            monotonic_s,
+            self._services.door,
+            body_max_bytes=settings.max_body,
+            depth_max=settings.max_depth,
+            audit=self._audit,
         )
         exchange = self._exchange
-        pages = Pages(self._pages(), {"/_penstock/traffic": self._traffic}, exchange.handle)
+        pages = Pages(
+            self._pages(), {"/_penstock/traffic": self._traffic}, exchange.handle, private=settings.auth == "enforced"
+        )
         handlers = Handlers(pages.handle, exchange.refuse, exchange.reject)
-        self._listener = Listener(handlers)
+        self._listener = Listener(handlers, patience_of(settings), bounds_of(settings))
         try:
-            self._ports.append(await self._listener.listen(settings.host, settings.port, None))
-            if certificates is not None:
-                tls = TlsFiles(certificates.certificate, certificates.key)
-                self._ports.append(await self._listener.listen(settings.host, settings.tls_port, tls))
+            self._ports.append(await self._listener.listen(plain_host(settings), settings.port, None))
+            if self._trust is not None:
+                self._ports.append(await self._listener.listen(settings.host, settings.tls_port, self._trust.files))
         except BaseException:
             await self.stop()
             raise
         self._tasks.spawn(measure_lag(self._registry, monotonic_s), "event loop lag")
-        self.endpoint = self._endpoint(certificates)
+        self._look_after_trust()
+        self.endpoint = self._endpoint()
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
 
@@ -139,26 +116,65 @@ class App:
         ):
             Gauge(f"penstock_storage_{name}", doc, registry=self._registry).set_function(value)
 
-    def _prepare_data_dir(self) -> Certificates | None:
+    def _prepare_data_dir(self) -> Trust | None:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
-            return None if self.settings.no_tls else ensure_certificates(self._data_dir, self.settings.host)
+            return None if self.settings.no_tls else Trust(self.settings, self._data_dir)
         except OSError as error:
             raise SettingError(f"cannot use --data-dir {self._data_dir}: {error.strerror}") from None
+
+    async def _prepare_identities(self) -> None:
+        """See that secrets can be opened; with `--auth enforced` make the first root key.  Raises SettingError."""
+        iam, settings = self.iam, self.settings
+        lost = iam.identities.sealed_shut()
+        if lost:
+            text = f"the secrets of {len(lost)} access keys cannot be opened with {master_key_path(settings, self._data_dir)}"
+            if settings.auth == "enforced":
+                await self._abandon()
+                raise SettingError(f"{text}: put the master key back, or revoke the keys (penstock credentials list)")
+            logger.warning("%s: those keys are not known", text)
+        account = AccountId(settings.account_id)
+        if settings.auth == "enforced" and not iam.identities.access_keys(account, None):
+            made = await iam.new_key(account, None)
+            write_credentials(self._data_dir / ROOT_CREDENTIALS_FILE, made.record.id, made.secret)
+            self.root_key = made
+
+    async def _abandon(self) -> None:
+        """Let go of what a start that fails has opened."""
+        await self._services.tasks.stop()
+        await self._engine.close()
+
+    def _look_after_trust(self) -> None:
+        if self._trust is not None and self._listener is not None:
+            self._trust.warn(self.clock.now_ms())
+            self._services.tasks.spawn(self._trust.look_after(self._listener, self.clock), "certificates")
+
+    def reload(self) -> None:
+        """Take up files that have changed: what SIGHUP asks for."""
+        if self._trust is not None and self._listener is not None:
+            self._trust.look(self._listener)
 
     async def stop(self) -> None:
         """Close the ports, answer what is under way, end the background work."""
         if self._listener is not None:
             await self._listener.stop()
         await self._services.tasks.stop()
+        self._services.keys.close()
         await self._tasks.stop()
         await self._engine.close()
+        if self._audit is not None:
+            await asyncio.to_thread(self._audit.close)
         (self._data_dir / ENDPOINT_FILE).unlink(missing_ok=True)
 
     @property
     def streams(self) -> Streams:
         """The streams service as it is now; a reset replaces it."""
         return self._services.streams
+
+    @property
+    def iam(self) -> Iam:
+        """The identity service as it is now; a reset replaces it."""
+        return self._services.iam
 
     @property
     def engine_summary(self) -> str:
@@ -169,38 +185,25 @@ class App:
         """Forget every stream, record and fault, and set a test clock back to the machine's time."""
         await self._services.tasks.stop()
         await self._services.streams.clear()
+        await self._services.keys.clear()
+        await self._services.iam.clear()
         if isinstance(self.clock, TestClock):
             self.clock.reset()
         self._services = await self._open_services()
-        self._exchange.router = self._services.router
+        self._look_after_trust()
+        self._exchange.router, self._exchange.door = self._services.router, self._services.door
 
-    async def _open_services(self) -> _Services:
-        tasks = LoopTasks()
-        streams = await open_streams(
-            self._engine.log,
-            self._engine.meta,
-            clock=self.clock,
-            entropy=self._entropy,
-            tasks=tasks,
-            metrics=self._stream_metrics,
-            enforce_limits=self.settings.limits == "aws",
-            transition_ms=self.settings.transition_ms,
-            allowance=_allowance(self.settings),
+    async def _open_services(self) -> Services:
+        return await open_services(
+            self.settings, self._engine, self._data_dir, self.clock, self._entropy, self._stream_metrics
         )
-        admit = streams.admission.gate if streams.admission is not None else None
-        services: list[Service] = [
-            bind(load_model("kinesis"), STREAM_OPERATIONS, streams, CODECS, admit),
-            bind(load_model("sts"), (sts,), None, {}),
-        ]
-        return _Services(tasks, streams, Router(services))
 
-    def _endpoint(self, certificates: Certificates | None) -> Endpoint:
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        ports = self._ports
+    def _endpoint(self) -> Endpoint:
+        ports, trust = self._ports, self._trust
         return Endpoint(
-            http=f"http://{host}:{ports[0]}",
-            https=f"https://{host}:{ports[1]}" if certificates is not None else None,
-            ca=str(certificates.ca.resolve()) if certificates is not None else None,
+            http=f"http://{_in_url(plain_host(self.settings))}:{ports[0]}",
+            https=f"https://{_in_url(self.settings.host)}:{ports[1]}" if trust is not None else None,
+            ca=str(trust.ca.resolve()) if trust is not None and trust.ca is not None else None,
             account_id=self.settings.account_id,
             region=self.settings.region,
             pid=os.getpid(),
@@ -208,7 +211,7 @@ class App:
 
     def _pages(self) -> dict[tuple[str, str], Page]:
         pages: dict[tuple[str, str], Page] = {
-            ("GET", "/_penstock/health"): self._health,
+            ("GET", HEALTH): self._health,
             ("GET", "/metrics"): self._metrics,
         }
         if self.settings.testing:
@@ -233,6 +236,7 @@ class App:
                 "auth": settings.auth,
                 "uptime_seconds": round(monotonic_s() - self._started_s, 3),
                 "storage": health,
+                "tls": self._trust.health(self.clock.now_ms()) if self._trust is not None else None,
             }
         )
 
@@ -273,14 +277,8 @@ class App:
         return json_answer({"status": "ok"})
 
 
-def _allowance(settings: Settings) -> Allowance:
-    rates = ShardRates(
-        write_bytes=settings.shard_write or None,
-        write_records=settings.shard_write_records or None,
-        read_bytes=settings.shard_read or None,
-        read_calls=settings.shard_read_calls or None,
-    )
-    return Allowance(settings.account_shards, settings.account_on_demand_streams, rates)
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class _Advance(msgspec.Struct, forbid_unknown_fields=True):

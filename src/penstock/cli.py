@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from penstock.commands.credential_verbs import credentials
 from penstock.commands.verbs import VERBS
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
 from penstock.demo.options import RATE_DEFAULT, RATE_MAX, SHARDS_DEFAULT, SHARDS_MAX, Options
+from penstock.host.rootkey import ROOT_CREDENTIALS_FILE
 
 if TYPE_CHECKING:
     from penstock.app import Endpoint
@@ -177,7 +179,32 @@ def restore(source: Path, directory: Path) -> None:
     sys.exit(storage.restore(source, directory))
 
 
-for _verb in VERBS:
+@cli.group(invoke_without_command=True)
+@click.option("--data-dir", metavar="DIR", help="The data directory. [default: as penstock serve finds it]")
+@click.pass_context
+def certs(context: click.Context, data_dir: str | None) -> None:
+    """Show the certificates of a server: whose they are, for which names, until when.
+
+    Exit code 1 if one has ended or will within 30 days.
+    """
+    context.obj = read_settings({"data_dir": data_dir})
+    if context.invoked_subcommand is None:
+        from penstock.commands.certificates import show
+
+        sys.exit(show(context.obj))
+
+
+@certs.command()
+@click.option("--host", "hosts", metavar="NAME", multiple=True, help="A name or address to add; may be repeated.")
+@click.pass_obj
+def renew(settings: Settings, hosts: tuple[str, ...]) -> None:
+    """Make a new certificate of the server from the local authority.  A running server takes it up within seconds."""
+    from penstock.commands.certificates import renew as renew_now
+
+    sys.exit(renew_now(settings, hosts))
+
+
+for _verb in (*VERBS, credentials):
     cli.add_command(_verb)
 
 
@@ -197,17 +224,34 @@ async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, app.reload)
     print(_welcome(settings, endpoint, app.engine_summary), flush=True)
+    if app.root_key is not None:
+        print(_root_key(settings, app.root_key.record.id, app.root_key.secret), flush=True)
+        app.root_key = None
     await stopping.wait()
     print("Stopping.", flush=True)
     await app.stop()
     return 0
 
 
+def _root_key(settings: Settings, key_id: str, secret: str) -> str:
+    path = Path(settings.data_dir).resolve() / ROOT_CREDENTIALS_FILE
+    return f"""The root key of account {settings.account_id}.  It is shown this once; {path} has it too, readable by you alone.
+
+  aws_access_key_id = {key_id}
+  aws_secret_access_key = {secret}
+
+Use it:  export AWS_SHARED_CREDENTIALS_FILE={path}
+"""
+
+
 def _welcome(settings: Settings, endpoint: "Endpoint", engine: str) -> str:
     rows = [("Endpoint", endpoint.http)]
     if endpoint.https is not None:
-        rows += [("", endpoint.https), ("CA", f"{endpoint.ca}  (export AWS_CA_BUNDLE for https)")]
+        rows += [("", endpoint.https)]
+    if endpoint.ca is not None:
+        rows += [("CA", f"{endpoint.ca}  (export AWS_CA_BUNDLE for https)")]
     rows += [
         ("Account", f"{settings.account_id}  (a 12-digit access key id names another)"),
         ("Data", f"{Path(settings.data_dir).resolve()}"),

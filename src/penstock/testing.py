@@ -17,7 +17,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from penstock.core.ids import parse_shard_id
+from penstock.core.ids import AccountId, parse_shard_id
 from penstock.core.settings import load
 from penstock.host.clock import TestClock
 
@@ -108,14 +108,25 @@ class PenstockServer:
         """The account of access keys that do not name one."""
         return self._settings.account_id
 
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """Access key id and secret that `client` and `environment` use; with `auth="enforced"` those of the account's root."""
+        made = self._running.root_key
+        return (made.record.id, made.secret) if made is not None else ("test", "test")
+
+    def other_account(self, account: str) -> tuple[str, str]:
+        """Access key id and secret of the root of another account, which exists from then on; for `auth="enforced"`."""
+        made = self._call(self._running.iam.new_key(AccountId(account), None))
+        return made.record.id, made.secret
+
     def environment(self) -> dict[str, str]:
         """Environment variables with which every AWS SDK and the CLI use this server."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": self.credentials[0],
+            "AWS_SECRET_ACCESS_KEY": self.credentials[1],
         }
 
     def client(self, service: str = "kinesis", **options: Any) -> Any:
@@ -125,8 +136,8 @@ class PenstockServer:
         chosen: dict[str, Any] = {
             "endpoint_url": self.endpoint_url,
             "region_name": self.region,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
+            "aws_access_key_id": self.credentials[0],
+            "aws_secret_access_key": self.credentials[1],
         }
         session: Any = boto3.Session()
         return session.client(service, **{**chosen, **options})

@@ -14,15 +14,8 @@ Refused = Callable[..., tuple[str, str]]
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/a"
 KEY = "12345678-1234-1234-1234-123456789012"
 KMS = "arn:aws:kms:us-east-1:123456789012:"
-KEYS = [
-    KEY,
-    "mrk-" + "0" * 32,
-    KMS + "key/" + KEY,
-    "alias/MyAliasName",
-    "alias/aws/kinesis",
-    KMS + "alias/MyAliasName",
-    "arn:aws:kms:us-east-1:111122223333:key/" + KEY,  # another account's
-]
+OTHERS = "arn:aws:kms:us-east-1:111122223333:key/" + KEY  # another account's
+MRK = "mrk-" + "0" * 32
 
 
 def described(kinesis: "KinesisClient") -> set[tuple[str, str | None]]:
@@ -32,8 +25,22 @@ def described(kinesis: "KinesisClient") -> set[tuple[str, str | None]]:
     return {(each["EncryptionType"], each.get("KeyId")) for each in (full, short)}
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_a_key_in_any_form_is_described_as_it_was_given(kinesis: "KinesisClient", key: str) -> None:
+def make_key(penstock: PenstockServer, *aliases: str) -> str:
+    """A new key with aliases; its id."""
+    kms = penstock.client("kms")
+    key = str(kms.create_key()["KeyMetadata"]["KeyId"])
+    for alias in aliases:
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+    return key
+
+
+@pytest.mark.parametrize(
+    "form", ["{key}", KMS + "key/{key}", "alias/MyAliasName", "alias/aws/kinesis", KMS + "alias/MyAliasName"]
+)
+def test_a_key_in_any_form_is_described_as_it_was_given(
+    kinesis: "KinesisClient", penstock: PenstockServer, form: str
+) -> None:
+    key = form.format(key=make_key(penstock, "alias/MyAliasName", "alias/other"))
     kinesis.create_stream(StreamName="a", ShardCount=1)
     assert described(kinesis) == {("NONE", None)}
     kinesis.start_stream_encryption(StreamName="a", EncryptionType="KMS", KeyId=key)
@@ -58,12 +65,13 @@ def record_answers(kinesis: "KinesisClient") -> list[str | None]:
     return [answer.get("EncryptionType") for answer in (one, many, *page)]
 
 
-def test_answers_about_records_say_kms_while_it_is_on(kinesis: "KinesisClient") -> None:
+def test_answers_about_records_say_kms_while_it_is_on(kinesis: "KinesisClient", penstock: PenstockServer) -> None:
+    key = make_key(penstock)
     kinesis.create_stream(StreamName="a", ShardCount=1)
     assert record_answers(kinesis) == [None] * 4
-    kinesis.start_stream_encryption(StreamName="a", EncryptionType="KMS", KeyId=KEY)
+    kinesis.start_stream_encryption(StreamName="a", EncryptionType="KMS", KeyId=key)
     assert record_answers(kinesis) == ["KMS"] * 4
-    kinesis.stop_stream_encryption(StreamName="a", EncryptionType="KMS", KeyId=KEY)
+    kinesis.stop_stream_encryption(StreamName="a", EncryptionType="KMS", KeyId=key)
     assert record_answers(kinesis) == [None] * 4
 
 
@@ -90,11 +98,30 @@ def test_bad_requests_are_refused(
     assert described(kinesis) == {("NONE", None)}
 
 
+@pytest.mark.parametrize(
+    ("key", "code", "message"),
+    [
+        (KEY, "KMSNotFoundException", f"Key '{KMS}key/{KEY}' does not exist"),
+        (MRK, "KMSNotFoundException", f"Key '{KMS}key/{MRK}' does not exist"),
+        ("alias/none", "KMSNotFoundException", f"Alias {KMS}alias/none is not found."),
+        ("alias/aws/none", "KMSNotFoundException", f"Alias {KMS}alias/aws/none is not found."),
+        (OTHERS, "KMSAccessDeniedException", f"User: arn:aws:iam::123456789012:root is not authorized to perform: kinesis:StartStreamEncryption on resource: {OTHERS} because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"),
+    ],
+)  # fmt: skip
+def test_keys_that_are_not_there_are_refused_when_encryption_is_started(
+    kinesis: "KinesisClient", refused: Refused, key: str, code: str, message: str
+) -> None:
+    kinesis.create_stream(StreamName="a", ShardCount=1)
+    asked = {"StreamName": "a", "EncryptionType": "KMS", "KeyId": key}
+    assert refused(kinesis.start_stream_encryption, **asked) == (code, message)
+    kinesis.stop_stream_encryption(StreamName="a", EncryptionType="KMS", KeyId=key)
+
+
 def test_the_key_can_be_changed_25_times_a_day_under_aws_limits(refused: Refused) -> None:
     with PenstockServer(limits="aws") as server:
         kinesis = server.client()
         kinesis.create_stream(StreamName="a", ShardCount=1)
-        asked = {"StreamName": "a", "EncryptionType": "KMS", "KeyId": KEY}
+        asked = {"StreamName": "a", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
         for _ in range(25):
             kinesis.start_stream_encryption(**asked)
             kinesis.stop_stream_encryption(**asked)

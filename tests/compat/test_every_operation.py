@@ -36,7 +36,7 @@ class World:
 
     def __init__(self, server: PenstockServer) -> None:
         self.server = server
-        self.kept: list[Any] = []  # answers that are not to be collected yet
+        self._streams: list[Any] = []
         self.client = server.client(config=Config(retries={"total_max_attempts": 1}, parameter_validation=False))
         self.call("CreateStream", StreamName="s", ShardCount=2)
         server.clock.advance(seconds=10)
@@ -47,7 +47,15 @@ class World:
     def call(self, operation: str, **arguments: Any) -> Any:
         """Make a call by the operation's name."""
         mapping = {api: method for method, api in self.client.meta.method_to_api_mapping.items()}
-        return getattr(self.client, mapping[operation])(**arguments)
+        answer = getattr(self.client, mapping[operation])(**arguments)
+        if "EventStream" in answer:
+            self._streams.append(answer["EventStream"])
+        return answer
+
+    def close(self) -> None:
+        """End what is left of subscriptions."""
+        for stream in self._streams:
+            stream.close()
 
     def iterator(self) -> str:
         """An iterator of the first shard."""
@@ -149,12 +157,17 @@ UNSOUND: Final[dict[str, Arguments]] = {
     "UpdateStreamMode": {"StreamModeDetails": {"StreamMode": "SOME"}},
     "UpdateStreamWarmThroughput": {"WarmThroughputMiBps": -1},
 }
-KMS: Final = ("KMSDisabled", "KMSInvalidState", "KMSAccessDenied", "KMSNotFound", "KMSOptInRequired", "KMSThrottling")
+# What the errors of KMS are documented for.
+KMS: Final = ("GetRecords", "PutRecord", "PutRecords", "StartStreamEncryption")
 LATER: Final[dict[tuple[str, str], str]] = {
     **{
-        (operation, f"{kind}Exception" if kind != "KMSOptInRequired" else kind): "records are encrypted with the KMS service"
-        for operation in ("GetRecords", "PutRecord", "PutRecords", "StartStreamEncryption")
-        for kind in KMS
+        (operation, code): "only an external KMS says so; tests/unit/streams/test_stream_keys.py holds how it is told"
+        for operation in KMS
+        for code in ("KMSOptInRequired", "KMSThrottlingException")
+    },
+    **{
+        (operation, "KMSAccessDeniedException"): "with --auth open an account may use its keys; tests/unit/streams/test_stream_keys.py denies it"
+        for operation in KMS[:-1]
     },
     **{
         (operation, "InternalFailureException"): "a fault of the server's side; tests/faults provokes it with a full disk"
@@ -208,10 +221,11 @@ def invalid(world: World, operation: str, good: Arguments) -> None:
 def in_use(world: World, operation: str, good: Arguments) -> None:
     """The stream is busy, or its name or consumer is taken."""
     if operation in ("CreateStream", "RegisterStreamConsumer", "SubscribeToShard"):
-        world.kept.append(world.call(operation, **good))
+        world.call(operation, **good)
         world.server.clock.advance(seconds=2)
     elif operation in ("AddTagsToStream", "RemoveTagsFromStream", "TagResource", "UntagResource"):
-        world.call("DeleteStream", StreamName="s", EnforceConsumerDeletion=True)
+        world.call("CreateStream", StreamName="t", ShardCount=1)
+        good = changed(operation, good, ARN.removesuffix("s") + "t")
     else:
         world.call("IncreaseStreamRetentionPeriod", StreamName="s", RetentionPeriodHours=100)
     world.call(operation, **good)
@@ -255,6 +269,54 @@ def throttled(world: World, operation: str, good: Arguments) -> None:
             raise ClientError({"Error": {"Code": answer["Records"][0]["ErrorCode"]}}, operation)
 
 
+def encrypted(world: World) -> tuple[Any, str]:
+    """Encrypt the stream with a new key and write to it; a client of KMS, and the key."""
+    kms = world.server.client("kms")
+    key = str(kms.create_key()["KeyMetadata"]["KeyId"])
+    world.call("IncreaseStreamRetentionPeriod", StreamName="s", RetentionPeriodHours=1000)
+    world.server.clock.advance(seconds=10)
+    world.call("StartStreamEncryption", StreamName="s", EncryptionType="KMS", KeyId=key)
+    world.server.clock.advance(seconds=10)
+    world.call("PutRecord", StreamName="s", Data=b"1", PartitionKey="a", ExplicitHashKey="0")
+    return kms, key
+
+
+def with_key(world: World, operation: str, good: Arguments, key: str, days: int = 0) -> None:
+    """The call, when a change of the key must have been noticed."""
+    world.server.clock.advance(hours=24 * days, minutes=5)
+    if operation == "GetRecords":
+        start = world.call("GetShardIterator", StreamName="s", ShardId=SHARD, ShardIteratorType="TRIM_HORIZON")
+        good = {"ShardIterator": start["ShardIterator"]}
+    world.call(operation, **good, **({"KeyId": key} if operation == "StartStreamEncryption" else {}))
+
+
+def key_disabled(world: World, operation: str, good: Arguments) -> None:
+    """The stream's key is disabled."""
+    kms, key = encrypted(world)
+    kms.disable_key(KeyId=key)
+    with_key(world, operation, {name: value for name, value in good.items() if name != "KeyId"}, key)
+
+
+def key_pending(world: World, operation: str, good: Arguments) -> None:
+    """The stream's key is about to be deleted."""
+    kms, key = encrypted(world)
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    with_key(world, operation, {name: value for name, value in good.items() if name != "KeyId"}, key)
+
+
+def key_gone(world: World, operation: str, good: Arguments) -> None:
+    """The stream's key was deleted."""
+    kms, key = encrypted(world)
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    with_key(world, operation, {name: value for name, value in good.items() if name != "KeyId"}, key, days=7)
+
+
+def key_of_another(world: World, operation: str, good: Arguments) -> None:
+    """The key is another account's."""
+    key = world.server.client("kms", aws_access_key_id="999999999999").create_key()["KeyMetadata"]["Arn"]
+    world.call(operation, **{**good, "KeyId": key})
+
+
 PROVOKE: Final[dict[str, Callable[[World, str, Arguments], Any]]] = {
     "ResourceNotFoundException": not_found,
     "InvalidArgumentException": invalid,
@@ -263,6 +325,10 @@ PROVOKE: Final[dict[str, Callable[[World, str, Arguments], Any]]] = {
     "ExpiredNextTokenException": expired_token,
     "ExpiredIteratorException": expired_iterator,
     "ProvisionedThroughputExceededException": throttled,
+    "KMSDisabledException": key_disabled,
+    "KMSInvalidStateException": key_pending,
+    "KMSNotFoundException": key_gone,
+    "KMSAccessDeniedException": key_of_another,
     "AccessDeniedException": lambda world, name, good: world.call(name, **changed(name, good, OTHERS_ARN)),
     "DryRunOperationException": lambda world, name, good: world.call(name, **good, DryRun=True),
     "ValidationException": lambda world, name, good: world.call(
@@ -289,11 +355,13 @@ def server() -> Iterator[PenstockServer]:
 
 
 @pytest.fixture
-def world(server: PenstockServer) -> World:
+def world(server: PenstockServer) -> Iterator[World]:
     """A world of its own."""
     server.faults.clear()
     server.reset()
-    return World(server)
+    made = World(server)
+    yield made
+    made.close()
 
 
 def test_operations_when_counted_then_they_are_the_39() -> None:
@@ -305,8 +373,6 @@ def test_operations_when_counted_then_they_are_the_39() -> None:
 def test_operation_when_it_is_called_rightly_then_it_succeeds(world: World, operation: str) -> None:
     answer = world.call(operation, **world.good(operation))
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
-    if operation == "SubscribeToShard":
-        answer["EventStream"].close()
 
 
 @pytest.mark.parametrize(("operation", "code"), [one for one in ALL if one not in LATER])

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from penstock.core.errors import ServiceError
 from penstock.server.exchange import Answer
-from penstock.server.listener import Handlers, Listener, Patience, TlsFiles
-from penstock.server.traffic import CONNECTIONS_MAX
+from penstock.server.listener import Bounds, Handlers, Listener, Patience, TlsFiles
 from penstock.wire.route import Head
 
 WAIT_S = 10
@@ -42,7 +41,7 @@ async def front(
     patience: Patience | None = None,
     *,
     tls: TlsFiles | None = None,
-    connections_max: int = CONNECTIONS_MAX,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[Front]:
     """A front on a free port, stopped on leaving."""
     refused: list[int] = []
@@ -58,7 +57,7 @@ async def front(
         refused.append(status)
         return Answer(status, [], b"")
 
-    listener = Listener(Handlers(handled, refuse, reject), patience, connections_max)
+    listener = Listener(Handlers(handled, refuse, reject), patience, bounds)
     try:
         yield Front(listener, await listener.listen("127.0.0.1", 0, tls), refused)
     finally:

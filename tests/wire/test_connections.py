@@ -12,7 +12,7 @@ from fronts import GET, PREFACE, WAIT_S, Front, echo, front, read_all, read_answ
 
 from penstock.host.certificates import Certificates, ensure_certificates
 from penstock.server.exchange import Answer
-from penstock.server.listener import CannotListen, Patience, TlsFiles
+from penstock.server.listener import Bounds, CannotListen, Patience, TlsFiles
 from penstock.wire.route import Head
 
 HURRIED = Patience(tick_s=0.01, idle_s=0.05, head_s=0.05, body_s=0.05, linger_s=0.05, handshake_s=0.2)
@@ -67,7 +67,7 @@ def test_client_when_it_sends_no_more_is_hung_up_on(sent: bytes, status: bytes) 
 
 def test_connection_when_there_are_too_many_is_told_so_and_room_comes_back() -> None:
     async def run() -> None:
-        async with front(echo, connections_max=2) as served:
+        async with front(echo, bounds=Bounds(connections_max=2)) as served:
             held = [await served.connect() for _ in range(2)]
             for reader, writer in held:
                 writer.write(GET)

@@ -7,7 +7,7 @@ import cbor2
 import pytest
 from http_calls import Wire, healthy
 
-from penstock.app import STREAM_OPERATIONS
+from penstock.composition import STREAM_OPERATIONS
 from penstock.host.apimodels import load_model
 from penstock.services.binding import bind
 from penstock.testing import PenstockServer

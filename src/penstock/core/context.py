@@ -13,8 +13,12 @@ class Caller(NamedTuple):
     access_key_id: str
     operation: str  # "kinesis:PutRecords", the IAM action
     session_token: str | None = None  # as it came; of temporary credentials
+    principal: str | None = None  # the ARN of who has proved to be; None with `--auth open`
+    source_ip: str | None = None
+    secure: bool = False  # over TLS
+    user_agent: str | None = None
 
     @property
     def arn(self) -> str:
         """The principal.  With `--auth open` every access key is its account's root."""
-        return f"arn:aws:iam::{self.account}:root"
+        return self.principal or f"arn:aws:iam::{self.account}:root"

@@ -110,10 +110,13 @@ class Error(Table):
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
         " and signing method. Consult the service documentation for details.{explained}",
     )
-    CHUNKS_MALFORMED = Row("IncompleteSignatureException", "The body is no series of chunks: {problem}.")  # UNVERIFIED
+    CHUNKS_MALFORMED = Row(  # UNVERIFIED: code and wording
+        "IncompleteSignatureException", "The body is no series of chunks: {problem}."
+    )
     KEY_UNKNOWN = Row("UnrecognizedClientException", "The security token included in the request is invalid.")
     TOKEN_INVALID = Row("UnrecognizedClientException", "The security token included in the request is invalid")
     TOKEN_EXPIRED = Row("ExpiredTokenException", "The security token included in the request is expired")
+    ACCESS_DENIED = Row("AccessDeniedException", "{text}")
     ACCESS_DENIED_BY_RESOURCE = Row(
         "AccessDeniedException",
         "User: {principal} is not authorized to perform: {action} on resource: {resource}"

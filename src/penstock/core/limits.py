@@ -125,6 +125,12 @@ LIST_CONSUMERS_PAGE: Final = 100  # also at most
 # HTTP.  Ours: the largest legal request is a PutRecords of 10 MiB; base64 makes it 4/3, 500 keys of 256 characters may be
 # escaped to 12 bytes each, the rest is punctuation.  The same bound holds for what a gzip body may expand to.
 REQUEST_BODY_MAX_BYTES: Final = 20 * MIB
+BODIES_MAX_BYTES: Final = 256 * MIB  # of requests whose bodies are over 64 KiB, together
+HEAD_MAX_BYTES: Final = 64 * KIB  # of a request
+HEADERS_MAX: Final = 100  # of a request
+CONNECTIONS_MAX: Final = 4096
+HTTP2_STREAMS_MAX: Final = 128  # of one connection, at once
+DOCUMENT_DEPTH_MAX: Final = 64  # JSON and CBOR; the deepest input of a model has 5 levels
 
 assert RECORD_MAX_MAX_KIB * KIB <= PUT_RECORDS_MAX_BYTES
 assert (
@@ -137,3 +143,20 @@ assert ON_DEMAND_SHARDS <= SHARDS_MAX
 assert CONSUMERS_CREATING_MAX <= CONSUMERS_MAX <= CONSUMERS_ADVANTAGE_MAX
 assert HEARTBEAT_MS < SUBSCRIPTION_MS
 assert TAKEOVER_MS < SUBSCRIPTION_MS
+
+# IAM and STS (source: IAM user guide, IAM and STS quotas; policies are counted without white space)
+ACCESS_KEYS_MAX: Final = 2  # of a user, or of an account's root
+USERS_MAX: Final = 5000  # of an account
+ROLES_MAX: Final = 1000
+MANAGED_POLICIES_MAX: Final = 1500
+PROFILES_MAX: Final = 1000
+MANAGED_POLICY_CHARS: Final = 6144
+POLICY_VERSIONS_MAX: Final = 5
+USER_INLINE_CHARS: Final = 2048  # all inline policies of a user together
+ROLE_INLINE_CHARS: Final = 10_240
+TRUST_POLICY_CHARS: Final = 2048
+ATTACHED_MAX: Final = 10  # managed policies of a user or role
+SESSION_POLICY_CHARS: Final = 2048
+SESSION_POLICY_ARNS_MAX: Final = 10
+CHAINED_SESSION_S: Final = 3600  # of a role that another role's session assumed
+IDENTITY_TAGS_MAX: Final = 50

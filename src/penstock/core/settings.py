@@ -14,12 +14,26 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
-from penstock.core.limits import ON_DEMAND_STREAMS_MAX, SHARDS_MAX
+from penstock.core.limits import (
+    BODIES_MAX_BYTES,
+    CONNECTIONS_MAX,
+    DOCUMENT_DEPTH_MAX,
+    HEAD_MAX_BYTES,
+    HEADERS_MAX,
+    HTTP2_STREAMS_MAX,
+    KIB,
+    MIB,
+    ON_DEMAND_STREAMS_MAX,
+    REQUEST_BODY_MAX_BYTES,
+    SHARDS_MAX,
+)
 
 ENV_PREFIX: Final = "PENSTOCK_"
 TOML_FILE: Final = "penstock.toml"
 PORT_MAX: Final = 65535
+BODIES_PER_ROOM: Final = 4  # the largest bodies that must find room together
 
 
 class SettingError(Exception):
@@ -61,6 +75,14 @@ def _integer(default: int, low: int, high: int, doc: str, metavar: str = "N") ->
         return number
 
     return _knob(default, doc, parse, f"a whole number from {low} to {high}", metavar)
+
+
+def _file(doc: str) -> Any:
+    return field(default="", metadata={"knob": Knob(doc, _parse_text, "a file", "FILE", "none")})
+
+
+def _seconds(default: int, doc: str) -> Any:
+    return _integer(default, 1, 86_400, doc, "S")
 
 
 def _size(default: str, low: int, high: int, doc: str) -> Any:
@@ -111,6 +133,36 @@ def _parse_text(text: str) -> str:
     return text
 
 
+def _parse_path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError
+    return text
+
+
+def _parse_endpoint(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/?", text):
+        raise ValueError
+    return text
+
+
+def _parse_issuers(text: str) -> str:
+    issuer_sources(text)
+    return text
+
+
+def issuer_sources(text: str) -> dict[str, str]:
+    """Where the keys of each issuer are, of a value of oidc_issuer.  Raises ValueError."""
+    found: dict[str, str] = {}
+    for row in text.split(",") if text else ():
+        issuer, equals, source = row.strip().partition("=")
+        if not re.fullmatch(r"https://[!-~]+", issuer) or not equals or not source or "\0" in source:
+            raise ValueError
+        if source.startswith("http://") and not is_loopback(urlsplit(source).hostname or ""):
+            raise ValueError  # whoever sits between could choose the keys
+        found[issuer] = source
+    return found
+
+
 def _parse_region(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]{1,32}", text):
         raise ValueError
@@ -131,6 +183,9 @@ class Settings:
     port: int = _integer(4566, 0, PORT_MAX, "Port for HTTP/1.1 and cleartext HTTP/2; 0 takes any free one.", "PORT")
     tls_port: int = _integer(4567, 0, PORT_MAX, "Port for TLS; 0 takes any free one.", "PORT")
     no_tls: bool = _flag("Do not listen for TLS at all.")
+    tls_cert: str = _file("Certificate chain in PEM, instead of one from the local authority; needs --tls-key.")
+    tls_key: str = _file("Private key of --tls-cert, in PEM without a passphrase.")
+    tls_client_ca: str = _file("Authorities in PEM; clients over TLS must show a certificate that one of them signed.")
     data_dir: str = _knob(
         "./penstock-data", "Directory for data, certificates and endpoint.json.", _parse_text, "a directory", "DIR"
     )
@@ -163,11 +218,35 @@ class Settings:
     account_on_demand_streams: int = _integer(
         ON_DEMAND_STREAMS_MAX, 0, 10**6, "Streams in ON_DEMAND mode that an account may have in a region."
     )
-    auth: Literal["open"] = _choice(
-        "open", doc="open: any well-formed credentials; a 12-digit access key id names the account."
+    auth: Literal["open", "enforced"] = _choice(
+        "open", "enforced", doc="open: any well-formed credentials; a 12-digit access key id names the account."
     )
     account_id: str = _knob(
         "123456789012", "Account of access keys that do not name one.", _parse_account, "12 digits", "ID"
+    )
+    master_key_file: str = _knob(
+        "",
+        "File of the key that seals secrets, made when it is needed; empty: master.key in the data directory.",
+        _parse_path,
+        "a file",
+        "FILE",
+    )
+    kms_endpoint: str = _knob(
+        "",
+        "An external KMS whose keys streams are encrypted with, AWS's or a compatible one; empty: the server's own.",
+        _parse_endpoint,
+        "an http or https URL",
+        "URL",
+    )
+    oidc_issuer: str = _knob(
+        "",
+        "OpenID Connect issuers whose tokens AssumeRoleWithWebIdentity takes, and where their keys (JWKS) are; several with commas.",
+        _parse_issuers,
+        "an issuer's https URL, =, and a file or URL of its keys",
+        "URL=KEYS",
+    )
+    oidc_audience: str = _knob(
+        "sts.amazonaws.com", "Audiences of such tokens; several with commas.", _parse_text, "a text", "TEXT"
     )
     region: str = _knob(
         "us-east-1", "Region shown in the start-up hints; requests name their own.", _parse_region, "a region", "REGION"
@@ -175,6 +254,34 @@ class Settings:
     transition_ms: int = _integer(0, 0, 600_000, "How long CREATING, UPDATING and DELETING last.", "MS")
     testing: bool = _flag("Serve /_penstock/reset, /clock and /faults (and /moto-api/reset).")
     insecure: bool = _flag("Allow an address beyond loopback although requests are not verified.")
+    audit_log: str = _file(
+        "Append a line of JSON for each control-plane call and each refused identity, as CloudTrail's."
+    )
+    audit_data: bool = _flag("Write data-plane calls to the audit log too.")
+    max_connections: int = _integer(CONNECTIONS_MAX, 1, 1_000_000, "Connections at once; one more is answered 503.")
+    max_head: int = _size(_shown(HEAD_MAX_BYTES), 4 * KIB, MIB, "A request's line and headers.")
+    max_headers: int = _integer(HEADERS_MAX, 20, 1000, "Headers of one request, over HTTP/1.1.")
+    max_body: int = _size(
+        _shown(REQUEST_BODY_MAX_BYTES), REQUEST_BODY_MAX_BYTES, 256 * MIB, "A request's body, packed or unpacked."
+    )
+    max_bodies: int = _size(
+        _shown(BODIES_MAX_BYTES),
+        4 * REQUEST_BODY_MAX_BYTES,
+        1 << 40,
+        "Bodies over 64K that are read or answered at once.",
+    )
+    max_depth: int = _integer(DOCUMENT_DEPTH_MAX, 16, 400, "How deep JSON and CBOR may nest.")
+    max_http2_streams: int = _integer(HTTP2_STREAMS_MAX, 1, 10_000, "Streams at once of one HTTP/2 connection.")
+    client_head_s: int = _seconds(30, "Seconds from the first byte of a request's head to its last.")
+    client_body_s: int = _seconds(
+        30, "Seconds for a request's body, and another for each --client-body-rate that came."
+    )
+    client_body_rate: int = _size("16K", 1, 1 << 30, "Bytes of a body that earn a second more.")
+    client_idle_s: int = _seconds(120, "Seconds that a connection may wait between requests.")
+    client_stall_s: int = _seconds(360, "Seconds that a client may take no byte of its answer.")
+    client_handshake_s: int = _seconds(10, "Seconds for the handshake of TLS.")
+    http2_idle_s: int = _seconds(600, "Seconds without a byte on an HTTP/2 connection.")
+    stop_ms: int = _integer(1200, 0, 600_000, "How long requests under way may take when the server stops.", "MS")
     log_level: Literal["debug", "info", "warning", "error"] = _choice(
         "debug", "info", "warning", "error", default="info", doc="Least severe level that is logged."
     )
@@ -183,10 +290,6 @@ class Settings:
 def knobs() -> dict[str, tuple[Knob, object]]:
     """Each knob by field name, with its default, in the order of declaration."""
     return {f.name: (f.metadata["knob"], f.default) for f in dataclasses.fields(Settings)}
-
-
-# Values that are known, but belong to a release to come: a clear refusal is kinder than "must be one of".
-_NOT_YET: Final = {("auth", "enforced"): "verified signatures are not in this release; use --auth open"}  # fmt: skip
 
 
 def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: str | None) -> Settings:
@@ -213,6 +316,24 @@ def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: 
     return _checked(Settings(**values), places)
 
 
+def exposure(host: str, auth: str, *, tls: bool) -> str | None:
+    """Why an address must not be listened on unless the user says --insecure, as the rest of a sentence; None if it may be."""
+    if is_loopback(host):
+        return None
+    if auth == "open":
+        return f"--auth {auth} lets anyone in who reaches it; listen on 127.0.0.1, or say --insecure to accept that"
+    if not tls:
+        return (
+            "plain HTTP shows everything to whoever is in between; leave out --no-tls, or say --insecure to accept that"
+        )
+    return None
+
+
+def plain_host(settings: Settings) -> str:
+    """Where plain HTTP is listened for: beyond loopback only if the user said --insecure, TLS being there for the others."""
+    return settings.host if is_loopback(settings.host) or settings.insecure else "127.0.0.1"
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address can only be reached from this machine."""
     if host == "localhost":
@@ -224,8 +345,6 @@ def is_loopback(host: str) -> bool:
 
 
 def _parse(name: str, knob: Knob, text: str, place: str) -> Any:
-    if (name, text) in _NOT_YET:
-        raise SettingError(f"{place}: {_NOT_YET[name, text]}")
     try:
         return knob.parse(text)
     except (ValueError, KeyError):
@@ -253,10 +372,19 @@ def _toml_values(text: str | None) -> dict[str, str]:
 
 def _checked(settings: Settings, places: Mapping[str, str]) -> Settings:
     """Refuse combinations that would expose the machine or cannot start; `places` tells where a value came from."""
-    if not is_loopback(settings.host) and not settings.insecure:
+    if not settings.insecure and (why := exposure(settings.host, settings.auth, tls=not settings.no_tls)):
+        raise SettingError(f"{places['host']}: {settings.host} is reachable from other machines, and {why}")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        given = "tls_cert" if settings.tls_cert else "tls_key"
+        raise SettingError(f"{places[given]}: --tls-cert and --tls-key go together")
+    for name in ("tls_cert", "tls_client_ca"):
+        if settings.no_tls and name in places:
+            raise SettingError(f"{places[name]}: there is no TLS with --no-tls")
+    if settings.audit_data and not settings.audit_log:
+        raise SettingError(f"{places['audit_data']}: there is no audit log without --audit-log")
+    if settings.max_bodies < BODIES_PER_ROOM * settings.max_body:
         raise SettingError(
-            f"{places['host']}: {settings.host} is reachable from other machines, and --auth {settings.auth} lets anyone in who reaches it;"
-            " listen on 127.0.0.1, or say --insecure to accept that"
+            f"{places.get('max_bodies', places.get('max_body'))}: --max-bodies must be at least {BODIES_PER_ROOM} times --max-body"
         )
     if not settings.no_tls and settings.port == settings.tls_port != 0:
         raise SettingError(f"--port and --tls-port are both {settings.port}; choose two, or say --no-tls")

@@ -1,11 +1,12 @@
 """A local certificate authority and the server's certificate, made at the first start and kept in the data directory.
 
 Clients trust one file, `<data-dir>/tls/ca.pem`, for as long as the directory lives; the server's certificate is renewed when it nears its
-end or the host changes.
+end or the host changes, and when `penstock certs renew` asks for it.  Names that were added by hand stay.
 """
 
 import ipaddress
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,6 +19,8 @@ CA_DAYS: Final = 3650
 SERVER_DAYS: Final = 397  # what browsers accept
 RENEW_DAYS: Final = 30
 CLOCK_SLACK: Final = timedelta(days=1)
+MARKER_FILE: Final = "server.names"  # what the certificate was made for
+EXTRA_FILE: Final = "added.names"  # what was asked for beyond the server's own
 
 
 class Certificates(NamedTuple):
@@ -32,14 +35,35 @@ def ensure_certificates(data_dir: Path, host: str) -> Certificates:
     """The files for a server on `host` (and always localhost), made or renewed where needed.  Keys are the owner's alone."""
     folder = data_dir / "tls"
     files = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server-key.pem")
-    names = sorted({"localhost", "127.0.0.1", "::1", host} - {"0.0.0.0", "::"})  # noqa: S104 - names no host
-    marker = folder / "server.names"
+    names = _names(folder, host)
+    marker = folder / MARKER_FILE
     if all(file.exists() for file in (*files, marker)) and _good(files.certificate, marker, names):
         return files
     folder.mkdir(parents=True, exist_ok=True)
     _make(folder, files, names)
     marker.write_text("\n".join(names))
     return files
+
+
+def renew_certificate(data_dir: Path, host: str, added: Iterable[str]) -> Certificates:
+    """A new certificate of the server from the authority that is there, with names added for good.
+
+    Raises FileNotFoundError if there is no authority.  A running server takes the new files up by itself.
+    """
+    folder = data_dir / "tls"
+    if not (folder / "ca-key.pem").exists():
+        raise FileNotFoundError(folder)
+    extra = folder / EXTRA_FILE
+    kept = set(extra.read_text().split()) if extra.exists() else set()
+    extra.write_text("\n".join(sorted(kept | set(added))))
+    (folder / MARKER_FILE).unlink(missing_ok=True)
+    return ensure_certificates(data_dir, host)
+
+
+def _names(folder: Path, host: str) -> list[str]:
+    extra = folder / EXTRA_FILE
+    added = extra.read_text().split() if extra.exists() else []
+    return sorted({"localhost", "127.0.0.1", "::1", host, *added} - {"0.0.0.0", "::"})  # noqa: S104 - names no host
 
 
 def _good(certificate: Path, marker: Path, names: list[str]) -> bool:
@@ -64,8 +88,12 @@ def _make(folder: Path, files: Certificates, names: list[str]) -> None:
         files.ca.write_bytes(_pem(_certificate("Penstock local CA", ca_key, None, [], CA_DAYS)))
     authority = _load_authority(files.ca, ca_key_file)
     server_key = ec.generate_private_key(ec.SECP256R1())
-    _write_private(files.key, _key_pem(server_key))
-    files.certificate.write_bytes(_pem(_certificate("Penstock", server_key, authority, names, SERVER_DAYS)))
+    certificate = _pem(_certificate("Penstock", server_key, authority, names, SERVER_DAYS))
+    new_key, new_certificate = files.key.with_suffix(".new"), files.certificate.with_suffix(".new")
+    _write_private(new_key, _key_pem(server_key))
+    new_certificate.write_bytes(certificate)
+    new_key.replace(files.key)  # whoever reads between these two finds a pair that does not fit, and keeps what it has
+    new_certificate.replace(files.certificate)
 
 
 def _certificate(

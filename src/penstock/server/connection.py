@@ -17,10 +17,10 @@ from enum import Enum, auto
 from typing import Final, cast
 
 from penstock.core.errors import Error, ServiceError
-from penstock.core.limits import REQUEST_BODY_MAX_BYTES
 from penstock.server.eager import start
 from penstock.server.exchange import Answer
-from penstock.server.http1 import CHUNKED, HEAD_MAX_BYTES, ChunkedBody, LengthBody, Malformed, Request, parse_head
+from penstock.server.http1 import CHUNKED, ChunkedBody, LengthBody, Malformed, Request, parse_head
+from penstock.server.peers import peer_of, room_name
 from penstock.server.replies import CONTINUE
 from penstock.server.sending import Sender, discard
 from penstock.server.traffic import NEVER, SMALL_BODY_BYTES, Traffic
@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._body: LengthBody | ChunkedBody = _NO_BODY
         self._body_began_s = 0.0
         self._room_bytes = 0
+        self._room_name = ""
         self._request: Request | None = None
         self._keep_alive = True
         self._reading = True
@@ -71,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._sender = Sender(self._traffic, self._transport, self._next)
         self._tls = transport.get_extra_info("ssl_object")
+        self._peer = peer_of(transport)
         crowded = self._traffic.crowded
         self._due_in(self._traffic.patience.idle_s)
         if not self._traffic.enter(self):
@@ -109,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._phase = Phase.END
         self._sender.lose()
         self._traffic.leave(self)
-        self._traffic.room.forget(self)
+        self._traffic.room.forget(self, self._room_name)
         self._let_body_go()
 
     def pause_writing(self) -> None:
@@ -172,7 +174,7 @@ class Connection(asyncio.Protocol):
             self._reject(400)
             return
         end = data.find(_HEAD_END, max(begin, searched))
-        if (end if end >= 0 else len(data) - len(_HEAD_END) + 1) > HEAD_MAX_BYTES:
+        if (end if end >= 0 else len(data) - len(_HEAD_END) + 1) > self._traffic.bounds.head_max_bytes:
             self._reject(431)
         elif end >= 0:
             self._begin(bytes(data[begin:end]), bytes(data[end + len(_HEAD_END) :]))
@@ -197,8 +199,9 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._held = bytearray()
         self._tunnel = None
+        bounds = self._traffic.bounds
         try:
-            request = parse_head(head)
+            request = parse_head(head, self._peer, bounds.headers_max)
         except Malformed as error:
             self._reject(error.status)
             return
@@ -208,10 +211,10 @@ class Connection(asyncio.Protocol):
         if 0 <= length <= len(rest):
             self._early = rest[length:]
             self._handle(rest[:length])
-        elif length > REQUEST_BODY_MAX_BYTES:
-            self._refuse(Error.BODY_TOO_LARGE(limit_bytes=REQUEST_BODY_MAX_BYTES))
+        elif length > bounds.body_max_bytes:
+            self._refuse(Error.BODY_TOO_LARGE(limit_bytes=bounds.body_max_bytes))
         else:
-            self._body = ChunkedBody() if length == CHUNKED else LengthBody(length)
+            self._body = ChunkedBody(bounds.body_max_bytes) if length == CHUNKED else LengthBody(length)
             self._body_began_s = self._traffic.now_s()
             self._phase = Phase.BODY
             if length <= SMALL_BODY_BYTES or self._have_room(length, rest):
@@ -245,7 +248,7 @@ class Connection(asyncio.Protocol):
         patience = self._traffic.patience
         self.due_s = self._body_began_s + patience.body_s + body.size / patience.body_bytes_per_s
         if body.size > SMALL_BODY_BYTES and not self._room_bytes:  # chunks, which announced nothing
-            self._have_room(REQUEST_BODY_MAX_BYTES, b"")
+            self._have_room(self._traffic.bounds.body_max_bytes, b"")
 
     def _have_room(self, size_bytes: int, rest: bytes) -> bool:
         """Ask for a large body's room.  Without it, nothing is read until it is given."""
@@ -265,7 +268,9 @@ class Connection(asyncio.Protocol):
             if self._ended and self._phase is Phase.BODY:
                 self._close()
 
-        if self._traffic.room.ask(self, size_bytes, grant):
+        assert self._request is not None
+        self._room_name = room_name(self._request.head)
+        if self._traffic.room.ask(self, self._room_name, size_bytes, grant):
             self._room_bytes = size_bytes
             return True
         self._phase, self._early, self.due_s = Phase.ROOM, rest, NEVER
@@ -276,7 +281,7 @@ class Connection(asyncio.Protocol):
         self._body = _NO_BODY
         if self._room_bytes:
             size_bytes, self._room_bytes = self._room_bytes, 0
-            self._traffic.room.give_back(size_bytes)
+            self._traffic.room.give_back(self._room_name, size_bytes)
 
     # Answers
 

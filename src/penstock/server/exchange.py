@@ -13,13 +13,15 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from penstock.core.context import Caller
 from penstock.core.errors import SERVER_STATUS, Error, ServiceError
-from penstock.core.ids import AccountId, Region
+from penstock.core.limits import DOCUMENT_DEPTH_MAX, REQUEST_BODY_MAX_BYTES
 from penstock.core.ports import Entropy
+from penstock.server.audit import Audit, Call
+from penstock.server.door import Door
 from penstock.server.events import EventBody
-from penstock.wire import cbor, eventstream, json, query, sigv4
+from penstock.wire import cbor, eventstream, json, query
 from penstock.wire.content import decode_body
+from penstock.wire.dialect import reworded
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
 from penstock.wire.operation import EventStream, Operation
@@ -79,13 +81,20 @@ class Exchange:
         entropy: Entropy,
         observer: Observer,
         monotonic_s: Callable[[], float],
-        default_account: str,
+        door: Door,
+        *,
+        body_max_bytes: int = REQUEST_BODY_MAX_BYTES,
+        depth_max: int = DOCUMENT_DEPTH_MAX,
+        audit: Audit | None = None,
     ) -> None:
         self.router = router
         self._entropy = entropy
         self._observer = observer
         self._monotonic_s = monotonic_s
-        self._default_account = AccountId(default_account)
+        self.door = door
+        self._body_max_bytes = body_max_bytes
+        self._depth_max = depth_max
+        self._audit = audit
         self._drawn = b""
         self._drawn_at = 0
 
@@ -96,29 +105,41 @@ class Exchange:
         request_id = identity[0][1]
         if head.method == "OPTIONS" and "origin" in head.headers:
             return Answer(200, [identity[0], *_preflight(head)], b"")
-        name, outcome = "unknown", "ok"
+        name, outcome, signed = "unknown", "ok", body
         try:
             if "content-encoding" in head.headers:
-                body = decode_body(body, head.headers["content-encoding"].strip().lower())
+                body = decode_body(body, head.headers["content-encoding"].strip().lower(), self._body_max_bytes)
             route = self._route(head, body)
         except ServiceError as error:
             outcome, answer = error.code, _refusal(error, *answer_protocol(head), None, request_id)
+            if self._audit is not None:
+                self._audit.note(head, None, Call(), request_id, error)
         else:
             name = route.operation.model.name
-            answer, outcome = await self._attempt(route, head, body, request_id)
+            answer, outcome = await self._attempt(route, head, signed, body, request_id)
         self._observer.observe(name, outcome, self._monotonic_s() - started_s)
         answer.headers.extend(identity)
         return answer
 
-    async def _attempt(self, route: Route, head: Head, body: bytes, request_id: str) -> tuple[Answer, str]:
-        """The answer of an operation, and its outcome for the record."""
+    async def _attempt(
+        self, route: Route, head: Head, signed: bytes, body: bytes, request_id: str
+    ) -> tuple[Answer, str]:
+        """The answer of an operation, and its outcome for the record; `signed` is the body as it came."""
+        call = Call()
         try:
-            return await self._carry_out(route, head, body, request_id), "ok"
+            answer = await self._carry_out(route, head, signed, body, request_id, call)
         except ServiceError as refused:
             error = refused
         except Exception:
             logger.exception("%s failed (request %s)", route.operation.model.name, request_id)
             error = ServiceError(Error.INTERNAL_FAILURE.code, None, SERVER_STATUS)
+        else:
+            if self._audit is not None:
+                self._audit.note(head, route, call, request_id, None)
+            return answer, "ok"
+        error = reworded(error, route.protocol)
+        if self._audit is not None:
+            self._audit.note(head, route, call, request_id, error)
         return _refusal(error, route.protocol, route.content_type, route.service.model, request_id), error.code
 
     def refuse(self, head: Head, error: ServiceError) -> Answer:
@@ -140,32 +161,25 @@ class Exchange:
             return self.router.route(head, body)
         except ServiceError as error:
             if error.code == Error.NOT_A_SERVICE_CALL.code:
-                sigv4.read_credential(head.headers, head.query)  # AWS asks for credentials first here
+                self.door.check_named(head)  # AWS asks for credentials first here
             raise
 
-    async def _carry_out(self, route: Route, head: Head, body: bytes, request_id: str) -> Answer:
+    async def _carry_out(
+        self, route: Route, head: Head, signed: bytes, body: bytes, request_id: str, call: Call
+    ) -> Answer:
         operation = route.operation
         request, document = _fast_input(route, body), None
         if request is None:
-            document = _document(route, body)
-        caller = self._caller(route, head)
+            document = call.request = _document(route, body, self._depth_max)
+        caller = call.caller = self.door.caller(route, head, signed)
         if document is not None:
             request = _checked_input(operation, document, _SCALARS[route.protocol])
-        output = await operation.handler(caller, request)
+        call.request = request
+        output = call.output = await operation.handler(caller, request)
         if isinstance(output, EventStream):
             headers = [("content-type", eventstream.CONTENT_TYPE)]
             return Answer(200, headers, EventBody(route, output, request_id))
         return Answer(200, [("content-type", route.content_type)], _output(route, output, request_id))
-
-    def _caller(self, route: Route, head: Head) -> Caller:
-        """Who signed, with `--auth open`: a key id of 12 digits names its account, any other belongs to the default one."""
-        if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
-            return Caller(self._default_account, Region(""), "", route.action)
-        credential = sigv4.read_credential(head.headers, head.query)
-        key_id = credential.access_key_id
-        account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
-        token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
-        return Caller(account, Region(credential.region), key_id, route.action, token)
 
     def _draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""
@@ -192,12 +206,12 @@ def _fast_input(route: Route, body: bytes) -> Any | None:
     return decode(body) if decode is not None else None
 
 
-def _document(route: Route, body: bytes) -> dict[str, Any]:
+def _document(route: Route, body: bytes, depth_max: int) -> dict[str, Any]:
     match route.protocol:
         case "json":
-            return json.decode_document(body)
+            return json.decode_document(body, depth_max)
         case "cbor":
-            return cbor.decode_document(body)
+            return cbor.decode_document(body, depth_max)
         case _:
             return query.read_input(route.operation.model.input, route.form)
 

@@ -17,11 +17,9 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from penstock.core.errors import Error
-from penstock.core.limits import REQUEST_BODY_MAX_BYTES
-from penstock.wire.route import Head
+from penstock.core.limits import HEADERS_MAX, REQUEST_BODY_MAX_BYTES
+from penstock.wire.route import Head, Peer
 
-HEAD_MAX_BYTES: Final = 64 * 1024
-HEADERS_MAX: Final = 100
 CHUNK_LINE_MAX_BYTES: Final = 1024  # a chunk's size and its extensions
 TRAILERS_MAX_BYTES: Final = 8 * 1024
 LENGTH_MAX_DIGITS: Final = 18
@@ -66,12 +64,12 @@ class _Name(NamedTuple):
 _names: dict[bytes, _Name] = {}
 
 
-def parse_head(data: bytes) -> Request:
-    """Read a head, given up to but without the empty line that ends it.  Raises Malformed."""
+def parse_head(data: bytes, peer: Peer | None = None, headers_max: int = HEADERS_MAX) -> Request:
+    """Read a head, given up to but without the empty line that ends it; it came from `peer`.  Raises Malformed."""
     lines = data.split(b"\r\n")
     if len(data.translate(None, _CONTROLS)) != len(data) - 2 * (len(lines) - 1):
         raise Malformed
-    if len(lines) > HEADERS_MAX + 1:
+    if len(lines) > headers_max + 1:
         raise Malformed(431)
     line = _line.fullmatch(lines[0])
     if line is None:
@@ -90,8 +88,11 @@ def parse_head(data: bytes) -> Request:
         raw.append(pair)
         headers[name.text] = pair[1].decode("latin-1")
     method, target, minor = line[1].decode(), line[2].decode(), line[3] == b"1"
-    path, query = ("/", {}) if target == "/" else _target(target)
-    return _framed(Head(method, path, query, headers, tuple(raw)), framing, minor=minor)
+    if target == "/":
+        return _framed(Head(method, "/", {}, headers, tuple(raw), peer), framing, minor=minor)
+    target = _without_origin(target)
+    path, query = _split(target)
+    return _framed(Head(method, path, query, headers, tuple(raw), peer, target.encode()), framing, minor=minor)
 
 
 def _read_name(spelled: bytes) -> _Name:
@@ -104,8 +105,8 @@ def _read_name(spelled: bytes) -> _Name:
     return name
 
 
-def _target(target: str) -> tuple[str, dict[str, str]]:
-    """Path and query; of an absolute target the host is left out."""
+def _without_origin(target: str) -> str:
+    """A target from its path on; of an absolute one the host is left out."""
     if not target.startswith("/"):
         scheme, found, rest = target.partition("://")
         if found and scheme.lower() in ("http", "https"):
@@ -113,6 +114,11 @@ def _target(target: str) -> tuple[str, dict[str, str]]:
             target = rest[cut:] if rest[cut:].startswith("/") else "/" + rest[cut:]
         elif target != "*":
             raise Malformed
+    return target
+
+
+def _split(target: str) -> tuple[str, dict[str, str]]:
+    """Path and query."""
     path, _, query = target.partition("?")
     try:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
@@ -177,7 +183,8 @@ class LengthBody:
 class ChunkedBody:
     """A body in chunks, put together as it arrives."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = REQUEST_BODY_MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._body = bytearray()
         self._line = bytearray()  # of a line that has not ended
         self._left = 0  # bytes of the chunk that are still to come
@@ -241,8 +248,8 @@ class ChunkedBody:
             if size is None:
                 raise Malformed
             self._left = int(size[1], 16)
-            if len(self._body) + self._left > REQUEST_BODY_MAX_BYTES:
-                raise Error.BODY_TOO_LARGE(limit_bytes=REQUEST_BODY_MAX_BYTES)
+            if len(self._body) + self._left > self._max_bytes:
+                raise Error.BODY_TOO_LARGE(limit_bytes=self._max_bytes)
             self._trailing = not self._left
         return False
 

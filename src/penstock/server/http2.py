@@ -6,22 +6,27 @@ connection: most servers never see one, and start quicker and smaller for it.  A
 Rules of this file:
   1. Nothing else knows which HTTP/2 server this is.
   2. A tunnel holds no more than one read of either side: whoever takes slowly is read slowly.
+  3. Bodies are timed and counted as over HTTP/1.1; until there is room for one, its stream's window stays shut.
+The server's own bounds hold what it keeps itself: streams at once, a request's headers, and streams that are reset before they were
+looked at (20, then it ends the connection).  Who is behind a tunnel is told by the path to which its end of the unix socket is bound.
 """
 
 import asyncio
 import logging
+import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from penstock.core.errors import Error, ServiceError
-from penstock.core.limits import REQUEST_BODY_MAX_BYTES
 from penstock.server.exchange import Answer, Stream
-from penstock.server.traffic import Handlers, Traffic
-from penstock.wire.route import Head
+from penstock.server.peers import peer_of
+from penstock.server.place import Place
+from penstock.server.traffic import SMALL_BODY_BYTES, Traffic
+from penstock.wire.route import Head, Peer
 
 if TYPE_CHECKING:
     from granian.server.embed import Server
@@ -36,6 +41,9 @@ BACKLOG: Final = 4096
 READ_BUFFER_BYTES: Final = 1024 * 1024  # of one connection; fewer, larger pieces of a body cost fewer turns of the loop
 READY_POLL_S: Final = 0.002
 SOCKET_PATH_MAX_CHARS: Final = 100  # what a unix socket's address holds, and a little less
+SOCKET_NAME_MAX_CHARS: Final = 12  # a number of tunnels that no server lives to see
+PING_EVERY_MS: Final = 60_000  # so that a client that is gone without a word is found out ...
+PING_ANSWER_S: Final = 20  # ... that long after
 
 
 class Http2:
@@ -43,7 +51,9 @@ class Http2:
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
-        self._application = Application(traffic.handlers)
+        self._peers: dict[str, Peer] = {}  # by the path of a tunnel's end
+        self._tunnels = 0
+        self._application = Application(traffic, self._peers)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._starting: asyncio.Task[str] | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -53,7 +63,30 @@ class Http2:
         """Carry a connection; `data` arrived already."""
         if self._starting is None:
             self._starting = self._traffic.loop.create_task(self._start())
-        Outside(self._traffic, transport, self._starting, data)
+        Outside(self._traffic, transport, self, data)
+
+    async def join(self, peer: Peer) -> tuple[socket.socket, str]:
+        """A connection to the server on behalf of `peer`, and the name of its end."""
+        assert self._starting is not None
+        path = await asyncio.shield(self._starting)
+        self._tunnels += 1
+        name = Path(path).with_name(str(self._tunnels))
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.setblocking(False)
+            link.bind(str(name))
+            await self._traffic.loop.sock_connect(link, path)
+        except BaseException:
+            link.close()
+            raise
+        finally:
+            name.unlink(missing_ok=True)  # the other end knows it by now
+        self._peers[str(name)] = peer
+        return link, str(name)
+
+    def part(self, name: str) -> None:
+        """A tunnel is no more."""
+        self._peers.pop(name, None)
 
     async def _start(self) -> str:
         """Start the server; the path of its socket."""
@@ -62,7 +95,7 @@ class Http2:
         from granian.server.embed import Server
 
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-")  # made with mode 0700
-        if len(self._folder.name) > SOCKET_PATH_MAX_CHARS - len("/h2"):
+        if len(self._folder.name) > SOCKET_PATH_MAX_CHARS - SOCKET_NAME_MAX_CHARS:
             self._folder.cleanup()
             self._folder = tempfile.TemporaryDirectory(prefix="penstock-", dir="/tmp")
         path = Path(self._folder.name) / "h2"
@@ -79,6 +112,10 @@ class Http2:
                 adaptive_window=False,
                 initial_connection_window_size=4 * READ_BUFFER_BYTES,
                 initial_stream_window_size=READ_BUFFER_BYTES,
+                max_concurrent_streams=self._traffic.bounds.streams_max,
+                max_headers_size=self._traffic.bounds.head_max_bytes,
+                keep_alive_interval=PING_EVERY_MS,
+                keep_alive_timeout=PING_ANSWER_S,
             ),
         )
         self._serving = self._traffic.loop.create_task(self._server.serve(), name="http2")
@@ -114,8 +151,10 @@ class Http2:
 class Outside(asyncio.Protocol):
     """The client's end of a tunnel."""
 
-    def __init__(self, traffic: Traffic, transport: asyncio.Transport, path: "asyncio.Task[str]", data: bytes) -> None:
+    def __init__(self, traffic: Traffic, transport: asyncio.Transport, http2: Http2, data: bytes) -> None:
         self._traffic = traffic
+        self._http2 = http2
+        self._name = ""
         self._transport = transport
         self._inside: Inside | None = None
         self._gone = False
@@ -124,19 +163,20 @@ class Outside(asyncio.Protocol):
         traffic.enter(self)
         transport.set_protocol(self)
         transport.pause_reading()
-        self._joining = traffic.loop.create_task(self._join(path, data))
+        self._joining = traffic.loop.create_task(self._join(data))
 
-    async def _join(self, path: "asyncio.Task[str]", data: bytes) -> None:
+    async def _join(self, data: bytes) -> None:
         """Connect to the server, then let everything through."""
         try:
-            address = await asyncio.shield(path)
-            inside, protocol = await self._traffic.loop.create_unix_connection(lambda: Inside(self), address)
+            link, self._name = await self._http2.join(peer_of(self._transport))
+            inside, protocol = await self._traffic.loop.create_unix_connection(lambda: Inside(self), sock=link)
         except Exception:
             logger.exception("no HTTP/2 server")
             self._transport.abort()
             return
         if self._gone:
             inside.abort()
+            self._http2.part(self._name)
             return
         self._inside = protocol
         if data:
@@ -176,6 +216,7 @@ class Outside(asyncio.Protocol):
         """The client is gone."""
         self._gone = True
         self._traffic.leave(self)
+        self._http2.part(self._name)
         if self._inside is not None:
             self._inside.transport.close()
 
@@ -226,21 +267,15 @@ class _Disconnected(Exception):
 class Application:
     """The ASGI application: reads a request, has it answered, writes the answer."""
 
-    def __init__(self, handlers: Handlers) -> None:
-        self._handlers = handlers
+    def __init__(self, traffic: Traffic, peers: Mapping[str, Peer]) -> None:
+        self._traffic = traffic
+        self._handlers = traffic.handlers
+        self._peers = peers
         self._pumps: dict[asyncio.Task[None], asyncio.Event] = {}  # with what is set when the answer has ended
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        head = _head(scope)
-        try:
-            body = await _read_body(head, receive)
-        except ServiceError as error:
-            answer = self._handlers.refuse(head, error)
-        except _Disconnected:  # or a body that HTTP cannot make sense of; granian tells the two apart no better
-            answer = self._handlers.reject(400)
-        else:
-            answer = await self._handlers.handle(head, body)
+        answer = await self._answer(_head(scope, self._peers.get(scope["client"][0])), receive)
         content = answer.body
         if isinstance(content, bytes):
             await send(_start(answer, [(b"content-length", str(len(content)).encode())]))
@@ -248,6 +283,24 @@ class Application:
         else:
             await send(_start(answer, []))
             await self._stream(content, receive, send)
+
+    async def _answer(self, head: Head, receive: Receive) -> Answer:
+        if (
+            sum(name == b"host" for name, _ in head.raw_headers) > 1
+        ):  # all else that can be read in two ways granian resets
+            return self._handlers.reject(400)
+        place = Place(self._traffic, head)
+        try:
+            body = await _read_body(head, receive, place)
+            return await self._handlers.handle(head, body)
+        except ServiceError as error:
+            return self._handlers.refuse(head, error)
+        except TimeoutError:
+            return self._handlers.reject(408)
+        except _Disconnected:  # or a body that HTTP cannot make sense of; granian tells the two apart no better
+            return self._handlers.reject(400)
+        finally:
+            place.leave()
 
     async def _stream(self, stream: Stream, receive: Receive, send: Send) -> None:
         """Send a stream until it, the client or the server ends; `send` waits for whoever reads slowly."""
@@ -292,26 +345,31 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _read_body(head: Head, receive: Receive) -> bytes:
-    announced = head.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > REQUEST_BODY_MAX_BYTES:
-        raise Error.BODY_TOO_LARGE(limit_bytes=REQUEST_BODY_MAX_BYTES)
+async def _read_body(head: Head, receive: Receive, place: Place) -> bytes:
+    """The body.  Raises BODY_TOO_LARGE, TimeoutError and _Disconnected."""
+    announced, limit_bytes = head.headers.get("content-length", "0"), place.body_max_bytes
+    if not announced.isdecimal() or int(announced) > limit_bytes:
+        raise Error.BODY_TOO_LARGE(limit_bytes=limit_bytes)
+    await place.enter(int(announced))
     pieces: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
+        async with asyncio.timeout_at(place.due_s(size)):
+            message = await receive()
         if message["type"] == "http.disconnect":
             raise _Disconnected
         piece: bytes = message.get("body", b"")
         size += len(piece)
-        if size > REQUEST_BODY_MAX_BYTES:
-            raise Error.BODY_TOO_LARGE(limit_bytes=REQUEST_BODY_MAX_BYTES)
+        if size > limit_bytes:
+            raise Error.BODY_TOO_LARGE(limit_bytes=limit_bytes)
         pieces.append(piece)
         if not message.get("more_body", False):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if size > SMALL_BODY_BYTES and "content-length" not in head.headers:
+            await place.enter(limit_bytes)
 
 
-def _head(scope: Message) -> Head:
+def _head(scope: Message, peer: Peer | None) -> Head:
     raw: Iterable[tuple[bytes, bytes]] = scope["headers"]
     query: bytes = scope["query_string"]
     return Head(
@@ -320,7 +378,15 @@ def _head(scope: Message) -> Head:
         query=dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in raw},
         raw_headers=tuple(raw),
+        peer=peer,
+        target=_wire_target(scope),
     )
+
+
+def _wire_target(scope: Message) -> bytes:
+    path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    query: bytes = scope["query_string"]
+    return path.partition(b"?")[0] + (b"?" + query if query else b"")
 
 
 def _start(answer: Answer, framing: list[tuple[bytes, bytes]]) -> Message:

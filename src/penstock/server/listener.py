@@ -14,12 +14,12 @@ from typing import Final
 
 from penstock.server.connection import Connection
 from penstock.server.http2 import Http2
-from penstock.server.tls import TlsFiles, server_context
-from penstock.server.traffic import CONNECTIONS_MAX, Handlers, Patience, Traffic
+from penstock.server.tls import PortTls, TlsFiles, UnusableFiles
+from penstock.server.traffic import Bounds, Handlers, Patience, Traffic
 
 BACKLOG: Final = 4096
 
-__all__ = ["CannotListen", "Handlers", "Listener", "Patience", "TlsFiles"]
+__all__ = ["Bounds", "CannotListen", "Handlers", "Listener", "Patience", "TlsFiles"]
 
 
 class CannotListen(Exception):
@@ -29,26 +29,36 @@ class CannotListen(Exception):
 class Listener:
     """All ports of one server."""
 
-    def __init__(
-        self, handlers: Handlers, patience: Patience | None = None, connections_max: int = CONNECTIONS_MAX
-    ) -> None:
-        self._traffic = Traffic(handlers, patience or Patience(), connections_max)
+    def __init__(self, handlers: Handlers, patience: Patience | None = None, bounds: Bounds | None = None) -> None:
+        self._traffic = Traffic(handlers, patience or Patience(), bounds)
         self._http2 = Http2(self._traffic)
         self._servers: list[asyncio.Server] = []
+        self._secure: list[PortTls] = []
 
     async def listen(self, host: str, port: int, tls: TlsFiles | None) -> int:
         """Accept connections on a port, for 0 on any free one, and answer which.  Raises CannotListen."""
+        try:
+            secure = PortTls(tls) if tls is not None else None
+        except UnusableFiles as error:
+            raise CannotListen(str(error)) from None
         bound = _bind(host, port)
         server = await self._traffic.loop.create_server(
             lambda: Connection(self._traffic, self._http2.take),
             sock=bound,
             backlog=BACKLOG,
-            ssl=server_context(tls) if tls is not None else None,
+            ssl=secure.context if secure is not None else None,
             ssl_handshake_timeout=self._traffic.patience.handshake_s if tls is not None else None,
             ssl_shutdown_timeout=self._traffic.patience.stop_s if tls is not None else None,
         )
         self._servers.append(server)
+        if secure is not None:
+            self._secure.append(secure)
         return int(bound.getsockname()[1])
+
+    def reload_tls(self) -> bool:
+        """Take up certificates whose files have changed; whether any was."""
+        changed = [secure.reload() for secure in self._secure]  # each, not only up to the first
+        return any(changed)
 
     async def stop(self) -> None:
         """Close the ports and their connections; requests under way are answered first, streams are ended."""
@@ -61,6 +71,8 @@ class Listener:
 
 def _bind(host: str, port: int) -> socket.socket:
     """A socket on the port.  Raises CannotListen."""
+    if host == "localhost":
+        host = "127.0.0.1"  # whatever a file of names says: loopback is what was promised
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,19 +1,22 @@
 """The server's own pages: health, metrics, and under --testing the controls that tests use.
 
 `GET /_penstock/health`, `GET /_penstock/traffic`, `GET /metrics`; with --testing `POST /_penstock/reset` (alias `/moto-api/reset`),
-`GET` and `POST /_penstock/clock`, `POST` and `DELETE /_penstock/faults`.
+`GET` and `POST /_penstock/clock`, `POST` and `DELETE /_penstock/faults`.  With `--auth enforced` all but health are for this machine only.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from penstock.core.settings import is_loopback
 from penstock.server.exchange import Answer
 from penstock.wire.route import Head
 
 logger = logging.getLogger(__name__)
+
+HEALTH: Final = "/_penstock/health"
 
 Page = Callable[[bytes], Awaitable[Answer]]  # of the body
 View = Callable[[Mapping[str, str]], Awaitable[Answer]]  # of the query
@@ -31,11 +34,14 @@ class Pages:
         pages: Mapping[tuple[str, str], Page],
         views: Mapping[str, View],  # by path; GET only
         services: Callable[[Head, bytes], Awaitable[Answer]],
+        *,
+        private: bool = False,  # only who is on this machine gets more than health
     ) -> None:
         self._pages = pages
         self._views = views
         self._paths = {path for _, path in pages} | {*views}
         self._services = services
+        self._private = private
 
     async def handle(self, head: Head, body: bytes) -> Answer:
         """Answer one request."""
@@ -46,6 +52,8 @@ class Pages:
             if head.path.startswith(("/_penstock/", "/moto-api/")):
                 return json_answer({"message": f"no page {head.path}; the test controls need --testing"}, 404)
             return await self._services(head, body)
+        if self._private and head.path != HEALTH and (head.peer is None or not is_loopback(head.peer.address)):
+            return json_answer({"message": f"{head.path} is answered on this machine only"}, 403)
         try:
             return await page(body)
         except (BadPageRequest, msgspec.MsgspecError, UnicodeDecodeError) as error:

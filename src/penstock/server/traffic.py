@@ -1,31 +1,46 @@
 """What all connections share: who they are, how many there may be, how long they may take, and how much their bodies may hold.
 
 Theory.  Nobody's slowness is another's problem.  Each connection says by when its next step is due; one timer, once a second, ends
-those that are late, so that a request sets no timer of its own.  Bodies that are large ask for room before they are read, and wait
-their turn with their connection's reading paused; so TCP holds back what memory could not take.
+those that are late, so that a request sets no timer of its own.  Bodies that are large ask for room (room.py) before they are read, and
+wait their turn with their connection's reading paused; so TCP holds back what memory could not take.
 Rule of this file: no bytes; connections read and write, this only counts.
 """
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple, Protocol
 
 from penstock.core.errors import ServiceError
-from penstock.core.limits import KIB, MIB, REQUEST_BODY_MAX_BYTES
+from penstock.core.limits import (
+    BODIES_MAX_BYTES,
+    CONNECTIONS_MAX,
+    HEAD_MAX_BYTES,
+    HEADERS_MAX,
+    HTTP2_STREAMS_MAX,
+    KIB,
+    REQUEST_BODY_MAX_BYTES,
+)
 from penstock.server.exchange import Answer
 from penstock.server.replies import fixed_lines
+from penstock.server.room import BodyRoom
 from penstock.wire.route import Head
 
-CONNECTIONS_MAX: Final = 4096
 SMALL_BODY_BYTES: Final = 64 * KIB  # a body up to this size asks for no room
-BODIES_MAX_BYTES: Final = 256 * MIB  # what larger bodies may hold together
 NEVER: Final = math.inf
 
-assert BODIES_MAX_BYTES >= 4 * REQUEST_BODY_MAX_BYTES
+
+class Bounds(NamedTuple):
+    """How much clients may send, and how many they may be."""
+
+    connections_max: int = CONNECTIONS_MAX
+    head_max_bytes: int = HEAD_MAX_BYTES
+    headers_max: int = HEADERS_MAX
+    body_max_bytes: int = REQUEST_BODY_MAX_BYTES
+    bodies_max_bytes: int = BODIES_MAX_BYTES  # of all bodies over SMALL_BODY_BYTES that are being read or answered
+    streams_max: int = HTTP2_STREAMS_MAX  # at once, of one HTTP/2 connection
 
 
 class Patience(NamedTuple):
@@ -73,14 +88,14 @@ class Guest(Protocol):
 class Traffic:
     """The connections of all ports."""
 
-    def __init__(self, handlers: Handlers, patience: Patience, connections_max: int = CONNECTIONS_MAX) -> None:
+    def __init__(self, handlers: Handlers, patience: Patience, bounds: Bounds | None = None) -> None:
         self.handlers = handlers
         self.patience = patience
-        self.room = BodyRoom(BODIES_MAX_BYTES)
+        self.bounds = bounds or Bounds()
+        self.room = BodyRoom(self.bounds.bodies_max_bytes)
         self.loop = asyncio.get_running_loop()
         self.now_s = self.loop.time
         self.stopping = False
-        self._connections_max = connections_max
         self._guests: dict[Guest, bool] = {}  # whether each was admitted, or is only being told that there is no room
         self._admitted = 0
         self._empty: asyncio.Future[None] | None = None
@@ -89,11 +104,11 @@ class Traffic:
     @property
     def crowded(self) -> bool:
         """Whether there are too many even to be told so."""
-        return len(self._guests) >= 2 * self._connections_max
+        return len(self._guests) >= 2 * self.bounds.connections_max
 
     def enter(self, guest: Guest) -> bool:
         """A connection was made; whether it may stay."""
-        admitted = self._guests[guest] = not self.stopping and self._admitted < self._connections_max
+        admitted = self._guests[guest] = not self.stopping and self._admitted < self.bounds.connections_max
         self._admitted += admitted
         return admitted
 
@@ -126,32 +141,3 @@ class Traffic:
     def _abort(self) -> None:
         for guest in list(self._guests):
             guest.abort()
-
-
-class BodyRoom:
-    """Memory for large bodies, given out in the order of asking."""
-
-    def __init__(self, capacity_bytes: int) -> None:
-        self._free_bytes = capacity_bytes
-        self._waiting: deque[tuple[object, int, Callable[[], None]]] = deque()
-
-    def ask(self, who: object, size_bytes: int, granted: Callable[[], None]) -> bool:
-        """Whether there is room now; if not, `granted` is called once there is."""
-        if self._waiting or size_bytes > self._free_bytes:
-            self._waiting.append((who, size_bytes, granted))
-            return False
-        self._free_bytes -= size_bytes
-        return True
-
-    def give_back(self, size_bytes: int) -> None:
-        """A body was let go."""
-        self._free_bytes += size_bytes
-        while self._waiting and self._waiting[0][1] <= self._free_bytes:
-            _, wanted_bytes, granted = self._waiting.popleft()
-            self._free_bytes -= wanted_bytes
-            granted()
-
-    def forget(self, who: object) -> None:
-        """Whoever waited has left."""
-        self._waiting = deque(each for each in self._waiting if each[0] is not who)
-        self.give_back(0)

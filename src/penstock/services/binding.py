@@ -50,6 +50,24 @@ def bind(
     return Service(model, operations)
 
 
+def chained(*admits: Admit | None) -> Admit | None:
+    """Gates one after the other."""
+    known = [admit for admit in admits if admit is not None]
+
+    def admit(operation: str) -> Gate | None:
+        gates = [gate for admit in known if (gate := admit(operation)) is not None]
+        if len(gates) < 2:
+            return gates[0] if gates else None
+
+        def all_of_them(caller: Caller, request: Any) -> None:
+            for gate in gates:
+                gate(caller, request)
+
+        return all_of_them
+
+    return admit if known else None
+
+
 def _guarded(operation: Callable[..., Awaitable[Any]], service: object) -> Handler:
     """The operation on its service, with the storage's own refusals told as AWS tells a fault of its side."""
 

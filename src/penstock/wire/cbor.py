@@ -11,9 +11,9 @@ from typing import Any, Final
 import cbor2
 
 from penstock.core.errors import Error
+from penstock.core.limits import DOCUMENT_DEPTH_MAX
 from penstock.wire.document import Scalars
 
-DEPTH_MAX: Final = 64  # the deepest model input has 5 levels
 _TIMESTAMP_TAG: Final = 1
 # Every tag that cbor2 decodes by itself; each is refused but 1, whose number is passed on as it is.
 _BUILT_IN_TAGS: Final = (
@@ -43,7 +43,7 @@ _BUILT_IN_TAGS: Final = (
 )
 
 
-def decode_document(body: bytes) -> dict[str, Any]:
+def decode_document(body: bytes, depth_max: int = DOCUMENT_DEPTH_MAX) -> dict[str, Any]:
     """The map in a body.  Raises BODY_NOT_PARSED for anything else."""
     source = io.BytesIO(body)
     try:
@@ -51,7 +51,7 @@ def decode_document(body: bytes) -> dict[str, Any]:
             source,
             semantic_decoders=_SEMANTICS,
             tag_hook=_refuse_tag,
-            max_depth=DEPTH_MAX,
+            max_depth=depth_max,
             strict_hashable_types=True,
         )
     except (cbor2.CBORError, ValueError, TypeError, RecursionError, OverflowError, MemoryError):

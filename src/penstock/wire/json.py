@@ -6,6 +6,7 @@ import msgspec
 import pybase64
 
 from penstock.core.errors import Error, ServiceError
+from penstock.core.limits import DOCUMENT_DEPTH_MAX
 from penstock.wire.document import Scalars
 
 _encoder = msgspec.json.Encoder()
@@ -13,15 +14,27 @@ _decoder = msgspec.json.Decoder()
 _PAD_ENDINGS: Final = {1: frozenset("AEIMQUYcgkosw048"), 2: frozenset("AQgw")}  # last digit before one or two "="
 
 
-def decode_document(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body.  Raises BODY_NOT_PARSED for anything else, however deep, long or badly encoded."""
+def decode_document(body: bytes, depth_max: int = DOCUMENT_DEPTH_MAX) -> dict[str, Any]:
+    """The JSON object in a body, nested `depth_max` deep at most.  Raises BODY_NOT_PARSED for anything else."""
     try:
         document = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Error.BODY_NOT_PARSED() from None
     if not isinstance(document, dict):
         raise Error.BODY_NOT_PARSED()
+    if body.count(b"{") + body.count(b"[") > depth_max and _is_deeper(document, depth_max):
+        raise Error.BODY_NOT_PARSED()
     return document
+
+
+def _is_deeper(document: object, depth_max: int) -> bool:
+    level = [document]
+    for _ in range(depth_max):
+        children = [child for node in level for child in (node.values() if isinstance(node, dict) else node)]  # type: ignore[attr-defined]
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def encode_document(document: object) -> bytes:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from penstock.core.context import Caller
 from penstock.core.errors import Error
-from penstock.wire.operation import Operation, Protocol, Service
+from penstock.wire.operation import Input, Operation, Protocol, Service
 
 FORM_FIELDS_MAX: Final = 4096  # ours
 ROUTES_KEPT_MAX: Final = 1024
@@ -26,6 +27,15 @@ _PROTOCOLS: Final[Mapping[str, Protocol]] = {
 }
 
 
+class Peer(NamedTuple):
+    """Whom a request came from, and over what."""
+
+    address: str
+    tls_version: str = ""  # "TLSv1.3"; empty over plain HTTP
+    cipher: str = ""
+    subject: str = ""  # of the client's certificate, where one was asked for
+
+
 class Head(NamedTuple):
     """A request but for its body."""
 
@@ -34,6 +44,18 @@ class Head(NamedTuple):
     query: Mapping[str, str]
     headers: Mapping[str, str]  # by lower-case name; of repeated ones the last
     raw_headers: tuple[tuple[bytes, bytes], ...]  # as they arrived, for signatures
+    peer: Peer | None = None
+    target: bytes = b"/"  # path and query as they came, for signatures
+
+    @property
+    def surroundings(self) -> tuple[str | None, bool, str | None]:
+        """What a policy may ask of a request beside its maker: the address, whether it came over TLS, and the user agent."""
+        peer = self.peer
+        return (
+            (None, False, None)
+            if peer is None
+            else (peer.address, bool(peer.tls_version), self.headers.get("user-agent"))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +121,8 @@ class Router:
         service = self._by_action.get((name, form.get("Version", "")))
         if service is None:
             raise Error.NOT_A_SERVICE_CALL()
-        return _route("query", "text/xml", service, name, form)
+        operation = service.operations.get(name) or _absent(service, name)
+        return Route("query", "text/xml", service, operation, form, f"{service.model.signing_name}:{name}")
 
 
 def answer_protocol(head: Head) -> tuple[Protocol, str]:
@@ -112,6 +135,15 @@ def answer_protocol(head: Head) -> tuple[Protocol, str]:
 def _route(protocol: Protocol, content_type: str, service: Service, name: str, form: Mapping[str, str]) -> Route:
     action = f"{service.model.signing_name}:{name}"
     return Route(protocol, content_type, service, _operation(service, name), form, action)
+
+
+def _absent(service: Service, name: str) -> Operation:
+    """An operation of the model that is not implemented: it is refused in the form of its service, when the call is otherwise sound."""
+
+    async def refuse(_caller: Caller, _request: Input) -> None:
+        raise Error.NOT_IMPLEMENTED(operation=name)
+
+    return Operation(service.model.operations[name], refuse, Input)
 
 
 def _operation(service: Service, name: str) -> Operation:

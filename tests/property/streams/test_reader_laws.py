@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
 from penstock.engines.api import Position
-from penstock.engines.memory import MemoryLog
+from penstock.engines.memory import MemoryLog, MemoryMeta
 from penstock.host.entropy import SeededEntropy
+from penstock.host.tasks import LoopTasks
 from penstock.services.metrics.registry import StreamMetrics
-from penstock.services.streams.directory import ShardView, StreamView
+from penstock.services.streams.directory import Directory, ShardView, StreamView
+from penstock.services.streams.envelope import Envelope, NoKeys
 from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.reader import Reader
@@ -57,7 +59,8 @@ class World:
     def __init__(self, shards: int) -> None:
         self.clock = SetClock()
         self.log = MemoryLog(self.clock)
-        self.reader = Reader(self.log, self.clock)
+        plain = Envelope(NoKeys(), Directory(MemoryMeta()), self.clock, SeededEntropy(0), LoopTasks())
+        self.reader = Reader(self.log, self.clock, plain)
         metrics = StreamMetrics(CollectorRegistry())
         self.writer = Writer(self.log, self.clock, Meter(False), FaultPlan(SeededEntropy(0)), metrics, Traffic())
         uid = StreamUid("a" * 20 + "-aaa")

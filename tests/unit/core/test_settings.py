@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from penstock.core.settings import SettingError, Settings, is_loopback, knobs, load
+from penstock.core.settings import SettingError, Settings, is_loopback, issuer_sources, knobs, load
 
 
 def refusal(
@@ -73,7 +73,15 @@ def test_knob_from_each_place_is_accepted(name: str) -> None:
         ("commit_wait_ms", "1001", "a whole number from 0 to 1000"),
         ("max_disk", "9.5G", "a size from 0 to 1048576T, such as 64M or 2G"),
         ("limits", "AWS", "one of aws, off"),
-        ("auth", "none", "one of open"),
+        ("auth", "none", "one of open, enforced"),
+        ("oidc_issuer", "https://a.example", "an issuer's https URL, =, and a file or URL of its keys"),
+        ("oidc_issuer", "http://a.example=keys", "an issuer's https URL, =, and a file or URL of its keys"),
+        (
+            "oidc_issuer",
+            "https://a.example=http://b.example/keys",
+            "an issuer's https URL, =, and a file or URL of its keys",
+        ),
+        ("oidc_audience", "", "a text"),
         ("account_id", "12345678901", "12 digits"),
         ("account_id", "1234567890123", "12 digits"),
         ("account_id", "١٢٣٤٥٦٧٨٩٠١٢", "12 digits"),
@@ -189,3 +197,13 @@ def test_ports_when_both_are_the_same_are_refused() -> None:
 @pytest.mark.parametrize("options", [{"port": "0", "tls_port": "0"}, {"port": "9", "tls_port": "9", "no_tls": "true"}])
 def test_ports_when_both_are_free_choice_or_tls_is_off_may_be_equal(options: dict[str, str]) -> None:
     assert load(options, {}, None).port == int(options["port"])
+
+
+def test_issuer_sources_when_several_are_given_then_each_has_its_keys() -> None:
+    text = "https://a.example/x=/etc/a.json, https://b.example=https://b.example/keys?v=1,https://c.example=http://127.0.0.1/k"
+    assert issuer_sources(load({"oidc_issuer": text}, {}, None).oidc_issuer) == {
+        "https://a.example/x": "/etc/a.json",
+        "https://b.example": "https://b.example/keys?v=1",
+        "https://c.example": "http://127.0.0.1/k",
+    }
+    assert issuer_sources("") == {}

@@ -7,10 +7,10 @@ from functools import wraps
 import pytest
 from tapes import Client, turn
 
-from penstock.core.limits import MIB, REQUEST_BODY_MAX_BYTES
+from penstock.core.limits import HEAD_MAX_BYTES, MIB, REQUEST_BODY_MAX_BYTES
 from penstock.server.exchange import Answer
-from penstock.server.http1 import HEAD_MAX_BYTES
-from penstock.server.traffic import SMALL_BODY_BYTES, BodyRoom, Handlers, Patience
+from penstock.server.room import BodyRoom
+from penstock.server.traffic import SMALL_BODY_BYTES, Handlers, Patience
 from penstock.wire.route import Head
 
 GET = b"GET /a HTTP/1.1\r\n\r\n"
@@ -209,46 +209,46 @@ async def test_requests_when_an_answer_was_not_taken_wait_until_it_is() -> None:
 async def test_large_bodies_when_there_is_no_room_wait_unread_in_order() -> None:
     client = Client()
     client.traffic.room = BodyRoom(MIB)
-    assert client.traffic.room.ask(None, MIB, lambda: None)
+    assert client.traffic.room.ask(None, "", MIB, lambda: None)
     await client.send(BIG % (MIB // 2) + b"early")
     assert not client.reads()
-    assert not client.traffic.room.ask("another", 1, lambda: None)
-    client.traffic.room.give_back(MIB)
+    assert not client.traffic.room.ask("another", "", 1, lambda: None)
+    client.traffic.room.give_back("", MIB)
     await turn()
     assert client.reads()
     await client.send(bytes(MIB // 2 - 5))
     assert client.statuses == [200]
     assert client.seen[0][2] == b"early" + bytes(MIB // 2 - 5)
-    assert client.traffic.room.ask(None, MIB - 1, lambda: None)  # all was given back
+    assert client.traffic.room.ask(None, "other", MIB - 1, lambda: None)  # all was given back
 
 
 @on_a_loop
 async def test_chunks_when_they_grow_large_ask_for_room_too() -> None:
     client = Client()
     client.traffic.room = BodyRoom(REQUEST_BODY_MAX_BYTES)
-    assert client.traffic.room.ask(None, 1, lambda: None)
+    assert client.traffic.room.ask(None, "", 1, lambda: None)
     chunk = b"%x\r\n%b\r\n" % (SMALL_BODY_BYTES, bytes(SMALL_BODY_BYTES))
     await client.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
     assert client.reads()
     client.connection.data_received(b"1\r\nx\r\n")
     assert not client.reads()
-    client.traffic.room.give_back(1)
+    client.traffic.room.give_back("", 1)
     await turn()
     await client.send(b"0\r\n\r\n")
     assert client.statuses == [200]
-    assert client.traffic.room.ask(None, REQUEST_BODY_MAX_BYTES, lambda: None)
+    assert client.traffic.room.ask(None, "", REQUEST_BODY_MAX_BYTES, lambda: None)
 
 
 @on_a_loop
 async def test_room_when_whoever_waits_has_left_goes_to_the_next() -> None:
     client = Client()
     client.traffic.room = BodyRoom(MIB)
-    client.traffic.room.ask(None, MIB, lambda: None)
+    client.traffic.room.ask(None, "", MIB, lambda: None)
     await client.send(BIG % MIB)
     granted: list[bool] = []
-    client.traffic.room.ask(None, MIB, lambda: granted.append(True))
+    client.traffic.room.ask(None, "", MIB, lambda: granted.append(True))
     client.connection.connection_lost(None)
-    client.traffic.room.give_back(MIB)
+    client.traffic.room.give_back("", MIB)
     assert granted == [True]
 
 
@@ -293,12 +293,12 @@ async def test_connection_when_the_server_stops_is_closed_unless_a_request_is_un
 @on_a_loop
 async def test_room_when_it_comes_back_to_hundreds_who_wait_is_no_recursion() -> None:
     room = BodyRoom(MIB)
-    assert room.ask(None, MIB, lambda: None)
+    assert room.ask(None, "", MIB, lambda: None)
     clients = [Client() for _ in range(500)]
     for client in clients:
         client.traffic.room = room
         client.connection.data_received(BIG % MIB + bytes(MIB // 2))
-    room.give_back(MIB)
+    room.give_back("", MIB)
     for client in clients:
         await turn()
         await client.send(bytes(MIB // 2))

@@ -3,8 +3,8 @@
 import pytest
 
 from penstock.core.errors import ServiceError
-from penstock.core.limits import REQUEST_BODY_MAX_BYTES
-from penstock.server.http1 import CHUNKED, HEADERS_MAX, ChunkedBody, Malformed, parse_head
+from penstock.core.limits import HEADERS_MAX, REQUEST_BODY_MAX_BYTES
+from penstock.server.http1 import CHUNKED, ChunkedBody, Malformed, parse_head
 
 LINE = b"POST / HTTP/1.1"
 

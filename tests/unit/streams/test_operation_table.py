@@ -11,16 +11,17 @@ import msgspec
 import pytest
 from streams_world import make_shards, make_stream
 
-from penstock.app import STREAM_OPERATIONS
+from penstock.composition import IAM_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
 from penstock.core.errors import Error
 from penstock.engines.api import Page, Position
 from penstock.host.apimodels import load_model
+from penstock.keyservice import KMS_OPERATIONS
 from penstock.services.binding import bind, function_name
-from penstock.services.iam import sts
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.hub import EVENT, Pushed
 from penstock.services.streams.ops.record import GetRecordsOutput, PutRecordsOutput
 from penstock.services.streams.ops.shard import ChildShard, HashKeyRange
+from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import Written
 from penstock.wire import cbor
 from penstock.wire.model import Shape
@@ -28,9 +29,16 @@ from penstock.wire.operation import EventStream, Operation, Protocol, member_nam
 
 SERVICES = {
     "kinesis": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
-    "sts": bind(load_model("sts"), (sts,), None, {}),
+    "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
+    "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
+    "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
 }
-MODULES: dict[str, Sequence[types.ModuleType]] = {"kinesis": STREAM_OPERATIONS, "sts": (sts,)}
+MODULES: dict[str, Sequence[types.ModuleType]] = {
+    "kinesis": STREAM_OPERATIONS,
+    "iam": IAM_OPERATIONS,
+    "sts": STS_OPERATIONS,
+    "kms": KMS_OPERATIONS,
+}
 OPERATIONS = {f"{name}:{key}": bound for name, service in SERVICES.items() for key, bound in service.operations.items()}
 KINDS = {str: {"string"}, bytes: {"blob"}, bool: {"boolean"}, int: {"integer", "long", "timestamp"}, float: {"double"}}
 
@@ -160,7 +168,9 @@ CHILD = ChildShard(
     parent_shards=["shardId-000000000000"],
     hash_key_range=HashKeyRange(starting_hash_key="0", ending_hash_key="1"),
 )
-PAGE = Page(Position(0, 0), [b"k"], [b"data"], [1_700_000_000_123], Position(0, 1), Position(0, 1), True)
+EMPTY = Page(Position(0, 0), [], [], [], Position(0, 1), Position(0, 1), True)
+PAGE = OpenedPage(Position(0, 0), [b"k"], [b"data"], [1_700_000_000_123], Position(0, 1), Position(0, 1), True)
+PAGE.sealed_rows = [True]
 SHARDS = make_shards(make_stream(), 2)
 ENCODED = {
     "PutRecords": PutRecordsOutput(
@@ -171,7 +181,7 @@ ENCODED = {
         ],
         "KMS",
     ),
-    "GetRecords": GetRecordsOutput(2**185, PAGE, 5, "iterator", [CHILD], "KMS"),
+    "GetRecords": GetRecordsOutput(2**185, PAGE, 5, "iterator", [CHILD]),
 }
 
 
@@ -204,8 +214,8 @@ def test_encoder_when_it_writes_json_then_every_key_is_a_member_of_the_model(nam
 
 
 EVENTS = {
-    "records": Pushed(2**185, PAGE, NUMBER, 5, encrypted=True),
-    "the end": Pushed(2**185, PAGE._replace(keys=[], data=[], arrivals_ms=[]), None, 0, children=SHARDS),
+    "records": Pushed(2**185, PAGE, NUMBER, 5),
+    "the end": Pushed(2**185, EMPTY, None, 0, children=SHARDS),
 }
 
 

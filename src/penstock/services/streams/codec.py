@@ -5,7 +5,8 @@ bad or merely unusual - it leaves alone (None), and the generic path decides.  U
 them unread, broken or not.  A test holds the two against each other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ from penstock.services.streams.ops.record import (
     PutRecordsRequest,
 )
 from penstock.services.streams.ops.shard import ChildShard, describe_children
+from penstock.services.streams.sealed import OpenedPage
 from penstock.wire import cbor, json
 from penstock.wire.operation import Codec, Output
 
@@ -182,13 +184,13 @@ class _GetRecordsOut(Output):
     child_shards: Sequence[ChildShard] | None = None
 
 
-def _rows(
-    number_base: int, page: Page, encryption: EncryptionType | None, moment: Callable[[int], float | CBORTag]
-) -> list[_Record]:
+def _rows(number_base: int, page: Page, moment: Callable[[int], float | CBORTag]) -> list[_Record]:
     number = number_base + sequence.tail(page.first, 0)
     rows: list[_Record] = []
-    kind = _Record if encryption is None else _EncryptedRecord
-    for data, key, arrival_ms in zip(page.data, page.keys, page.arrivals_ms, strict=True):
+    kinds: Iterable[type[_Record]] = repeat(_Record)
+    if isinstance(page, OpenedPage):
+        kinds = [_EncryptedRecord if sealed else _Record for sealed in page.sealed_rows]
+    for data, key, arrival_ms, kind in zip(page.data, page.keys, page.arrivals_ms, kinds):  # noqa: B905 - repeat has no end
         text = str(number + sequence.arrived(arrival_ms))
         rows.append(
             kind(
@@ -204,7 +206,7 @@ def _rows(
 
 def _get_records_out(output: GetRecordsOutput, moment: Callable[[int], float | CBORTag]) -> _GetRecordsOut:
     return _GetRecordsOut(
-        records=_rows(output.number_base, output.page, output.encryption_type, moment),
+        records=_rows(output.number_base, output.page, moment),
         millis_behind_latest=output.millis_behind_latest,
         next_shard_iterator=output.next_shard_iterator,
         child_shards=output.child_shards,
@@ -222,7 +224,7 @@ class _PushedOut(Output):
 
 def _pushed_out(pushed: Pushed, moment: Callable[[int], float | CBORTag]) -> _PushedOut:
     return _PushedOut(
-        records=_rows(pushed.number_base, pushed.page, "KMS" if pushed.encrypted else None, moment),
+        records=_rows(pushed.number_base, pushed.page, moment),
         millis_behind_latest=pushed.millis_behind_latest,
         continuation_sequence_number=pushed.continuation,
         child_shards=None if pushed.children is None else describe_children(pushed.children),

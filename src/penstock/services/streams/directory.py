@@ -7,17 +7,21 @@ Rules of this file: the view is changed in `_apply` and nowhere else, and a comm
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from penstock.core.errors import Error
 from penstock.core.ids import StreamUid
 from penstock.engines.api import Change, Conflict, MetaStore, Write
 from penstock.services.streams.quota import tagged_rates
 from penstock.services.streams.state import (
+    DATA_KEYS,
     ROOT,
     Consumer,
+    DataKey,
     Shard,
     Stream,
     decode_consumer,
+    decode_data_key,
     decode_shard,
     decode_stream,
     encode,
@@ -46,10 +50,23 @@ class ConsumerView:
         self.version = version
 
 
+class DataKeyView:
+    """One data key of a stream as its envelope sees it."""
+
+    __slots__ = ("data_key", "version")
+
+    def __init__(self, data_key: DataKey, version: int) -> None:
+        self.data_key = data_key
+        self.version = version
+
+
 class StreamView:
     """One stream as operations see it."""
 
-    __slots__ = ("_changed", "_ring", "consumers", "own_rates", "shards", "stalled", "stream", "version")
+    __slots__ = (
+        *("_changed", "_ring", "consumers", "data_keys", "newest_key", "own_rates", "shards", "stalled", "stream"),
+        "version",
+    )
 
     def __init__(self, stream: Stream, version: int) -> None:
         self.stream = stream
@@ -57,6 +74,8 @@ class StreamView:
         self.own_rates = tagged_rates(stream.tags)  # None: those of the server
         self.shards: dict[int, ShardView] = {}  # by number, in its order
         self.consumers: dict[str, ConsumerView] = {}  # by name
+        self.data_keys: dict[int, DataKeyView] = {}  # by number; none in a stream that was never encrypted
+        self.newest_key: DataKey | None = None
         self._ring: Ring[ShardView] | None = None
         self._changed = asyncio.Event()
         self.stalled = False  # its last step from state to state failed and is to be tried again
@@ -106,6 +125,15 @@ class StreamView:
         else:
             self.consumers[name] = held
 
+    def set_data_key(self, number: int, held: DataKeyView | None) -> None:
+        """Put a data key's record in, or take it out."""
+        if held is None:
+            self.data_keys.pop(number, None)
+        else:
+            self.data_keys[number] = held
+        newest = max(self.data_keys, default=None)
+        self.newest_key = None if newest is None else self.data_keys[newest].data_key
+
 
 class Directory:
     """Streams by account, region and name."""
@@ -118,7 +146,9 @@ class Directory:
     async def open(self) -> None:
         """Read what the store holds and follow it from then on."""
         self._meta.watch(ROOT, self._apply)
-        self._apply([Change(key, value) for key, value in await self._meta.scan(ROOT)])
+        entries = await self._meta.scan(ROOT)
+        self._apply([Change(key, value) for key, value in entries])
+        await self._drop_lost_keys([(key, held.version) for key, held in entries if key.startswith(DATA_KEYS)])
 
     def find(self, account: str, region: str, name: str) -> StreamView | None:
         """The stream of that name, in whatever state."""
@@ -168,10 +198,11 @@ class Directory:
         )
 
     async def remove(self, view: StreamView) -> None:
-        """Forget a stream, its shards and consumers.  Raises Conflict if another change came first."""
+        """Forget a stream, its shards, consumers and data keys.  Raises Conflict if another change came first."""
         shards = [Write(held.shard.key, None, held.version) for held in view.shards.values()]
         consumers = [Write(held.consumer.key, None, held.version) for held in view.consumers.values()]
-        await self._meta.commit([Write(view.stream.key, None, view.version), *shards, *consumers])
+        keys = [Write(held.data_key.key, None, held.version) for held in view.data_keys.values()]
+        await self._meta.commit([Write(view.stream.key, None, view.version), *shards, *consumers, *keys])
 
     async def register(self, consumer: Consumer) -> None:
         """Store a new consumer.  Raises Conflict if its name is taken by then."""
@@ -181,6 +212,25 @@ class Directory:
         """Replace a consumer's record, or forget it.  Raises Conflict if another change came first."""
         value = None if consumer is None else encode(consumer)
         await self._meta.commit([Write(held.consumer.key, value, held.version)])
+
+    async def add_data_key(self, view: StreamView, data_key: DataKey) -> None:
+        """Store a new data key of a stream, durably.  Raises Conflict if its number is taken by then."""
+        await self._meta.commit([Write(data_key.key, encode(data_key), 0)])
+        if self._by_uid.get(data_key.uid) is not view:  # the stream was deleted meanwhile
+            held = await self._meta.get(data_key.key)
+            if held is not None:
+                await self._meta.commit([Write(data_key.key, None, held.version)])
+
+    async def remove_data_keys(self, gone: Sequence[DataKeyView]) -> None:
+        """Forget data keys.  Raises Conflict if another change came first."""
+        await self._meta.commit([Write(held.data_key.key, None, held.version) for held in gone])
+
+    async def _drop_lost_keys(self, found: Sequence[tuple[str, int]]) -> None:
+        """Forget data keys whose stream was deleted while they were made, and the server stopped then."""
+        lost = [Write(key, None, version) for key, version in found if StreamUid(key.split("/")[2]) not in self._by_uid]
+        if lost:
+            with suppress(Conflict):  # another process does the same
+                await self._meta.commit(lost)
 
     async def remove_shard(self, held: ShardView) -> None:
         """Forget a shard.  Raises Conflict if another change came first."""
@@ -203,6 +253,9 @@ class Directory:
             elif kind == "consumer":
                 held = None if now is None else ConsumerView(decode_consumer(now.value), now.version)
                 owner.set_consumer(name, held)
+            elif kind == "datakey":
+                found = None if now is None else DataKeyView(decode_data_key(now.value), now.version)
+                owner.set_data_key(int(name), found)
         for view in touched:
             view.announce_change()
 

@@ -37,7 +37,6 @@ class Pushed(msgspec.Struct, frozen=True):
     page: Page
     continuation: str | None  # None at the end of a closed shard
     millis_behind_latest: int
-    encrypted: bool = False  # whether the stream is
     children: Sequence[Shard] | None = None  # given there
 
 
@@ -169,5 +168,5 @@ def feed(view: StreamView, held: ShardView, start: Position, page: Page, now_ms:
     # "Captures your shard progress even when no data is written": a mark between records, so that neither AT nor AFTER it loses or
     # repeats one.  Source: the API reference; UNVERIFIED: what AWS's own number looks like
     mark = sequence.between(page.next, page.arrivals_ms[-1] if page.arrivals_ms else now_ms)
-    pushed = Pushed(base, page, str(base + mark), millis_behind(page, now_ms), view.stream.key_id is not None)
+    pushed = Pushed(base, page, str(base + mark), millis_behind(page, now_ms))
     return Fed(Event(EVENT, pushed), start, page.next, sum(map(len, page.data)) + sum(map(len, page.keys)))

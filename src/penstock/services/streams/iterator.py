@@ -25,6 +25,7 @@ class ShardIterator(msgspec.Struct, frozen=True, array_like=True):
     incarnation: int
     offset: int
     issued_ms: Millis
+    account: str = ""  # of the stream; empty: that of the caller
 
     @property
     def position(self) -> Position:

@@ -2,6 +2,7 @@
 
 Theory.  A reader scans: it reads pages from a position on.  At the end it follows: it waits until the log grows and scans again.  It
 holds no buffer, so a slow follower costs nothing and simply scans longer pages later.
+Records that were sealed are opened here and nowhere else; whoever reads must be allowed to (envelope.py).
 Rules of this file: nothing older than the retention period is ever returned, whatever the engine still holds.
 """
 
@@ -13,24 +14,30 @@ from penstock.core.limits import HOUR_MS
 from penstock.core.ports import Clock
 from penstock.engines.api import NoSuchLog, Page, Position, RecordLog
 from penstock.services.streams.directory import ShardView, StreamView
+from penstock.services.streams.envelope import Envelope
 
 
 class Reader:
     """Reads shards.  Every method raises SHARD_DOES_NOT_EXIST if the stream was deleted meanwhile."""
 
-    def __init__(self, log: RecordLog, clock: Clock) -> None:
+    def __init__(self, log: RecordLog, clock: Clock, envelope: Envelope) -> None:
         self._log = log
+        self._envelope = envelope
         self._clock = clock
 
     async def scan(
         self, view: StreamView, held: ShardView, position: Position, max_records: int, max_bytes: int
     ) -> Page:
-        """One page from a position, or from the trim horizon if that is later."""
+        """One page from a position, or from the trim horizon if that is later.
+
+        Raises StreamKeyError if there are sealed records in it and their key cannot be used.
+        """
         start = max(position, await self.trim_horizon(view, held))
         try:
-            return await self._log.read(held.log, start, max_records, max_bytes)
+            page = await self._log.read(held.log, start, max_records, max_bytes)
         except NoSuchLog:
             raise _gone(view, held) from None
+        return await self._envelope.open(view, held, page) if view.data_keys and page.keys else page
 
     async def follow(
         self, view: StreamView, held: ShardView, position: Position, max_records: int, max_bytes: int

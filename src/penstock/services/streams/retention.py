@@ -4,9 +4,10 @@ Readers never depend on this: expiry is decided at each read (reader.py).  This 
 """
 
 import logging
+from itertools import pairwise
 
 from penstock.core.errors import ServiceError
-from penstock.core.limits import MINUTE_MS
+from penstock.core.limits import HOUR_MS, MINUTE_MS
 from penstock.core.ports import Clock
 from penstock.engines.api import AppendError, Conflict, MetaUnavailable, NoSuchLog, RecordLog
 from penstock.services.streams.directory import Directory, ShardView, StreamView
@@ -16,6 +17,9 @@ from penstock.services.streams.reader import Reader, horizon_ms
 logger = logging.getLogger(__name__)
 
 SWEEP_MS = MINUTE_MS
+KEY_SLACK_MS = (
+    HOUR_MS  # between the choice of a data key and the arrival of a record that it seals; clocks may step, too
+)
 
 
 class Retention:
@@ -50,6 +54,15 @@ class Retention:
             except (NoSuchLog, ServiceError):  # deleted while this ran
                 return
             await self._forget_closed(view, held)
+        await self._forget_keys(view)
+
+    async def _forget_keys(self, view: StreamView) -> None:
+        """A data key goes with the last record that it sealed: no record is sealed with it once there is a newer one."""
+        horizon = horizon_ms(view, self._clock.now_ms()) - KEY_SLACK_MS
+        held = [view.data_keys[number] for number in sorted(view.data_keys)]
+        gone = [older for older, newer in pairwise(held) if newer.data_key.created_ms < horizon]
+        if gone:
+            await self._directory.remove_data_keys(gone)
 
     async def _forget_closed(self, view: StreamView, held: ShardView) -> None:
         """A closed shard vanishes with its last record."""

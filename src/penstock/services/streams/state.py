@@ -19,6 +19,7 @@ Mode = Literal["PROVISIONED", "ON_DEMAND"]
 Distribution = Literal["USER_PARTITION_KEY", "AUTO"]
 
 ROOT = "streams/"  # every key of this service begins with it
+DATA_KEYS = ROOT + "datakey/"
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,12 +102,29 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
         return f"{ROOT}consumer/{self.uid}/{self.name}"
 
 
+class DataKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A data key of an encrypted stream, as it is kept: itself encrypted.  Each record that it sealed names its number."""
+
+    uid: StreamUid  # of its stream
+    no: int
+    key_id: str  # the stream's KeyId, as it was given when this was made
+    arn: str  # of the master key that it is encrypted with
+    blob: bytes
+    created_ms: Millis
+
+    @property
+    def key(self) -> str:
+        """Its MetaStore key."""
+        return f"{DATA_KEYS}{self.uid}/{self.no:012d}"
+
+
 _stream_decoder = msgspec.msgpack.Decoder(Stream)
 _shard_decoder = msgspec.msgpack.Decoder(Shard)
 _consumer_decoder = msgspec.msgpack.Decoder(Consumer)
+_data_key_decoder = msgspec.msgpack.Decoder(DataKey)
 
 
-def encode(state: Stream | Shard | Consumer) -> bytes:
+def encode(state: Stream | Shard | Consumer | DataKey) -> bytes:
     """The bytes of a record's MetaStore value."""
     return msgspec.msgpack.encode(state)
 
@@ -124,3 +142,8 @@ def decode_shard(value: bytes) -> Shard:
 def decode_consumer(value: bytes) -> Consumer:
     """Read a consumer back."""
     return _consumer_decoder.decode(value)
+
+
+def decode_data_key(value: bytes) -> DataKey:
+    """Read a data key back."""
+    return _data_key_decoder.decode(value)

@@ -12,10 +12,11 @@ from typing import NamedTuple, TypeVar
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import shard_id
 from penstock.core.ports import Clock
-from penstock.engines.api import Appended, AppendError, Batch, NoSuchLog, Overloaded, RecordLog, Sealed
+from penstock.engines.api import Appended, AppendError, Batch, LogId, NoSuchLog, Overloaded, RecordLog, Sealed
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
+from penstock.services.streams.envelope import Seal
 from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.topology import hash_key
@@ -44,6 +45,11 @@ class _Group:
         self.data: list[bytes] = []
 
 
+def _batch(log: LogId, group: _Group, seal: Seal | None) -> Batch:
+    """What the engine is given of a group.  All that is counted of it is counted as the client sent it."""
+    return Batch(log, group.keys, group.data) if seal is None else Batch(log, *seal.rows(log, group.keys, group.data))
+
+
 def _at(places: Sequence[int], column: Sequence[Cell]) -> list[Cell]:
     return [column[place] for place in places]
 
@@ -62,12 +68,17 @@ class Writer:
         self._traffic = traffic
 
     async def write(
-        self, view: StreamView, keys: Sequence[bytes], data: Sequence[bytes], hash_keys: Sequence[int | None]
+        self,
+        view: StreamView,
+        keys: Sequence[bytes],
+        data: Sequence[bytes],
+        hash_keys: Sequence[int | None],
+        seal: Seal | None = None,
     ) -> list[Written | ServiceError]:
-        """Write records, given in columns, and answer for each in order: where it is, durably, or why it is not."""
+        """Write records, given in columns, sealed if there is a seal; answer for each where it is, durably, or why it is not."""
         results: list[Written | ServiceError | None] = [None] * len(data)
         groups = self._group(view, keys, data, hash_keys, results)
-        outcomes = await self._log.append([Batch(held.log, group.keys, group.data) for held, group in groups.items()])
+        outcomes = await self._log.append([_batch(held.log, group, seal) for held, group in groups.items()])
         moved: list[int] = []  # the places of records whose shard was closed under them
         for (held, group), outcome in zip(groups.items(), outcomes, strict=True):
             if isinstance(outcome, Sealed) and await self._succeeded(view, held):
@@ -76,7 +87,7 @@ class Writer:
                 self._settle(view, held, group, outcome, results)
         if moved:
             moved.sort()
-            again = await self.write(view, _at(moved, keys), _at(moved, data), _at(moved, hash_keys))
+            again = await self.write(view, _at(moved, keys), _at(moved, data), _at(moved, hash_keys), seal)
             for place, result in zip(moved, again, strict=True):
                 results[place] = result
         return [result for result in results if result is not None]

@@ -227,6 +227,8 @@ async def subscribe_to_shard(streams: Streams, caller: Caller, request: Subscrib
     given = request.starting_position
     start = Start(given.type, given.sequence_number, given.timestamp)
     position = await find_start(streams.reader, streams.clock, caller, view, held, start)
+    if view.data_keys:
+        streams.envelope.check_reader(caller, view)
     streams.subscriptions.check(view, consumer, held)
     if request.dry_run:
         raise Error.DRY_RUN()

@@ -1,7 +1,4 @@
-"""Server-side encryption: with which key a stream is encrypted, as a state.
-
-Nothing is encrypted by it yet, and no key is looked for: what is checked of a KeyId is its form.
-"""
+"""Server-side encryption: with which key a stream is encrypted, as a state.  Sealing records is envelope.py's business."""
 
 import re
 from typing import Final, Literal
@@ -32,10 +29,12 @@ class StreamEncryptionRequest(StreamRequest, kw_only=True):
 async def start_stream_encryption(streams: Streams, caller: Caller, request: StreamEncryptionRequest) -> None:
     """Encrypt with a key of KMS from now on, or with another one than until now.
 
-    Raises STREAM_NOT_ACTIVE, ENCRYPTION_TYPE, KEY_ID_INVALID, KEY_OTHER_REGION, and KEY_CHANGED_TOO_OFTEN under `--limits aws`.
+    Raises STREAM_NOT_ACTIVE, ENCRYPTION_TYPE, KEY_ID_INVALID, KEY_OTHER_REGION, StreamKeyError for a key that cannot be used, and
+    KEY_CHANGED_TOO_OFTEN under `--limits aws`.
     """
     view = _checked(streams, caller, request)
     changes = _counted(streams, caller, view, view.stream.encrypted_ms)
+    await streams.envelope.check_key(caller, request.key_id)
     await streams.lifecycle.change(view, replace(view.stream, key_id=request.key_id, encrypted_ms=changes))
 
 

@@ -19,6 +19,7 @@ from penstock.services.streams.iterator import ShardIterator, open_iterator, sea
 from penstock.services.streams.ops.naming import StreamArnRequest, StreamRequest
 from penstock.services.streams.ops.shard import ChildShard, describe_children
 from penstock.services.streams.reader import is_last, millis_behind
+from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.service import Streams
 from penstock.services.streams.starting import Start, StartType, find_start
 from penstock.services.streams.topology import HASH_KEY_MAX
@@ -26,14 +27,6 @@ from penstock.services.streams.writer import Written
 from penstock.wire.operation import Output
 
 EncryptionType = Literal["KMS"]  # AWS leaves the member out where nothing is encrypted
-
-
-def encryption_of(view: StreamView) -> EncryptionType | None:
-    """How answers say that a stream's records are encrypted.
-
-    # UNVERIFIED: a record says what its stream is now; AWS says what it was when the record was written
-    """
-    return None if view.stream.key_id is None else "KMS"
 
 
 class PutRecordRequest(StreamRequest, kw_only=True):
@@ -57,7 +50,7 @@ class PutRecordOutput(Output):
 async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest) -> PutRecordOutput:
     """Write one record.
 
-    Raises THROUGHPUT_EXCEEDED, RECORD_TOO_LARGE, HASH_KEY_RANGE, ORDERING_NUMBER_INVALID.
+    Raises THROUGHPUT_EXCEEDED, RECORD_TOO_LARGE, HASH_KEY_RANGE, ORDERING_NUMBER_INVALID, StreamKeyError.
     """
     view = streams.find_readable(caller, request)
     if request.sequence_number_for_ordering is not None:
@@ -66,11 +59,14 @@ async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest
     _check_sizes(view, keys, [request.data])
     if request.dry_run:
         raise Error.DRY_RUN()
-    [result] = await streams.writer.write(view, keys, [request.data], hash_keys)
+    seal = None if view.stream.key_id is None else await streams.envelope.seal_for(caller, view)
+    [result] = await streams.writer.write(view, keys, [request.data], hash_keys, seal)
     if isinstance(result, ServiceError):
         raise result
     return PutRecordOutput(
-        shard_id=result.shard_id, sequence_number=result.sequence_number, encryption_type=encryption_of(view)
+        shard_id=result.shard_id,
+        sequence_number=result.sequence_number,
+        encryption_type=None if seal is None else "KMS",
     )
 
 
@@ -93,14 +89,16 @@ class PutRecordsOutput(msgspec.Struct, frozen=True):
 async def put_records(streams: Streams, caller: Caller, request: PutRecordsRequest) -> PutRecordsOutput:
     """Write up to 500 records; each succeeds or fails by itself, but a request that is invalid in any is refused whole.
 
-    Raises RECORD_TOO_LARGE, REQUEST_TOO_LARGE, HASH_KEY_RANGE.
+    Raises RECORD_TOO_LARGE, REQUEST_TOO_LARGE, HASH_KEY_RANGE, StreamKeyError.
     """
     view = streams.find_readable(caller, request)
     keys, hash_keys = _placed(streams, view, request.partition_keys, request.explicit_hash_keys)
     _check_sizes(view, keys, request.data)
     if request.dry_run:
         raise Error.DRY_RUN()
-    return PutRecordsOutput(await streams.writer.write(view, keys, request.data, hash_keys), encryption_of(view))
+    seal = None if view.stream.key_id is None else await streams.envelope.seal_for(caller, view)
+    results = await streams.writer.write(view, keys, request.data, hash_keys, seal)
+    return PutRecordsOutput(results, None if seal is None else "KMS")
 
 
 def _placed(
@@ -177,9 +175,8 @@ async def get_shard_iterator(
 
 def _issue(streams: Streams, caller: Caller, view: StreamView, held: ShardView, position: Position) -> str:
     stream = view.stream
-    iterator = ShardIterator(
-        stream.name, stream.uid, held.shard.no, position.incarnation, position.offset, streams.clock.now_ms()
-    )
+    now_ms = streams.clock.now_ms()
+    iterator = ShardIterator(stream.name, stream.uid, held.shard.no, *position, now_ms, stream.account)
     return seal(streams.sealer, streams.nonce(), caller, iterator)
 
 
@@ -199,13 +196,12 @@ class GetRecordsOutput(msgspec.Struct, frozen=True):
     millis_behind_latest: int
     next_shard_iterator: str | None  # None at the end of a closed shard
     child_shards: Sequence[ChildShard] | None = None  # given there
-    encryption_type: EncryptionType | None = None  # of each record
 
 
 async def get_records(streams: Streams, caller: Caller, request: GetRecordsRequest) -> GetRecordsOutput:
     """Read a page from an iterator on: at most 10,000 records and 10 MiB.
 
-    Raises ITERATOR_INVALID, ITERATOR_EXPIRED, THROUGHPUT_EXCEEDED, and SHARD_DOES_NOT_EXIST if the stream is gone.
+    Raises ITERATOR_INVALID, ITERATOR_EXPIRED, THROUGHPUT_EXCEEDED, StreamKeyError, and SHARD_DOES_NOT_EXIST if the stream is gone.
     """
     now_ms = streams.clock.now_ms()
     iterator = open_iterator(streams.sealer, caller, request.shard_iterator, now_ms)
@@ -216,6 +212,8 @@ async def get_records(streams: Streams, caller: Caller, request: GetRecordsReque
         raise Error.DRY_RUN()
     position = iterator.position if iterator.uid == view.stream.uid else Position(0, 0)
     page = await streams.reader.scan(view, held, position, request.limit, limits.GET_RECORDS_MAX_BYTES)
+    if isinstance(page, OpenedPage):
+        streams.envelope.check_page(caller, view, page)
     size_bytes = sum(map(len, page.data)) + sum(map(len, page.keys))
     streams.meter.count_read(view, held, size_bytes, now_ms)
     streams.metrics.records_out.inc(len(page.data))
@@ -229,7 +227,6 @@ async def get_records(streams: Streams, caller: Caller, request: GetRecordsReque
         millis_behind_latest=behind_ms,
         next_shard_iterator=None if ended else _issue(streams, caller, view, held, page.next),
         child_shards=describe_children(view.children(held.shard.no)) if ended else None,
-        encryption_type=encryption_of(view),
     )
 
 
@@ -237,7 +234,7 @@ def _iterated(
     streams: Streams, caller: Caller, request: GetRecordsRequest, iterator: ShardIterator
 ) -> tuple[StreamView, ShardView]:
     named = None if request.stream_arn is None else streams.find(caller, request)
-    view = streams.directory.find(caller.account, caller.region, iterator.stream)
+    view = streams.directory.find(iterator.account or caller.account, caller.region, iterator.stream)
     held = view.shards.get(iterator.shard_no) if view is not None else None
     if view is None or held is None:
         raise _shard_gone(caller, iterator)

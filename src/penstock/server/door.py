@@ -1,0 +1,44 @@
+"""The door: who makes a request, found out before anything is done for it."""
+
+from typing import Protocol
+
+from penstock.core.context import Caller
+from penstock.core.ids import AccountId, Region
+from penstock.wire import sigv4
+from penstock.wire.route import Head, Route
+
+
+class Door(Protocol):
+    """Finds out who calls."""
+
+    def caller(self, route: Route, head: Head, body: bytes) -> Caller:
+        """Who calls; `body` is as it came.  Raises the refusals of credentials."""
+        ...
+
+    def check_named(self, head: Head) -> None:
+        """Raise what AWS tells of credentials that are missing or half there, where no operation is known."""
+        ...
+
+
+class OpenDoor:
+    """With `--auth open`: credentials must be well formed, and are believed.
+
+    A key id of 12 digits names its account, any other belongs to the default one.
+    """
+
+    def __init__(self, default_account: str) -> None:
+        self._default_account = AccountId(default_account)
+
+    def caller(self, route: Route, head: Head, body: bytes) -> Caller:
+        """Who says that they call."""
+        if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
+            return Caller(self._default_account, Region(""), "", route.action, None, None, *head.surroundings)
+        credential = sigv4.read_credential(head.headers, head.query)
+        key_id = credential.access_key_id
+        account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
+        token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
+        return Caller(account, Region(credential.region), key_id, route.action, token, None, *head.surroundings)
+
+    def check_named(self, head: Head) -> None:
+        """Raise what is wrong with the credentials' form."""
+        sigv4.read_credential(head.headers, head.query)

@@ -1,0 +1,1 @@
+"""KMS: master keys, and data keys under them."""

@@ -1,0 +1,25 @@
+"""Targets: the resource that a request is about, as policies name it.
+
+Theory.  Each service knows how its inputs name their resource; authorisation knows policies and no service.  Between them stands a target.
+Rule of this file: finding a target never refuses for what does not exist, because who may not ask is not to learn it.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from penstock.core.context import Caller
+
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Target(NamedTuple):
+    """A resource."""
+
+    arn: str  # or "*"
+    account: str
+    policy: str | None = None  # its resource policy, as it was given
+    tags: Mapping[str, str] = _NO_TAGS
+
+
+Finder = Callable[[Caller, Any], Target]  # from an input
