@@ -94,7 +94,7 @@ def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path
         (["--port", "x"], "penstock: --port: 'x' must be a whole number from 0 to 65535"),
         (["--limits", "some"], "penstock: --limits: 'some' must be one of aws, off"),
         (["--engine", "paper"], "penstock: --engine: 'paper' must be one of memory, local"),
-        (["--auth", "enforced"], "penstock: --auth: verified signatures are not in this release; use --auth open"),
+        (["--auth", "some"], "penstock: --auth: 'some' must be one of open, enforced"),
         (["--cache", "lots"], "penstock: --cache: 'lots' must be a size from 0 to 1T, such as 64M or 2G"),
         (["--host", "0.0.0.0"], "penstock: --host: 0.0.0.0 is reachable from other machines"),
         (["--nonsense"], "penstock: No such option"),

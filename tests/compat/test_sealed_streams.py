@@ -1,6 +1,7 @@
 """Encrypted streams through boto3: what happens to puts and gets when something happens to the key."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,11 +223,22 @@ def test_nothing_that_was_written_is_readable_on_the_disk_or_in_a_backup(tmp_pat
             read += sum(record["Data"] == marker + filler for record in found)
         assert read == 500
         copy_directory(DataDirectory(data_dir), tmp_path / "backup", lambda _count: None)
-        assert list((data_dir / "segments").rglob("*.seg")) or list(data_dir.rglob("segments/**/*"))
+        assert list(DataDirectory(data_dir).segment_paths())
         living = grep(tmp_path, plain, marker, filler[:32], name.encode())
         assert living == {plain}
+        assert open_files_with(marker, filler[:32], name.encode()) == []
     assert grep(tmp_path, plain, marker, filler[:32], name.encode()) == {plain}
     assert not (tmp_path / "backup" / "master.key").exists()
+
+
+def open_files_with(*texts: bytes) -> list[str]:
+    """The files that this process has open, deleted ones too, and that hold any of the texts."""
+    found: list[str] = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile, or no file
+            if link.is_file() and any(text in link.read_bytes() for text in texts):
+                found.append(str(link.readlink()))
+    return found
 
 
 def grep(folder: Path, *texts: bytes) -> set[bytes]:

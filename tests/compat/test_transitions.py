@@ -18,7 +18,7 @@ Refused = Callable[..., tuple[str, str]]
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/a"
 POLICY = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "kinesis:*", "Resource": "*"}}'
-KMS = {"StreamName": "a", "EncryptionType": "KMS", "KeyId": "alias/x"}
+KMS = {"StreamName": "a", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
 HANG_S = 30
 
 NEEDS_ACTIVE: dict[str, Any] = {

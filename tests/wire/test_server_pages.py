@@ -52,6 +52,8 @@ def test_health_when_asked_tells_how_the_server_runs(penstock: PenstockServer, p
             "limits": "off",
             "auth": "open",
             "storage": {"writable": True, "damage": []},
+            "tls": None,
+            "tls": None,
         }
         assert uptime >= 0
 

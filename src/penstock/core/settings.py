@@ -77,8 +77,14 @@ def _integer(default: int, low: int, high: int, doc: str, metavar: str = "N") ->
     return _knob(default, doc, parse, f"a whole number from {low} to {high}", metavar)
 
 
+def _parse_file(text: str) -> str:
+    if "\0" in text:
+        raise ValueError
+    return text  # empty: none
+
+
 def _file(doc: str) -> Any:
-    return field(default="", metadata={"knob": Knob(doc, _parse_text, "a file", "FILE", "none")})
+    return field(default="", metadata={"knob": Knob(doc, _parse_file, "a file", "FILE", "none")})
 
 
 def _seconds(default: int, doc: str) -> Any:

@@ -27,10 +27,10 @@ def decode_document(body: bytes, depth_max: int = DOCUMENT_DEPTH_MAX) -> dict[st
     return document
 
 
-def _is_deeper(document: object, depth_max: int) -> bool:
-    level = [document]
+def _is_deeper(document: dict[str, Any], depth_max: int) -> bool:
+    level: list[dict[str, Any] | list[Any]] = [document]
     for _ in range(depth_max):
-        children = [child for node in level for child in (node.values() if isinstance(node, dict) else node)]  # type: ignore[attr-defined]
+        children = [child for node in level for child in (node.values() if isinstance(node, dict) else node)]
         level = [child for child in children if isinstance(child, dict | list)]
         if not level:
             return False

@@ -22,6 +22,7 @@ _OTHER_CODES: Final = {
     "SerializationException": "MalformedInput",  # UNVERIFIED: code
 }
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what a refusal echoes may hold characters that XML has not
 
 
 def read_input(shape: Shape | None, form: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def write_error(error: ServiceError, service: ServiceModel, request_id: str) -> 
     fault = "Sender" if error.status < 500 else "Receiver"
     namespace = service.xml_namespace
     code = error.code if error.code in service.error_codes else _code(error.code)
-    body = f"<Error><Type>{fault}</Type><Code>{code}</Code><Message>{escape(error.message or '')}</Message></Error>"
+    body = f"<Error><Type>{fault}</Type><Code>{code}</Code><Message>{_text(error.message or '')}</Message></Error>"
     return f'<ErrorResponse xmlns="{namespace}">{body}<RequestId>{request_id}</RequestId></ErrorResponse>'.encode()
 
 
@@ -109,7 +110,12 @@ def bare_error(error: ServiceError) -> bytes:
     """The XML for a refusal of a request that is no call of any service.  Source: recorded answers."""
     if error.message is None:
         return f"<{error.code}/>\n".encode()
-    return f"<{error.code}>\n  <Message>{escape(error.message)}</Message>\n</{error.code}>\n".encode()
+    return f"<{error.code}>\n  <Message>{_text(error.message)}</Message>\n</{error.code}>\n".encode()
+
+
+def _text(text: str) -> str:
+    """A text in XML; what XML cannot carry, escaped or not, becomes U+FFFD."""
+    return escape(_NO_XML.sub("\ufffd", text))
 
 
 def _children(shape: Shape, value: Mapping[str, Any]) -> str:
@@ -129,12 +135,12 @@ def _element(name: str, shape: Shape, value: Any) -> str:
         case "boolean":
             inner = "true" if value else "false"
         case _:
-            inner = escape(str(value))
+            inner = _text(str(value))
     return f"<{name}>{inner}</{name}>"
 
 
 def _entry(member: Shape, key: str, value: Any) -> str:
-    return f"<entry><key>{escape(key)}</key>{_element('value', member, value)}</entry>"
+    return f"<entry><key>{_text(key)}</key>{_element('value', member, value)}</entry>"
 
 
 SCALARS: Final = Scalars(

@@ -1,6 +1,5 @@
 """Laws of the room for bodies, whoever asks, leaves and gives back in whatever order."""
 
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,21 +17,27 @@ class Rooms(RuleBasedStateMachine):
     def begin(self) -> None:
         self.room = BodyRoom(CAPACITY)
         self.count = 0
+        self.alone: dict[int, bool] = {}  # who asked when no other of its name waited or held
         self.holding: dict[int, tuple[str, int]] = {}
         self.waiting: dict[int, tuple[str, int]] = {}
-        self.passed: dict[int, dict[str, int]] = {}  # by who waits: how many of each other name were let in meanwhile
+        self.passed: dict[
+            int, dict[str, int]
+        ] = {}  # by who waits: how many of each name were let in while its own held nothing
 
     def _granted(self, who: int) -> None:
         name, size = self.waiting.pop(who)
         self.holding[who] = (name, size)
         self.passed.pop(who)
-        for others in self.passed.values():
-            others[name] = others.get(name, 0) + 1
+        held = {its for its, _ in self.holding.values()}
+        for waiter, others in self.passed.items():
+            if self.waiting[waiter][0] not in held:
+                others[name] = others.get(name, 0) + 1
 
     @rule(name=NAMES, size=SIZES)
     def ask(self, name: str, size: int) -> None:
         self.count += 1
         who = self.count
+        self.alone[who] = name not in {its for its, _ in [*self.waiting.values(), *self.holding.values()]}
         self.waiting[who] = (name, size)
         self.passed[who] = {}
         if self.room.ask(who, name, size, lambda: self._granted(who)):
@@ -71,11 +76,8 @@ class Rooms(RuleBasedStateMachine):
         held = {name for name, _ in self.holding.values()}
         for name in {name for name, _ in self.waiting.values()} - held:
             first = min(who for who, (its, _) in self.waiting.items() if its == name)
-            if first in self.passed and self._never_held_while_waiting(first, name):
+            if self.alone.get(first, False):
                 assert all(count <= 1 for count in self.passed[first].values())
-
-    def _never_held_while_waiting(self, who: int, name: str) -> bool:
-        return name not in self.passed[who]
 
 
 TestRooms = Rooms.TestCase

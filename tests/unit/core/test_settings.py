@@ -158,18 +158,6 @@ def test_toml_when_flags_are_booleans_are_read() -> None:
     assert (settings.no_tls, settings.testing, settings.port) == (True, False, 1234)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [
-        ("auth", "enforced", "verified signatures are not in this release; use --auth open"),
-    ],
-)
-def test_load_when_a_value_belongs_to_a_later_release_says_so(name: str, value: str, text: str) -> None:
-    assert refusal({name: value}) == f"--{name}: {text}"
-    assert refusal(environment={"PENSTOCK_" + name.upper(): value}) == f"PENSTOCK_{name.upper()}: {text}"
-    assert refusal(toml=f"{name} = '{value}'") == f"penstock.toml: {name}: {text}"
-
-
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.com", "128.0.0.1", "127.0.0.1.example.com"])
 def test_host_when_others_can_reach_it_needs_insecure(host: str) -> None:
     message = refusal({"host": host})

@@ -7,7 +7,7 @@ from typing import Any
 from penstock.core.errors import ServiceError
 from penstock.server.connection import Connection
 from penstock.server.exchange import Answer
-from penstock.server.traffic import Handlers, Patience, Traffic
+from penstock.server.traffic import Bounds, Handlers, Patience, Traffic
 from penstock.wire.route import Head
 
 
@@ -66,10 +66,17 @@ class Tape(asyncio.Transport):
 class Client:
     """A connection whose other end is a test; it lives on the running loop."""
 
-    def __init__(self, handlers: Handlers | None = None, patience: Patience | None = None, full: bool = False) -> None:
+    def __init__(
+        self,
+        handlers: Handlers | None = None,
+        patience: Patience | None = None,
+        full: bool = False,
+        bounds: Bounds | None = None,
+    ) -> None:
         self.seen: list[tuple[str, str, bytes]] = []
         self.refusals: list[int] = []
-        self.traffic = Traffic(handlers or Handlers(self._echo, self._refuse, self._reject), patience or Patience())
+        own = Handlers(self._echo, self._refuse, self._reject)
+        self.traffic = Traffic(handlers or own, patience or Patience(), bounds)
         self.tunnelled: bytes | None = None
         self.connection = Connection(self.traffic, self._tunnel)
         self.tape = Tape(self.connection)

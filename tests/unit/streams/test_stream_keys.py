@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
-from streams_world import CALLER, ManualClock, run
+from streams_world import CALLER, ManualClock, begin, run, turns
 
 from penstock.core.context import Caller
 from penstock.core.errors import Error, ServiceError
@@ -87,7 +87,9 @@ class Policies:
 
     def refusal(self, caller: Caller, action: str, key: Key, context: Mapping[str, str]) -> ServiceError | None:
         identity = Identity(principals.root(caller.account))
-        keys: dict[str, tuple[str, ...]] = {f"kms:encryptioncontext:{name}": (value,) for name, value in context.items()}
+        keys: dict[str, tuple[str, ...]] = {
+            f"kms:encryptioncontext:{name}": (value,) for name, value in context.items()
+        }
         policy = parse_policy(key.policy, PolicyKind.RESOURCE)
         request = Request(action, key.arn, key.account, policy, lambda name: keys.get(name, ()), Need.REQUIRED)
         decision = self._judge.decide(identity, request)
@@ -97,11 +99,35 @@ class Policies:
         return None
 
 
+class Slow:
+    """A KMS that takes its time, as one beyond a network does."""
+
+    def __init__(self, kms: Kms) -> None:
+        self._kms = kms
+        self.generated = 0
+
+    async def resolve(self, caller: Caller, text: str) -> str:
+        await turns(3)
+        return await self._kms.resolve(caller, text)
+
+    async def generate(self, caller: Caller, arn: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
+        self.generated += 1
+        await turns(3)
+        return await self._kms.generate(caller, arn, context)
+
+    async def decrypt(self, caller: Caller, arn: str, blob: bytes, context: Mapping[str, str]) -> bytes:
+        await turns(3)
+        return await self._kms.decrypt(caller, arn, blob, context)
+
+    def authorize(self, caller: Caller, action: str, arn: str, context: Mapping[str, str]) -> None:
+        self._kms.authorize(caller, action, arn, context)
+
+
 class World:
     """A stream `s` that is encrypted with a key."""
 
-    def __init__(self, kms: Kms, streams: Streams, clock: ManualClock, key: Key) -> None:
-        self.kms, self.streams, self.clock, self.key = kms, streams, clock, key
+    def __init__(self, kms: Kms, streams: Streams, clock: ManualClock, key: Key, slow: Slow) -> None:
+        self.kms, self.streams, self.clock, self.key, self.slow = kms, streams, clock, key, slow
 
     async def put(self) -> None:
         await put_record(self.streams, CALLER, PutRecordRequest(stream_name="s", data=b"x", partition_key="k"))
@@ -129,16 +155,17 @@ class World:
 async def make_world(tasks: LoopTasks, guard: Guard | None = None) -> World:
     clock, entropy, meta = ManualClock(), SeededEntropy(1), MemoryMeta()
     kms = await open_kms(meta, Master(), clock=clock, entropy=entropy, tasks=tasks, guard=guard)
+    slow = Slow(kms)
     streams = await open_streams(
         MemoryLog(clock), meta, clock=clock, entropy=entropy, tasks=tasks,
-        metrics=StreamMetrics(CollectorRegistry()), enforce_limits=False, transition_ms=0, keys=kms,
+        metrics=StreamMetrics(CollectorRegistry()), enforce_limits=False, transition_ms=0, keys=slow,
     )  # fmt: skip
     place = Place(CALLER.account, CALLER.region)
     key = await kms.create(place, default_policy(place), "", {})
     await create_stream(streams, CALLER, CreateStreamRequest(stream_name="s", shard_count=1))
     request = StreamEncryptionRequest(stream_name="s", encryption_type="KMS", key_id=key.arn)
     await start_stream_encryption(streams, CALLER, request)
-    return World(kms, streams, clock, key)
+    return World(kms, streams, clock, key, slow)
 
 
 def test_policy_when_it_denies_then_puts_and_gets_are_refused_at_once() -> None:
@@ -221,6 +248,38 @@ def test_data_key_when_its_stream_is_gone_then_the_next_start_forgets_it() -> No
         await meta.commit([Write(lost.key, encode(lost), 0)])
         await Directory(meta).open()
         assert [key for key, _ in await meta.scan("streams/datakey/")] == [view.newest_key.key]
+        await tasks.stop()
+
+    run(scenario())
+
+
+def test_data_keys_when_nobody_swept_yet_then_old_ones_are_not_used() -> None:
+    async def scenario() -> None:
+        tasks = LoopTasks()
+        world = await make_world(tasks)
+        await world.put()
+        await world.kms.keys.change(world.key.id, lambda held: replace(held, enabled=False))
+        world.clock.ms += KEPT_MS - 1
+        await world.put()
+        world.clock.ms += 1
+        for use in (world.put, world.put_many, world.get):
+            with pytest.raises(ServiceError, match=r"is disabled\.$"):
+                await use()
+        await tasks.stop()
+
+    run(scenario())
+
+
+def test_stream_when_records_wait_for_one_data_key_then_kms_is_asked_once() -> None:
+    async def scenario() -> None:
+        tasks = LoopTasks()
+        world = await make_world(tasks)
+        writes = [begin(world.put()) for _ in range(20)]
+        for write in writes:
+            await write
+        [view] = world.streams.directory.all()
+        assert (list(view.data_keys), world.slow.generated) == ([1], 1)
+        assert len(await world.get()) == 20
         await tasks.stop()
 
     run(scenario())

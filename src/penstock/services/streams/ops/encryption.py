@@ -33,8 +33,8 @@ async def start_stream_encryption(streams: Streams, caller: Caller, request: Str
     KEY_CHANGED_TOO_OFTEN under `--limits aws`.
     """
     view = _checked(streams, caller, request)
-    changes = _counted(streams, caller, view, view.stream.encrypted_ms)
     await streams.envelope.check_key(caller, request.key_id)
+    changes = _counted(streams, caller, view, view.stream.encrypted_ms)
     await streams.lifecycle.change(view, replace(view.stream, key_id=request.key_id, encrypted_ms=changes))
 
 

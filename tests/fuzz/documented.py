@@ -1,0 +1,90 @@
+"""What an operation may answer: success, the errors that its model lists, and those that every operation of its protocol shares."""
+
+import json
+from typing import Any, Final, NamedTuple
+from xml.etree import ElementTree
+
+import cbor2
+
+from penstock.composition import IAM_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
+from penstock.host.apimodels import load_model
+from penstock.keyservice import KMS_OPERATIONS
+from penstock.services.binding import bind
+from penstock.services.streams.codec import CODECS
+from penstock.wire.operation import Service
+
+SERVICES: Final[dict[str, Service]] = {
+    "kinesis": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
+    "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
+    "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
+    "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
+}
+
+# Of the pages "Common Errors" of the services' API references.
+_SHARED: Final = frozenset(
+    {
+        *("ValidationException", "SerializationException", "AccessDeniedException", "ThrottlingException"),
+        *("MissingAuthenticationTokenException", "IncompleteSignatureException", "InvalidSignatureException"),
+        *("UnrecognizedClientException", "ExpiredTokenException", "UnknownOperationException", "RequestEntityTooLarge"),
+    }
+)
+_SHARED_BY_QUERY: Final = frozenset(
+    {
+        *("ValidationError", "MalformedInput", "AccessDenied", "Throttling", "MissingAuthenticationToken"),
+        *("IncompleteSignature", "SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", "InvalidAction"),
+        "RequestEntityTooLarge",
+    }
+)
+
+
+class Refusal(NamedTuple):
+    """A refusal as a client reads it."""
+
+    code: str
+    message: str | None
+
+
+def documented(service: str, operation: str) -> frozenset[str]:
+    """The codes with which an operation may refuse."""
+    model = SERVICES[service].model
+    listed = model.operations[operation].errors
+    if model.protocol == "query":
+        return _SHARED_BY_QUERY | {*listed, *(name.removesuffix("Exception") for name in listed)}
+    return _SHARED.union(listed)
+
+
+def read_refusal(content_type: str, body: bytes) -> Refusal:
+    """What a refusal says; it must be readable in the form that it claims."""
+    if content_type == "text/xml":
+        root = ElementTree.fromstring(body)
+        texts = {each.tag.rpartition("}")[2]: each.text for each in root.iter()}
+        return Refusal(texts["Code"] or "", texts["Message"])
+    if content_type in ("application/x-amz-cbor-1.1", "application/x-amz-json-1.1", "application/x-amz-json-1.0"):
+        document: dict[str, Any] = cbor2.loads(body) if "cbor" in content_type else json.loads(body)
+        return Refusal(document["__type"], document.get("message", document.get("Message")))
+    root = ElementTree.fromstring(body)  # of what is no call of any service
+    return Refusal(root.tag, root.findtext("Message"))
+
+
+def read_success(content_type: str, body: bytes) -> None:
+    """Read a success in the form that it claims."""
+    match content_type:
+        case "text/xml":
+            ElementTree.fromstring(body)
+        case "application/x-amz-cbor-1.1":
+            assert not body or isinstance(cbor2.loads(body, semantic_decoders={1: lambda it, _: it}), dict)
+        case "application/x-amz-json-1.1" | "application/x-amz-json-1.0":
+            assert not body or isinstance(json.loads(body), dict)
+
+
+def undocumented(service: str, operation: str, status: int, content_type: str, body: bytes) -> str | None:
+    """What is wrong with an answer; None if it is one that the operation may give."""
+    if status == 200:
+        read_success(content_type, body)
+        return None
+    refusal = read_refusal(content_type, body)
+    if status >= 500:
+        return f"{status} {refusal.code}: {refusal.message}"
+    if refusal.code not in documented(service, operation):
+        return f"{operation} does not document {refusal.code}: {refusal.message}"
+    return None

@@ -1,0 +1,152 @@
+"""Targets of the wire's decoders: bodies in JSON, CBOR and forms, event streams, and signatures."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from documented import SERVICES
+from fuzz_doors import request_of
+
+from penstock.core.errors import ServiceError
+from penstock.wire import cbor, chunks, eventstream, json, query, sigv4
+from penstock.wire.authorization import written
+from penstock.wire.document import Scalars, coerce, render
+from penstock.wire.operation import Operation
+from penstock.wire.reject import check
+from penstock.wire.route import FORM_FIELDS_MAX
+from penstock.wire.signature import Expectation, Secret, Seed, begin, canonical_request, finish
+
+JSON_OPERATIONS: Final = [
+    each for name in ("kinesis", "kms") for _, each in sorted(SERVICES[name].operations.items()) if each.model.input
+]
+CBOR_OPERATIONS: Final = [each for _, each in sorted(SERVICES["kinesis"].operations.items()) if each.model.input]
+FORM_OPERATIONS: Final = [
+    each for name in ("iam", "sts") for _, each in sorted(SERVICES[name].operations.items()) if each.model.input
+]
+REFUSALS: Final = frozenset({"SerializationException", "ValidationException"})
+DEPTH_MAX: Final = 64
+NOW_MS: Final = 1_440_938_160_000  # 2015-08-30T12:36:00Z
+SECRET: Final = Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+SESSION: Final = Secret("secret", "token", NOW_MS + 1)
+
+
+def take(operation: Operation, document: Any, scalars: Scalars) -> Any | None:
+    """An operation's request from a document, or None where it was refused with a row of the table."""
+    shape = operation.model.input
+    assert shape is not None
+    try:
+        value = coerce(shape, document, scalars)
+        check(shape, value)
+    except ServiceError as refused:
+        _expect(refused)
+        return None
+    assert coerce(shape, render(shape, value, scalars), scalars) == value or scalars is not json.SCALARS
+    if operation.codec.convert is not None:
+        return operation.codec.convert(value)
+    return msgspec.convert(value, operation.input_type, builtin_types=(bytes,))
+
+
+def _expect(refused: ServiceError) -> None:
+    assert refused.code in REFUSALS, refused
+    assert refused.status == 400
+    msgspec.json.encode(refused.message)  # it can be told
+
+
+def document(protocol: Any, operations: list[Operation], name: str, data: bytes) -> None:
+    """A byte that chooses the operation, then a body."""
+    if not data:
+        return
+    operation, body = operations[data[0] % len(operations)], data[1:]
+    try:
+        decoded = protocol.decode_document(body, DEPTH_MAX)
+    except ServiceError as refused:
+        _expect(refused)
+        decoded = None
+    slow = take(operation, decoded, protocol.SCALARS) if decoded is not None else None
+    decode = operation.codec.decode.get(name)  # type: ignore[call-overload]
+    quick = decode(body) if decode is not None else None
+    assert quick is None or quick == slow, (quick, slow)
+
+
+def form(data: bytes) -> None:
+    """A byte that chooses the operation, then a form."""
+    if not data:
+        return
+    operation = FORM_OPERATIONS[data[0] % len(FORM_OPERATIONS)]
+    try:
+        fields = dict(parse_qsl(data[1:].decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX))
+    except ValueError:  # as the router refuses it
+        return
+    take(operation, query.read_input(operation.model.input, fields), query.SCALARS)
+
+
+def event_stream(data: bytes) -> None:
+    """A byte that tells where to cut, then frames: the same messages however they are cut, and again when they are written anew."""
+    if len(data) < 2:
+        return
+    step, stream = data[0] + 1, data[1:]
+    whole = _messages([stream])
+    assert _messages([stream[at : at + step] for at in range(0, len(stream), step)]) == whole
+    for message in whole[0]:
+        again = eventstream.encode(message.headers, message.payload)
+        assert _messages([again]) == ([message], 0)
+
+
+def _messages(pieces: list[bytes]) -> tuple[list[eventstream.Message], int | None]:
+    """What a decoder reads, and how much it holds; None once it has refused."""
+    decoder, found = eventstream.Decoder(), []
+    try:
+        for piece in pieces:
+            for message in decoder.feed(piece):
+                found.append(message)  # noqa: PERF402 - what comes before a bad frame counts
+    except eventstream.BadFrame:
+        return found, None
+    return found, decoder.rest
+
+
+def signature(data: bytes) -> None:
+    """A request whose signature, in the header or in the query, is verified; its body may be signed chunks."""
+    head, body = request_of(data)
+    if head is None:
+        return
+    lookup: Callable[[str], Secret | None] = {"AKIDEXAMPLE": SECRET, "ASIASESSION": SESSION}.get
+    for explains in (False, True):
+        try:
+            pending = begin(head, NOW_MS, Expectation("kinesis", explains=explains), lookup)
+            canonical_request(pending, "", frozenset())
+            verified = finish(pending, "00" * 32 if pending.needs_hash else None)
+        except ServiceError as refused:
+            assert refused.status == 400
+            msgspec.json.encode(refused.message)
+        else:
+            assert not pending.needs_hash, "nobody can sign a body that is not theirs"
+            _chunks(chunks.chunks_of(verified), body)
+    try:
+        sigv4.read_credential(head.headers, head.query)
+    except ServiceError as refused:
+        assert refused.status == 400
+    _chunks(chunks.Chunks(Seed(b"k", written(0), "scope", "00"), trailers=True, chunk_max_bytes=4096), body)
+    _chunks(chunks.Chunks(None, trailers=True, chunk_max_bytes=4096), body)
+
+
+def _chunks(reader: chunks.Chunks | None, body: bytes) -> None:
+    if reader is None:
+        return
+    try:
+        payload = b"".join(reader.feed(body[at : at + 7]) for at in range(0, len(body), 7))
+        reader.close()
+    except ServiceError as refused:
+        assert refused.status == 400
+    else:
+        assert len(payload) <= len(body)
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "json": partial(document, json, JSON_OPERATIONS, "json"),
+    "cbor": partial(document, cbor, CBOR_OPERATIONS, "cbor"),
+    "form": form,
+    "eventstream": event_stream,
+    "signature": signature,
+}

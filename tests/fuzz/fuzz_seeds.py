@@ -1,0 +1,167 @@
+"""Seeds: real requests and documents, from which the fuzzer begins; and the words that it may use."""
+
+import base64
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+import cbor2
+from documented import SERVICES
+from fuzz_documents import CBOR_OPERATIONS, FORM_OPERATIONS, JSON_OPERATIONS
+from fuzz_world import ACCOUNT, FORM, POLICY, TRUST, VERSIONS, call_head
+from generated import form_fields, plausible
+
+from penstock.wire import eventstream
+from penstock.wire.route import Head
+
+STREAM: Final = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/a"
+CALLS: Final[list[tuple[str, str, dict[str, object]]]] = [
+    ("kinesis", "ListStreams", {}),
+    ("kinesis", "PutRecord", {"StreamName": "a", "Data": "AAEC", "PartitionKey": "k"}),
+    ("kinesis", "PutRecords", {"StreamName": "a", "Records": [{"Data": "AAEC", "PartitionKey": "k"}]}),
+    ("kinesis", "GetShardIterator", {"StreamName": "a", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}),
+    ("kinesis", "ListShards", {"StreamName": "a", "ShardFilter": {"Type": "AT_TIMESTAMP", "Timestamp": 1}}),
+    ("kinesis", "SplitShard", {"StreamName": "a", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": "9"}),
+    ("kinesis", "PutResourcePolicy", {"ResourceARN": STREAM, "Policy": POLICY}),
+    ("kms", "GenerateRandom", {"NumberOfBytes": 8}),
+    ("kms", "Encrypt", {"KeyId": "alias/k", "Plaintext": "AAEC", "EncryptionContext": {"a": "b"}}),
+    ("iam", "ListUsers", {"PathPrefix": "/"}),
+    ("iam", "PutRolePolicy", {"RoleName": "reader", "PolicyName": "p", "PolicyDocument": POLICY}),
+    ("iam", "TagUser", {"UserName": "ann", "Tags.member.1.Key": "k", "Tags.member.1.Value": "v"}),
+    ("sts", "AssumeRole", {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/reader", "RoleSessionName": "me"}),
+    ("sts", "AssumeRoleWithWebIdentity", {"RoleArn": "a", "RoleSessionName": "me", "WebIdentityToken": "e30.e30.AA"}),
+]
+CONDITIONS: Final = {
+    "StringLike": {"aws:UserAgent": ["curl*", "${aws:username, 'x'}?"]},
+    "IpAddress": {"aws:SourceIp": "10.0.0.0/8"},
+    "DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"},
+    "ForAllValues:StringEquals": {"aws:TagKeys": ["a", "b"]},
+    "NumericLessThanEqualsIfExists": {"aws:EpochTime": 1e3},
+    "Bool": {"aws:SecureTransport": True},
+    "Null": {"aws:TokenIssueTime": "true"},
+}
+
+
+def raw(head: Head, body: bytes) -> bytes:
+    """A request as bytes."""
+    lines = [f"{head.method} / HTTP/1.1", *(f"{name}: {value}" for name, value in head.headers.items())]
+    return "\n".join(lines).encode() + b"\n\n" + body
+
+
+def _requests() -> Iterator[bytes]:
+    for service, operation, document in CALLS:
+        head = call_head(service, operation)
+        if service in VERSIONS:
+            yield raw(head, form_fields(service, operation, document))
+        else:
+            yield raw(head, json.dumps(document).encode())
+    yield raw(call_head("kinesis", "ListStreams", "application/x-amz-cbor-1.1"), cbor2.dumps({"Limit": 3}))
+    yield b"GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\n\n"
+    yield b"OPTIONS / HTTP/1.1\norigin: x\naccess-control-request-headers: a\n\n"
+    packed = zlib.compressobj(wbits=31)
+    body = packed.compress(b"{}") + packed.flush()
+    yield b"POST / HTTP/1.1\nContent-Encoding: gzip\ncontent-type: application/x-amz-json-1.1\n\n" + body
+
+
+def _connections() -> Iterator[bytes]:
+    yield b"\5GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield b"\1\r\nPOST /a?b=c HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.0\r\n\r\n"
+    yield b"\2POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nA: b\r\n\r\n"
+    yield b"\3HEAD /e HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+    yield b"\4PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    yield b"\6OPTIONS * HTTP/1.1\r\n\r\nPOST http://h/p HTTP/1.1\r\nContent-Length: 70000\r\n\r\n"
+
+
+def _policies() -> Iterator[bytes]:
+    everyone = {"Effect": "Deny", "NotPrincipal": {"AWS": [ACCOUNT]}, "Action": "kinesis:Put*", "Resource": STREAM}
+    named = {**everyone, "Effect": "Allow", "Principal": {"AWS": "*"}, "Condition": CONDITIONS}
+    del named["NotPrincipal"]
+    own = {"Sid": "a", "Effect": "Allow", "NotAction": ["iam:*"], "NotResource": "arn:aws:s3", "Condition": CONDITIONS}
+    for kind, text in (
+        (0, POLICY),
+        (0, json.dumps({"Version": "2012-10-17", "Id": "i", "Statement": [own]})),
+        (1, json.dumps({"Version": "2012-10-17", "Statement": [everyone, named]})),
+        (1, json.dumps({"Version": "2008-10-17", "Statement": named})),
+        (2, TRUST),
+        (2, '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"x"},"Action":"sts:*"}}'),
+    ):
+        yield bytes([kind]) + text.encode()
+
+
+def _tokens() -> Iterator[bytes]:
+    sealed = base64.b64encode(bytes(60))
+    for kind in range(3):
+        yield bytes([kind]) + (b"ASIAKEY/" if kind == 2 else b"") + sealed
+    header = b'{"alg":"RS256","kid":"r"}'
+    yield b"\3" + b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, b'{"iss":"https://x"}', b"s"))
+    yield b'\4{"keys":[{"kid":"e","kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"}]}'
+    yield b"\5\x50\x01" + bytes(60)
+    yield b"\6" + header + b'\n{"iss":"https://x","sub":"s","aud":["sts.amazonaws.com"],"exp":1e999}'
+
+
+def _documents() -> Iterator[tuple[str, bytes]]:
+    for number, operation in enumerate(JSON_OPERATIONS):
+        yield "json", bytes([number]) + json.dumps(plausible(operation.model.input)).encode()
+    for number, operation in enumerate(CBOR_OPERATIONS):
+        yield "cbor", bytes([number]) + cbor2.dumps(plausible(operation.model.input, cbor=True))
+    for number, operation in enumerate(FORM_OPERATIONS):
+        yield "form", bytes([number]) + form_fields("iam", "x", plausible(operation.model.input))
+
+
+def _frames() -> Iterator[bytes]:
+    event = eventstream.encode(eventstream.event_headers("SubscribeToShardEvent", "application/json"), b'{"Records":[]}')
+    yield b"\5" + event
+    yield b"\xff" + event + eventstream.encode(eventstream.exception_headers("InternalFailure", "x"), b"")
+    yield b"\2" + eventstream.encode((), b"")
+    yield b"\2" + event[:20]
+    block = b"\1a\4" + struct.pack(">I", 7)  # a header of another type
+    start = struct.pack(">II", 16 + len(block), len(block))
+    checked = start + struct.pack(">I", zlib.crc32(start)) + block
+    yield b"\7" + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def _signatures() -> Iterator[bytes]:
+    scope = "AKIDEXAMPLE/20150830/us-east-1/kinesis/aws4_request"
+    date = b"X-Amz-Date: 20150830T123600Z\n"
+    claim = f"authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature=00".encode()
+    yield b"POST / HTTP/1.1\nHost: x\n" + date + claim + b"\n\n{}"
+    yield b"POST /a%20/../b?c=d+e&f HTTP/1.1\nHost: x\nDate: Sun, 30 Aug 2015 12:36:00 GMT\n" + claim + b"\n\n{}"
+    streaming = b"x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\n"
+    yield b"POST / HTTP/1.1\nHost: x\n" + date + streaming + claim + b"\n\n0;chunk-signature=" + b"0" * 64 + b"\r\n\r\n"
+    query = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={scope}&X-Amz-Date=20150830T123600Z"
+    yield f"GET /?{query}&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00 HTTP/1.1\nHost: x\n\n".encode()
+    session = claim.replace(b"AKIDEXAMPLE", b"ASIASESSION")
+    yield b"POST / HTTP/1.1\n:authority: x\nx-amz-security-token: token\n" + date + session + b"\n\n"
+    yield b"POST / HTTP/1.1\nHost: x\n" + date + claim + b"\n\n3\r\nabc\r\n0\r\nx-amz-checksum: y\r\n\r\n"
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """Each target with an input to begin from."""
+    for request in _requests():
+        yield "exchange", request
+        yield "enforced", b"\0" + request
+    yield from (("enforced", b"\1" + request) for request in list(_requests())[:9])
+    yield "enforced", b"\2" + next(_requests())
+    yield from (("connection", each) for each in _connections())
+    yield from (("policy", each) for each in _policies())
+    yield from (("tokens", each) for each in _tokens())
+    yield from _documents()
+    yield from (("eventstream", each) for each in _frames())
+    yield from (("signature", each) for each in _signatures())
+
+
+def words() -> set[str]:
+    """What requests are made of: operations, members, values of enumerations, and what HTTP, policies and signatures spell out."""
+    found = {"X-Amz-Target", "Kinesis_20131202.", "TrentService.", "application/x-amz-cbor-1.1", FORM, "Action=", "\\ud800"}
+    found |= {"Content-Length", "Transfer-Encoding", "chunked", "Statement", "Principal", "Condition", "arn:aws:iam::"}
+    found |= {".member.1.", ".entry.1.key", "1e999", "TRIM_HORIZON", "X-Amz-Expires=", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}
+    for service in SERVICES.values():
+        for name, operation in service.operations.items():
+            shape = operation.model.input
+            found.add(name)
+            if shape is not None:
+                found.update(shape.members)
+                found.update(value for member in shape.members.values() for value in member.enum[:8])
+    return found
