@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test oracle faults sim sim-hunt check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test oracle faults fuzz sim sim-hunt check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,9 @@ oracle: $(VENV)/.dev tests/oracle/node_modules/.installed ## Hold our decisions 
 
 faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
 	@PENSTOCK_KILL_ROUNDS=30 $(BIN)/pytest tests/faults $(ARGS)
+
+fuzz: $(VENV)/.fuzz ## Fuzz every entrance, two at a time (SECONDS=s each, TARGET=name for one of tests/fuzz/fuzz_targets.py)
+	@$(BIN)/python tools/fuzz.py run $(TARGET) --seconds $(or $(SECONDS),60)
 
 sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n WORLD=engine|streams)
 	@$(BIN)/python tools/sim.py replay $(or $(SEED),1) --world $(or $(WORLD),engine)
@@ -81,6 +84,11 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Penstock and its development tools ..."
 	@$(PIP) --editable '.[demo,dev]'
 	@touch $@ $(VENV)/.runtime $(VENV)/.demo
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "Installing the fuzzer ..."
+	@$(PIP) --editable '.[demo,dev,fuzz]'
+	@touch $@
 
 tests/oracle/node_modules/.installed: tests/oracle/package.json tests/oracle/package-lock.json
 	@npm --version >/dev/null 2>&1 || { echo "make oracle needs Node.js, with npm"; exit 1; }

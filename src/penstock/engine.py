@@ -94,6 +94,7 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
 def _options(settings: Settings) -> Options:
     return Options(
         journal_file_bytes=settings.journal_file,
+        segment_bytes=settings.segment,
         tail_cache_bytes=settings.cache // 2,
         block_cache_bytes=settings.cache // 2,
         max_disk_bytes=settings.max_disk or None,

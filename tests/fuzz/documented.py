@@ -36,6 +36,15 @@ _SHARED_BY_QUERY: Final = frozenset(
     }
 )
 
+# What AWS tells although the operation's model does not list it.
+_BESIDE_THE_MODEL: Final = {
+    ("kms", "CreateAlias"): {"NotAuthorizedException"},
+    ("kms", "UpdateAlias"): {"NotAuthorizedException"},
+    ("kms", "DeleteAlias"): {"NotAuthorizedException"},
+    ("iam", "CreateRole"): {"NoSuchEntity"},  # of its permissions boundary, as CreateUser's model lists
+    ("iam", "GetAccessKeyLastUsed"): {"NoSuchEntity"},
+}
+
 
 class Refusal(NamedTuple):
     """A refusal as a client reads it."""
@@ -47,7 +56,7 @@ class Refusal(NamedTuple):
 def documented(service: str, operation: str) -> frozenset[str]:
     """The codes with which an operation may refuse."""
     model = SERVICES[service].model
-    listed = model.operations[operation].errors
+    listed = {*model.operations[operation].errors, *_BESIDE_THE_MODEL.get((service, operation), ())}
     if model.protocol == "query":
         return _SHARED_BY_QUERY | {*listed, *(name.removesuffix("Exception") for name in listed)}
     return _SHARED.union(listed)

@@ -5,7 +5,7 @@ from typing import Final
 
 from documented import SERVICES, read_refusal, read_success, undocumented
 from fuzz_world import Reply, World
-from tapes import Client
+from tapes import Client, turn
 
 from penstock.server.exchange import Answer
 from penstock.server.http1 import Malformed, parse_head
@@ -58,13 +58,13 @@ class EnforcedExchange:
 def judge(head: Head, reply: Reply) -> None:
     """Hold an answer against what its operation documents."""
     assert reply.status < 500, reply
-    service = _service(head)
-    prefix, _, operation = head.headers.get("x-amz-target", "").rpartition(".")
+    service, operation = _service(head), head.headers.get("x-amz-target", "").rpartition(".")[2]
+    if service is None or operation not in SERVICES[service].model.operations:
+        service = None
     if service is not None and reply.content_type.startswith("application/x-amz"):
-        if operation in SERVICES[service].model.operations:
-            problem = undocumented(service, operation, reply.status, reply.content_type, reply.body)
-            assert problem is None, problem
-            return
+        problem = undocumented(service, operation, reply.status, reply.content_type, reply.body)
+        assert problem is None, problem
+        return
     if reply.status == 200:
         read_success(reply.content_type, reply.body)
     else:
@@ -131,7 +131,7 @@ async def _talk(pieces: list[bytes]) -> tuple[list[int], list[tuple[str, str, by
     finally:
         if not client.tape.closed:
             client.connection.abort()
-        await asyncio.sleep(0)
+        await turn()
         await client.traffic.stop()
     return client.statuses, seen
 

@@ -17,7 +17,7 @@ from penstock.services.iam.policy import MalformedPolicy, Policy, PolicyKind, pa
 from penstock.services.iam.vault import Session
 from penstock.services.iam.vault import Vault as SessionVault
 from penstock.services.kms import vault as kms
-from penstock.services.streams.iterator import ShardIterator, open_iterator, seal
+from penstock.services.streams.iterator import open_iterator, seal
 from penstock.services.streams.ops.paging import PageToken
 from penstock.services.streams.policy import check_policy
 from penstock.services.streams.tokens import Sealer

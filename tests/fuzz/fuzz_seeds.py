@@ -21,7 +21,11 @@ CALLS: Final[list[tuple[str, str, dict[str, object]]]] = [
     ("kinesis", "ListStreams", {}),
     ("kinesis", "PutRecord", {"StreamName": "a", "Data": "AAEC", "PartitionKey": "k"}),
     ("kinesis", "PutRecords", {"StreamName": "a", "Records": [{"Data": "AAEC", "PartitionKey": "k"}]}),
-    ("kinesis", "GetShardIterator", {"StreamName": "a", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}),
+    (
+        "kinesis",
+        "GetShardIterator",
+        {"StreamName": "a", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"},
+    ),
     ("kinesis", "ListShards", {"StreamName": "a", "ShardFilter": {"Type": "AT_TIMESTAMP", "Timestamp": 1}}),
     ("kinesis", "SplitShard", {"StreamName": "a", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": "9"}),
     ("kinesis", "PutResourcePolicy", {"ResourceARN": STREAM, "Policy": POLICY}),
@@ -95,7 +99,9 @@ def _tokens() -> Iterator[bytes]:
     for kind in range(3):
         yield bytes([kind]) + (b"ASIAKEY/" if kind == 2 else b"") + sealed
     header = b'{"alg":"RS256","kid":"r"}'
-    yield b"\3" + b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, b'{"iss":"https://x"}', b"s"))
+    yield b"\3" + b".".join(
+        base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, b'{"iss":"https://x"}', b"s")
+    )
     yield b'\4{"keys":[{"kid":"e","kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"}]}'
     yield b"\5\x50\x01" + bytes(60)
     yield b"\6" + header + b'\n{"iss":"https://x","sub":"s","aud":["sts.amazonaws.com"],"exp":1e999}'
@@ -111,7 +117,9 @@ def _documents() -> Iterator[tuple[str, bytes]]:
 
 
 def _frames() -> Iterator[bytes]:
-    event = eventstream.encode(eventstream.event_headers("SubscribeToShardEvent", "application/json"), b'{"Records":[]}')
+    event = eventstream.encode(
+        eventstream.event_headers("SubscribeToShardEvent", "application/json"), b'{"Records":[]}'
+    )
     yield b"\5" + event
     yield b"\xff" + event + eventstream.encode(eventstream.exception_headers("InternalFailure", "x"), b"")
     yield b"\2" + eventstream.encode((), b"")
@@ -154,9 +162,24 @@ def seeds() -> Iterator[tuple[str, bytes]]:
 
 def words() -> set[str]:
     """What requests are made of: operations, members, values of enumerations, and what HTTP, policies and signatures spell out."""
-    found = {"X-Amz-Target", "Kinesis_20131202.", "TrentService.", "application/x-amz-cbor-1.1", FORM, "Action=", "\\ud800"}
+    found = {
+        "X-Amz-Target",
+        "Kinesis_20131202.",
+        "TrentService.",
+        "application/x-amz-cbor-1.1",
+        FORM,
+        "Action=",
+        "\\ud800",
+    }
     found |= {"Content-Length", "Transfer-Encoding", "chunked", "Statement", "Principal", "Condition", "arn:aws:iam::"}
-    found |= {".member.1.", ".entry.1.key", "1e999", "TRIM_HORIZON", "X-Amz-Expires=", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}
+    found |= {
+        ".member.1.",
+        ".entry.1.key",
+        "1e999",
+        "TRIM_HORIZON",
+        "X-Amz-Expires=",
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    }
     for service in SERVICES.values():
         for name, operation in service.operations.items():
             shape = operation.model.input

@@ -6,25 +6,28 @@ An answer is judged by whoever asked; but what was logged as an error, or raised
 """
 
 import asyncio
+import hmac
 import json
 import logging
 import tempfile
 from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 from prometheus_client import CollectorRegistry
+from tapes import turn
 
 from penstock.composition import Services, open_services
 from penstock.core.ids import AccountId
 from penstock.core.settings import load
 from penstock.engine import Engine, open_engine
-from penstock.host.clock import TestClock, monotonic_s
+from penstock.host.clock import SystemClock, TestClock, monotonic_s
 from penstock.host.entropy import SeededEntropy
+from penstock.server.audit import Audit
 from penstock.server.exchange import Answer, Exchange
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.wire import authorization, signature
@@ -32,6 +35,7 @@ from penstock.wire.route import Head
 
 ACCOUNT: Final = AccountId("123456789012")
 REQUESTS_MAX: Final = 400  # before everything is made anew
+AUDIT_LINE_MAX_BYTES: Final = 256 * 1024
 TURNS_MAX: Final = 4  # of the loop, for what an event stream has to say
 JSON: Final = "application/x-amz-json-1.1"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -70,6 +74,17 @@ class _Nobody:
         pass
 
 
+class _Ledger:
+    """Where audit lines go: they are looked at, and forgotten."""
+
+    def append(self, line: bytes) -> None:
+        assert len(line) < AUDIT_LINE_MAX_BYTES, "an audit line without a bound"
+        assert isinstance(json.loads(line), dict)
+
+    def close(self) -> None:
+        pass
+
+
 class Complaints(logging.Handler):
     """Keeps what the server logs as an error."""
 
@@ -102,9 +117,7 @@ def call_head(service: str, operation: str, content_type: str = JSON) -> Head:
         "x-amz-date": "20260101T000000Z",
     }
     if service in TARGETS:
-        return head_of(
-            {**headers, "content-type": content_type, "x-amz-target": f"{TARGETS[service]}.{operation}"}
-        )
+        return head_of({**headers, "content-type": content_type, "x-amz-target": f"{TARGETS[service]}.{operation}"})
     return head_of({**headers, "content-type": FORM})
 
 
@@ -178,7 +191,8 @@ class World:
         self._engine = await open_engine(self._settings, path, clock, entropy)
         metrics = StreamMetrics(CollectorRegistry())
         services = self._services = await open_services(self._settings, self._engine, path, clock, entropy, metrics)
-        self._exchange = Exchange(services.router, entropy, _Nobody(), monotonic_s, services.door)
+        audit = Audit(_Ledger(), clock, entropy, data=True)
+        self._exchange = Exchange(services.router, entropy, _Nobody(), monotonic_s, services.door, audit=audit)
         self.keys = []
         if self._settings.auth == "enforced":
             made = await services.iam.new_key(ACCOUNT, None)
@@ -188,7 +202,7 @@ class World:
         if self._services is not None and self._engine is not None:
             self._run(self._services.tasks.stop())
             self._services.keys.close()
-            self._run(self._engine.close())
+            self._run(_closed(self._engine))
             self._services = None
 
     def _fill(self) -> None:
@@ -198,7 +212,9 @@ class World:
         self.call("kinesis", "CreateStream", {"StreamName": "b", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}})
         records = [{"Data": "AAEC", "PartitionKey": str(number)} for number in range(8)]
         put = self.call("kinesis", "PutRecords", {"StreamName": "a", "Records": records}).document["Records"]
-        made = self.call("kinesis", "RegisterStreamConsumer", {"StreamARN": f"{kinesis}:{account}:stream/a", "ConsumerName": "c"})
+        made = self.call(
+            "kinesis", "RegisterStreamConsumer", {"StreamARN": f"{kinesis}:{account}:stream/a", "ConsumerName": "c"}
+        )
         wanted = {"StreamName": "a", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
         iterator = self.call("kinesis", "GetShardIterator", wanted).document["ShardIterator"]
         key = self.call("kms", "CreateKey", {}).document["KeyMetadata"]
@@ -241,9 +257,9 @@ class World:
         assert not isinstance(stream, bytes)
         pieces = aiter(stream)
         said = await anext(pieces)
-        following = asyncio.ensure_future(_next(pieces))
+        following = self._loop.create_task(_next(pieces))
         for _ in range(TURNS_MAX):
-            await asyncio.sleep(0)
+            await turn()
         if following.done():
             said += following.result()
         else:
@@ -254,6 +270,10 @@ class World:
         return said
 
 
+async def _closed(engine: Engine) -> None:
+    await engine.close()
+
+
 async def _next(pieces: Any) -> bytes:
     piece: bytes = await anext(pieces, b"")
     return piece
@@ -261,18 +281,18 @@ async def _next(pieces: Any) -> bytes:
 
 def sign(head: Head, body: bytes, service: str, key_id: str, secret: str) -> Head:
     """A head with a right signature of now, whatever signature it had."""
-    date = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")  # noqa: TID251
+    date = authorization.written(SystemClock().now_ms() // 1000)
     scope = f"{date[:8]}/us-east-1/{service}/{authorization.TERMINATOR}"
     claim = f"AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders=host;x-amz-date, Signature="
     dated = _with(head, {"host": "localhost", "x-amz-date": date, "authorization": claim + "00"})
     at_ms = authorization.read_instant(date).at_s * 1000
     pending = signature.begin(dated, at_ms, signature.Expectation(service), lambda _: signature.Secret(secret))
-    payload = signature.sha256(body).hexdigest() if pending.needs_hash else pending.payload
+    payload = sha256(body).hexdigest() if pending.needs_hash else pending.payload
     canonical = signature.canonical_request(pending, payload or "", frozenset())
     assert canonical is not None, "host and date are there"
     text = signature.string_to_sign(pending.instant, pending.scope, canonical)
     key = signature.signing_key(secret, pending.scope.date, "us-east-1", service)
-    return _with(dated, {"authorization": claim + signature.hmac.digest(key, text.encode(), "sha256").hex()})
+    return _with(dated, {"authorization": claim + hmac.digest(key, text.encode(), "sha256").hex()})
 
 
 def _with(head: Head, headers: dict[str, str]) -> Head:

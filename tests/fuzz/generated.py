@@ -21,22 +21,31 @@ NUMBERS: Final[list[Any]] = [0, -1, 1, 24, 2**31, 2**63, -(2**63), 10**30, 1.5, 
 TEXTS: Final[list[Any]] = [
     *("", "a", "a/b", "\0", "é" * 200, "\U0001f600", "9" * 39, "9" * 129, "shardId-0", "x-" + "9" * 18),
 ]
-MORE_TEXTS: Final[list[Any]] = ["\x1b", "\ufffe", "]]>&<", "a" * 3000, "*", "arn:aws:iam::1:x", "{}", "%s{0}", "\r\n", "\u2028"]
-OTHERS: Final[list[Any]] = [None, True, [], {}, [None], [[]], {"": None}, {"k": None}, {"k": {}}, "A===", "AAF="]
-STATEMENT: Final = {"Effect": "Allow", "Action": "kinesis:*", "Resource": STREAM}
-POLICIES: Final = [
-    json.dumps({"Version": "2012-10-17", "Statement": statement})
-    for statement in (
-        STATEMENT,
-        {**STATEMENT, "Principal": {"AWS": ACCOUNT}},
-        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"},
-        {**STATEMENT, "Resource": "*", "Principal": "*", "Action": "kms:*"},
-        {**STATEMENT, "Condition": {"StringLike": {"aws:username": "\ud800"}}},
-        {**STATEMENT, "Sid": "\ud800\0"},
-        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "\ud800"}},
-        [],
-    )
+MORE_TEXTS: Final[list[Any]] = [
+    "\x1b",
+    "\ufffe",
+    "]]>&<",
+    "a" * 3000,
+    "*",
+    "arn:aws:iam::1:x",
+    "{}",
+    "%s{0}",
+    "\r\n",
+    "\u2028",
 ]
+OTHERS: Final[list[Any]] = [None, True, [], {}, [None], [[]], {"": None}, {"k": None}, {"k": {}}, "A===", "AAF="]
+STATEMENT: Final[dict[str, Any]] = {"Effect": "Allow", "Action": "kinesis:*", "Resource": STREAM}
+_STATEMENTS: Final[list[Any]] = [
+    STATEMENT,
+    {**STATEMENT, "Principal": {"AWS": ACCOUNT}},
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"},
+    {**STATEMENT, "Resource": "*", "Principal": "*", "Action": "kms:*"},
+    {**STATEMENT, "Condition": {"StringLike": {"aws:username": "\ud800"}}},
+    {**STATEMENT, "Sid": "\ud800\0"},
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "\ud800"}},
+    [],
+]
+POLICIES: Final = [json.dumps({"Version": "2012-10-17", "Statement": statement}) for statement in _STATEMENTS]
 # Texts by the end of their member's name, the longest first; `live` gives those that change from server to server.
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "StreamName": ("a", "b", "none"),
@@ -59,7 +68,11 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "UserName": ("ann", "bob"),
     "RoleName": ("reader", "writer"),
     "PolicyName": ("p", "m", "default", "q"),
-    "PolicyArn": ("live:policy", "arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::123456789012:policy/none"),
+    "PolicyArn": (
+        "live:policy",
+        "arn:aws:iam::aws:policy/AdministratorAccess",
+        "arn:aws:iam::123456789012:policy/none",
+    ),
     "PermissionsBoundary": ("live:policy", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
     "InstanceProfileName": ("i", "j"),
     "AccessKeyId": ("live:access key", "AKIAAAAAAAAAAAAAAAAA"),

@@ -94,6 +94,7 @@ class World:
             tail_cache_bytes=self.draw.choice(CACHE_BYTES),
             block_cache_bytes=self.draw.choice(CACHE_BYTES),
             commit_wait_ms=self.draw.choice((0, 0, 1, 5)),
+            segment_bytes=self.stream(f"segments {self.epoch}").choice((4 * KIB, 30 * KIB, 1 << 30)),
         )
 
     def live(self, main: Callable[[LocalLog], Coroutine[Any, Any, None]], plan: Plan) -> bool:

@@ -202,6 +202,12 @@ class Settings:
         doc="Where records live. local: on disk, durable before they are acknowledged; memory: nothing survives a restart.",
     )
     journal_file: int = _size("32M", 1 << 20, 1 << 30, "Size of one journal file; full ones are settled into segments.")
+    segment: int = _size(
+        "1G",
+        1 << 20,
+        1 << 30,
+        "Largest size of one segment; what a journal file holds of a stream is cut into as many.",
+    )
     cache: int = _size("64M", 0, 1 << 40, "Memory for records that were written or read last.")
     commit_wait_ms: int = _integer(0, 0, 1000, "How long a commit waits for more records to join it.", "MS")
     max_disk: int = _size("0", 0, 1 << 60, "Refuse writes when the engine's files hold more; 0: as much as the disk.")

@@ -10,7 +10,6 @@ Source: the CloudTrail user guide, "CloudTrail record contents".
 """
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -93,7 +92,7 @@ _READING: Final = (
     "GenerateDataKey",
     "Verify",
 )
-_QUOTED: Final = re.compile(r"'.*' (?=at '|can not be )")  # up to the last, since a value may hold anything
+_BEHIND_A_VALUE: Final = ("' at '", "' can not be ")  # the last of these counts, since a value may hold anything
 
 
 class Lines(Protocol):
@@ -241,7 +240,10 @@ def _shown(value: Any, shape: Shape | None, depth: int) -> Any:
 
 def _told(message: str) -> str:
     """A refusal's message, without values that it quotes, and without the canonical request that follows a bad signature."""
-    return _QUOTED.sub(f"'{HIDDEN}' ", message.partition("\n")[0])[:MESSAGE_MAX_CHARS]
+    text = message.partition("\n")[0]
+    begin, end = text.find("'"), max(text.rfind(words) for words in _BEHIND_A_VALUE)
+    shown = f"{text[:begin]}'{HIDDEN}{text[end:]}" if 0 <= begin < end else text
+    return shown[:MESSAGE_MAX_CHARS]
 
 
 def _stamp(now_ms: int, event_id: str) -> dict[str, str]:

@@ -32,6 +32,7 @@ _CONTROLS: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection", b"expect", b"host"))
 _line = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([!-~]+) HTTP/1\.([01])")
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_size_begun = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t;\r]|\Z)")
 _size = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 
 
@@ -232,7 +233,12 @@ class ChunkedBody:
 
     def _refuse_early(self) -> None:
         """Refuse the beginning of a line that cannot become a good one, instead of waiting for its end."""
-        if self._after and bytes(self._line) not in (b"", b"\r"):
+        line = bytes(self._line)
+        if self._after:
+            good = line in (b"", b"\r")
+        else:
+            good = self._trailing or not line or _size_begun.match(line) is not None
+        if not good:
             raise Malformed
 
     def _read_line(self, line: bytes) -> bool:

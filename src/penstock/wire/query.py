@@ -22,7 +22,9 @@ _OTHER_CODES: Final = {
     "SerializationException": "MalformedInput",  # UNVERIFIED: code
 }
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
-_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what a refusal echoes may hold characters that XML has not
+_NO_XML = re.compile(
+    "[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # what a refusal echoes may hold characters that XML has not
 
 
 def read_input(shape: Shape | None, form: Mapping[str, str]) -> dict[str, Any]:

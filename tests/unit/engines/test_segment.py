@@ -1,12 +1,20 @@
 """Segments in the making: which blocks are joined, and that what is written is what the index says."""
 
+import asyncio
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from penstock.engines.api import Batch, LogId, Position
 from penstock.engines.local import columns, segment
 from penstock.engines.local.columns import Damaged, Records
+from penstock.engines.local.log import Options, open_log
 from penstock.engines.local.segment import BLOCK_ALONE_BYTES, BLOCK_TARGET_BYTES, TRAILER_BYTES, BlockRow, Built
+from penstock.host.clock import SystemClock
+from penstock.host.disk import SystemDisk
+from penstock.host.entropy import SystemEntropy
+from penstock.host.tasks import LoopTasks
 
 DATA_ID: Final = "0123456789abcdef"
 
@@ -83,3 +91,31 @@ def test_builder_when_blocks_of_two_logs_were_added_then_the_ranges_say_where_ea
         (held.log_no, held.first_offset, held.end, held.first_arrival_ms, held.last_arrival_ms) for held in built.ranges
     ]
     assert spans == [(1, 3, 10, 5, 7), (2, 0, 1, 6, 6)]
+
+
+def test_settle_when_segments_are_small_then_a_journal_file_becomes_several_and_all_is_read(tmp_path: Path) -> None:
+    name = LogId("stream/0")
+
+    async def scenario() -> None:
+        disk, tasks = SystemDisk(tmp_path), LoopTasks()
+        options = Options(journal_file_bytes=1 << 20, tail_cache_bytes=0, segment_bytes=100_000)
+        log, _ = await open_log(disk, SystemClock(), SystemEntropy(), tasks, options)
+        await log.create([name])
+        written = [b"%03d" % number + bytes(10_000) for number in range(150)]
+        for record in written:
+            await log.append([Batch(name, [b"k"], [record])])
+        await log.settle()
+        sizes = [path.stat().st_size for path in (tmp_path / "segments" / "stream").iterdir()]
+        assert len(sizes) > 8
+        assert max(sizes) <= 100_000 + 1000  # the index and the trailer come on top
+        page = await log.read(name, Position(0, 0), 1000, 1 << 30)
+        found = list(page.data)
+        while page.next != page.end:
+            page = await log.read(name, page.next, 1000, 1 << 30)
+            found += page.data
+        assert found == written
+        await log.close()
+        await tasks.stop()
+        disk.close()
+
+    asyncio.run(scenario())

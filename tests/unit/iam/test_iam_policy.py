@@ -222,3 +222,11 @@ def test_not_principal_when_it_lists_a_principal_then_it_is_exempt(
     assert (
         statement.names(principals.role_session("arn:aws:iam::111111111111:role/r", "s"), bounded=bounded) is expected
     )
+
+
+def test_parse_when_what_is_refused_holds_half_a_character_then_it_can_still_be_told() -> None:
+    said = refusal(
+        document(PolicyKind.TRUST, Action="sts:AssumeRole", Resource=None, Principal={"AWS": "\ud800"}),
+        PolicyKind.TRUST,
+    )
+    assert said.encode() == words.BAD_PRINCIPAL.format(principal="?").encode()

@@ -157,3 +157,16 @@ def test_error_when_the_service_has_its_code_then_code_and_status_stay(
     assert error_status(error, service) == status
     root = ElementTree.fromstring(write_error(error, service, "id-5"))
     assert root.findtext(f"{NAMESPACE}Error/{NAMESPACE}Code") == code
+
+
+@pytest.mark.parametrize("text", ["\0", "\x1b", "\ufffe", "\ud800"])
+def test_answers_when_a_text_holds_what_xml_has_not_can_still_be_read(text: str) -> None:
+    refusal = ServiceError("ValidationException", f"<{text}>")
+    for answer in (write_error(refusal, SERVICE, "id"), bare_error(refusal)):
+        assert [each.text for each in ElementTree.fromstring(answer).iter() if each.tag.endswith("Message")] == [
+            "<\ufffd>"
+        ]
+    answer = write_output(SERVICE, OPERATION, {"Name": text, "Map": {text: {}}}, "id")
+    assert {each.text for each in ElementTree.fromstring(answer).iter() if each.tag.endswith(("Name", "key"))} == {
+        "\ufffd"
+    }

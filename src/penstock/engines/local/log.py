@@ -51,6 +51,7 @@ class Options(NamedTuple):
     block_cache_bytes: int = 32 << 20
     max_disk_bytes: int | None = None  # writes are refused when the files hold more
     commit_wait_ms: int = 0  # how long a commit waits for more to join it
+    segment_bytes: int = 1 << 30  # largest segment, but for one block that is larger
 
 
 class LocalLog:
@@ -68,7 +69,9 @@ class LocalLog:
         )
         self._journal.full = list(found.journal_files)
         self._blocks = BlockCache(options.block_cache_bytes)
-        self._settler = Settler(disk, clock, self._journal, self._logs, self._ledger, self._report)
+        self._settler = Settler(
+            disk, clock, self._journal, self._logs, self._ledger, self._report, options.segment_bytes
+        )
         tail = TailCache(options.tail_cache_bytes)
         self._committer = Committer(self._journal, clock, self._logs, tail, self._settler.wake, options.commit_wait_ms)
         self.damage = list(found.damage)  # a line for each thing that cannot be read

@@ -68,6 +68,15 @@ class Builder:
         self._held_bytes = 0
         self.size_bytes = HEADER_BYTES  # so far, without what is held
 
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no block."""
+        return not self._rows and not self._held
+
+    def takes(self, block_bytes: int, most_bytes: int) -> bool:
+        """Whether a block more keeps the segment within `most_bytes`; an empty one takes any block."""
+        return self.empty or self.size_bytes + self._held_bytes + block_bytes <= most_bytes
+
     def add(self, body: bytes) -> None:
         """Take a block; small ones are joined to about BLOCK_TARGET_BYTES, but not over a gap in the offsets.  Raises Damaged."""
         block = columns.decode(memoryview(body))

@@ -59,6 +59,7 @@ class Settler:
         logs: dict[LogId, LogState],
         ledger: Ledger,
         report: Callable[[str], None],
+        segment_bytes: int,
     ) -> None:
         self._disk = disk
         self._clock = clock
@@ -66,6 +67,7 @@ class Settler:
         self._logs = logs
         self._ledger = ledger
         self._report = report
+        self._segment_bytes = segment_bytes
         self._wanted = asyncio.Event()
         self._changing = asyncio.Lock()
         self._halted = False
@@ -159,7 +161,11 @@ class Settler:
         for log in list(self._logs.values()):
             if any(block.file is file for block in log.blocks):
                 by_stream.setdefault(log.stream, []).append(log)
-        return [_Draft(stream, await self._built(logs, file, content)) for stream, logs in by_stream.items()]
+        return [
+            _Draft(stream, built)
+            for stream, logs in by_stream.items()
+            for built in await self._built(logs, file, content)
+        ]
 
     async def _settle(self, file: JournalFile, drafts: "Sequence[_Draft]") -> None:
         """Make the segments of a full file durable, name them in a manifest, and give the file up."""
@@ -191,17 +197,20 @@ class Settler:
         await self._disk.sync_folder(folder)
         return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.ranges))
 
-    async def _built(self, logs: list[LogState], file: JournalFile, content: bytes) -> Built:
-        """A segment of what a journal file holds of some logs, made in steps that let others run."""
-        builder = segment.Builder(self._ledger.data_id)
+    async def _built(self, logs: list[LogState], file: JournalFile, content: bytes) -> list[Built]:
+        """Segments of what a journal file holds of some logs, made in steps that let others run."""
+        builders = [segment.Builder(self._ledger.data_id)]
         step_end = 0
         for log in logs:
             for held in [held for held in log.blocks if held.file is file]:
-                self._add(builder, log, held, content)
-                if builder.size_bytes > step_end:
-                    step_end = builder.size_bytes + segment.BLOCK_TARGET_BYTES
+                if not builders[-1].takes(held.length, self._segment_bytes):
+                    builders.append(segment.Builder(self._ledger.data_id))
+                    step_end = 0
+                self._add(builders[-1], log, held, content)
+                if builders[-1].size_bytes > step_end:
+                    step_end = builders[-1].size_bytes + segment.BLOCK_TARGET_BYTES
                     await self._clock.sleep(0)
-        return builder.finish()
+        return [builder.finish() for builder in builders if not builder.empty]
 
     def _add(self, builder: segment.Builder, log: LogState, held: JournalBlock, content: bytes) -> None:
         """Add a block of a journal file.  One that is damaged is left out: its records were lost before."""

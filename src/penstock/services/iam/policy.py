@@ -290,4 +290,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _refuse(text: str) -> NoReturn:
-    raise MalformedPolicy(text)
+    """Raise with a text that can be told: what it quotes may hold escaped halves of characters."""
+    raise MalformedPolicy(text.encode("utf-8", "replace").decode())
