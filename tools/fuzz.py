@@ -50,7 +50,8 @@ def attack(target: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["penstock"]):
         make = _targets()[target]
-    atheris.Setup([sys.argv[0], *arguments], make())
+    again = f"{sys.executable} {__file__} attack {target}"  # libFuzzer's merge runs its own command line
+    atheris.Setup([again, *arguments], make())
     atheris.Fuzz()
 
 

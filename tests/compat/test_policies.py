@@ -117,3 +117,17 @@ def test_policies_need_an_active_resource_and_are_deleted_with_it(refused: Refus
         kinesis.create_stream(StreamName="a", ShardCount=1)
         server.clock.advance(seconds=1)
         assert kinesis.get_resource_policy(ResourceARN=ARN)["Policy"] == "{}"
+
+
+def test_a_policy_that_could_not_be_evaluated_is_refused(kinesis: "KinesisClient", refused: Refused) -> None:
+    kinesis.create_stream(StreamName="a", ShardCount=1)
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "kinesis:GetRecords",
+        "Resource": ARN,
+        "Condition": {"StringResembles": {"aws:username": "a"}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    assert refused(kinesis.put_resource_policy, ResourceARN=ARN, Policy=document)[0] == "InvalidArgumentException"
+    assert kinesis.get_resource_policy(ResourceARN=ARN)["Policy"] == "{}"

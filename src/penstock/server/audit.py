@@ -93,6 +93,8 @@ _READING: Final = (
     "Verify",
 )
 _BEHIND_A_VALUE: Final = ("' at '", "' can not be ")  # the last of these counts, since a value may hold anything
+_BEHIND_A_PAIR: Final = "' not a valid key=value pair"  # of an Authorization header, which may be a token
+_BEFORE_A_HEADER: Final = " Authorization="
 
 
 class Lines(Protocol):
@@ -168,7 +170,7 @@ class Audit:
             "recipientAccountId": str(caller.account) if caller is not None else "",
         }
         if error is not None:
-            record |= {"errorCode": error.code, "errorMessage": _told(error.message or "")}
+            record |= {"errorCode": error.code, "errorMessage": _told(error)}
         if peer is not None and peer.tls_version:
             host = head.headers.get("host", "")[:HEADER_MAX_CHARS]
             record["tlsDetails"] = {"tlsVersion": peer.tls_version, "cipherSuite": peer.cipher}
@@ -238,9 +240,12 @@ def _shown(value: Any, shape: Shape | None, depth: int) -> Any:
             return HIDDEN
 
 
-def _told(message: str) -> str:
-    """A refusal's message, without values that it quotes, and without the canonical request that follows a bad signature."""
-    text = message.partition("\n")[0]
+def _told(error: ServiceError) -> str:
+    """A refusal's message, without values and headers that it quotes, and without the canonical request that follows a bad signature."""
+    text = (error.message or "").partition("\n")[0]
+    if error.code.startswith("IncompleteSignature"):
+        pair = f"'{HIDDEN}{_BEHIND_A_PAIR}" if _BEHIND_A_PAIR in text else None
+        return pair or text.partition(_BEFORE_A_HEADER)[0][:MESSAGE_MAX_CHARS]
     begin, end = text.find("'"), max(text.rfind(words) for words in _BEHIND_A_VALUE)
     shown = f"{text[:begin]}'{HIDDEN}{text[end:]}" if 0 <= begin < end else text
     return shown[:MESSAGE_MAX_CHARS]

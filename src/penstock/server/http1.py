@@ -235,10 +235,9 @@ class ChunkedBody:
         """Refuse the beginning of a line that cannot become a good one, instead of waiting for its end."""
         line = bytes(self._line)
         if self._after:
-            good = line in (b"", b"\r")
-        else:
-            good = self._trailing or not line or _size_begun.match(line) is not None
-        if not good:
+            if line not in (b"", b"\r"):
+                raise Malformed
+        elif line and not self._trailing and _size_begun.match(line) is None:
             raise Malformed
 
     def _read_line(self, line: bytes) -> bool:

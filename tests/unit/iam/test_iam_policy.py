@@ -225,8 +225,5 @@ def test_not_principal_when_it_lists_a_principal_then_it_is_exempt(
 
 
 def test_parse_when_what_is_refused_holds_half_a_character_then_it_can_still_be_told() -> None:
-    said = refusal(
-        document(PolicyKind.TRUST, Action="sts:AssumeRole", Resource=None, Principal={"AWS": "\ud800"}),
-        PolicyKind.TRUST,
-    )
+    said = refusal(document(TRUST, Principal={"AWS": "\ud800"}), TRUST)
     assert said.encode() == words.BAD_PRINCIPAL.format(principal="?").encode()

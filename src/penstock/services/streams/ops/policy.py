@@ -1,6 +1,6 @@
 """Resource policies of streams and consumers.
 
-They are kept and checked for their form; who is allowed what by them is not asked yet.
+They are kept as they were given, once their form is good and evaluation can read them; with `--auth enforced` they are asked.
 """
 
 from msgspec.structs import replace
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.engines.api import Conflict
+from penstock.services.iam.policy import MalformedPolicy, PolicyKind, parse_policy
 from penstock.services.streams.directory import ConsumerView, StreamView
 from penstock.services.streams.ops.naming import ResourceRequest, find_resource
 from penstock.services.streams.policy import check_policy
@@ -34,6 +35,10 @@ async def put_resource_policy(streams: Streams, caller: Caller, request: PutReso
     """
     view, held = find_resource(streams, caller, request)
     check_policy(request.policy)
+    try:
+        parse_policy(request.policy, PolicyKind.RESOURCE)
+    except MalformedPolicy as problem:  # of what only evaluation looks at, such as condition operators
+        raise Error.POLICY_MALFORMED(problem=problem) from None
     await _attach(streams, view, held, request.policy)
 
 
