@@ -1,7 +1,6 @@
 """The audit log of one server that verifies, after a run in which everybody did something."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -111,7 +110,7 @@ def people(actors: Actors) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     log: Path = tmp_path_factory.mktemp("audit") / "audit.log"
     with PenstockServer(auth="enforced", tls=True, audit_log=str(log), audit_data="true") as server:
         actors = Actors(server)
@@ -120,7 +119,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         people(actors)
         over = {"endpoint_url": server.tls_endpoint_url, "verify": server.ca_bundle}
         actors.client("kinesis", **over).describe_limits()
-    yield Run(log.read_text(), actors.secrets)
+    return Run(log.read_text(), actors.secrets)
 
 
 def test_audit_when_everybody_did_something_has_no_secret_token_or_signature(run: Run) -> None:
@@ -151,7 +150,7 @@ def test_audit_lines_when_read_have_the_fields_and_types_of_cloudtrail(run: Run)
     ],
 )
 def test_audit_when_a_member_is_nobodys_business_hides_it(run: Run, name: str, where: str, member: str) -> None:
-    assert run.one(name)[where][member] == HIDDEN
+    assert next(one for one in run.lines if one["eventName"] == name)[where][member] == HIDDEN
 
 
 def test_audit_when_credentials_are_answered_hides_what_is_secret_of_them(run: Run) -> None:

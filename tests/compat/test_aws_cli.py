@@ -46,3 +46,24 @@ def test_the_cli_works_over_tls() -> None:
             server, "kinesis", "list-streams", AWS_ENDPOINT_URL=server.tls_endpoint_url, AWS_CA_BUNDLE=server.ca_bundle
         )
         assert names["StreamNames"] == []
+
+
+def test_the_cli_reshards_and_registers_consumers(penstock: PenstockServer) -> None:
+    penstock.client().create_stream(StreamName="hello", ShardCount=2)
+    answer = _aws(
+        penstock, "kinesis", "update-shard-count", "--stream-name", "hello",
+        "--target-shard-count", "4", "--scaling-type", "UNIFORM_SCALING",
+    )  # fmt: skip
+    assert (answer["CurrentShardCount"], answer["TargetShardCount"]) == (2, 4)
+    listed = _aws(penstock, "kinesis", "list-shards", "--stream-name", "hello", "--shard-filter", "Type=AT_LATEST")
+    assert [shard["ParentShardId"][-1] for shard in listed["Shards"]] == ["0", "0", "1", "1"]
+    made = _aws(
+        penstock, "kinesis", "register-stream-consumer", "--stream-arn", answer["StreamARN"], "--consumer-name", "app"
+    )
+    assert made["Consumer"]["ConsumerName"] == "app"
+
+
+def test_the_cli_signs_for_a_server_that_verifies() -> None:
+    with PenstockServer(auth="enforced") as server:
+        assert _aws(server, "sts", "get-caller-identity")["Arn"].endswith(":root")
+        assert _aws(server, "kinesis", "list-streams")["StreamNames"] == []

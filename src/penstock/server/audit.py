@@ -170,7 +170,7 @@ class Audit:
             "recipientAccountId": str(caller.account) if caller is not None else "",
         }
         if error is not None:
-            record |= {"errorCode": error.code, "errorMessage": _told(error)}
+            record |= {"errorCode": error.code, "errorMessage": _explained(error)}
         if peer is not None and peer.tls_version:
             host = head.headers.get("host", "")[:HEADER_MAX_CHARS]
             record["tlsDetails"] = {"tlsVersion": peer.tls_version, "cipherSuite": peer.cipher}
@@ -240,12 +240,18 @@ def _shown(value: Any, shape: Shape | None, depth: int) -> Any:
             return HIDDEN
 
 
-def _told(error: ServiceError) -> str:
-    """A refusal's message, without values and headers that it quotes, and without the canonical request that follows a bad signature."""
-    text = (error.message or "").partition("\n")[0]
-    if error.code.startswith("IncompleteSignature"):
-        pair = f"'{HIDDEN}{_BEHIND_A_PAIR}" if _BEHIND_A_PAIR in text else None
-        return pair or text.partition(_BEFORE_A_HEADER)[0][:MESSAGE_MAX_CHARS]
+def _explained(error: ServiceError) -> str:
+    """A refusal's message; that of a broken signature without the header that it quotes, which may be a token of something else."""
+    text = error.message or ""
+    if not error.code.startswith("IncompleteSignature"):
+        return _told(text)
+    shown = f"'{HIDDEN}{_BEHIND_A_PAIR}" if _BEHIND_A_PAIR in text else text.partition(_BEFORE_A_HEADER)[0]
+    return shown[:MESSAGE_MAX_CHARS]
+
+
+def _told(message: str) -> str:
+    """A refusal's message, without values that it quotes, and without the canonical request that follows a bad signature."""
+    text = message.partition("\n")[0]
     begin, end = text.find("'"), max(text.rfind(words) for words in _BEHIND_A_VALUE)
     shown = f"{text[:begin]}'{HIDDEN}{text[end:]}" if 0 <= begin < end else text
     return shown[:MESSAGE_MAX_CHARS]
