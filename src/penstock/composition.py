@@ -95,10 +95,11 @@ class _KeyGuard:
 
     def refusal(self, caller: Caller, action: str, key: Key, context: Mapping[str, str]) -> ServiceError | None:
         """Why a caller may not do `action` with a key."""
-        if key.manager == "AWS" and caller.account == key.account:
-            return None  # its policy lets the account's principals use it through the service that it is for
-        target = Target(key.arn, key.account, key.policy, key.tags)
-        why = self._authoriser.why_not(caller, action, target, None, Need.REQUIRED)
+        own = key.manager == "AWS" and caller.account == key.account
+        if own and not caller.operation.startswith("kms:"):
+            return None  # AWS's policy of it lets the account's principals use it through the service that it is for
+        target = Target(key.arn, key.account, None if own else key.policy, key.tags)
+        why = self._authoriser.why_not(caller, action, target, None, Need.UNION if own else Need.REQUIRED)
         return None if why is None else KmsError.DENIED(text=why)
 
     def check_policy(self, text: str) -> str | None:

@@ -316,6 +316,14 @@ def test_kms_key_when_its_policy_names_a_user_then_only_that_one_uses_it(house: 
     assert refusal(put, client=house.client("kinesis", **others))[0] == "KMSAccessDeniedException"
 
 
+def test_kms_key_when_it_is_awss_then_it_is_used_through_the_stream_and_not_by_itself(house: House) -> None:
+    keys = house.user("u", allow("kinesis:*"))
+    house.root("kinesis").start_stream_encryption(StreamName="s", EncryptionType="KMS", KeyId="alias/aws/kinesis")
+    assert put(house.client("kinesis", **keys))["EncryptionType"] == "KMS"
+    how = {"KeyId": "alias/aws/kinesis", "KeySpec": "AES_256"}
+    assert refusal(house.client("kms", **keys).generate_data_key, **how)[0] == "AccessDeniedException"
+
+
 @pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
 def test_curl_when_it_signs_by_itself_then_it_is_taken(house: House, version: str) -> None:
     key_id, secret = house.server.credentials

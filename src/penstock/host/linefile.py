@@ -85,10 +85,11 @@ class LineFile:
         """Write lines; whether they are in the file.  What is lost is counted."""
         if lost:
             lines = [*lines, self._lost_line(lost)]
-        data = (b"\n" if self._torn else b"") + b"".join(line + b"\n" for line in lines)
+        written, data, began_torn = 0, b"", False
         try:
             self._follow_name()
-            written = 0
+            began_torn = self._torn
+            data = (b"\n" if began_torn else b"") + b"".join(line + b"\n" for line in lines)
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
                 self._torn = data[written - 1 : written] != b"\n"
@@ -97,7 +98,7 @@ class LineFile:
                 logger.error("the audit log cannot be written: %s", error)
             self._failing = True
             with self._wake:
-                self._lost += lost + len(lines) - bool(lost)
+                self._lost += lost + len(lines) - bool(lost) - _whole(data[:written], began_torn=began_torn)
             return False
         self._failing = False
         return True
@@ -121,6 +122,11 @@ class LineFile:
             os.fdatasync(self._descriptor)
         except OSError as error:  # a pipe, say, or a disk that fails: the next write will tell
             logger.debug("the audit log cannot be synced: %s", error)
+
+
+def _whole(written: bytes, *, began_torn: bool) -> int:
+    """How many lines are whole in the part of a batch that was written; the end of a torn one comes before the first."""
+    return max(0, written.count(b"\n") - began_torn)
 
 
 def _open(path: Path) -> int:

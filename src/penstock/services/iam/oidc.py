@@ -112,7 +112,7 @@ def verify(token: Unverified, keys: Mapping[str, PublicKey], audiences: frozense
     if not isinstance(ends_s, int | float) or not isinstance(begins_s, int | float):
         raise NotAToken("Missing a required claim: exp")
     if not now_s < ends_s:
-        raise Outdated(int(ends_s))
+        raise Outdated(int(max(ends_s, 0)))  # a claim may be any number: -1e999 is no moment
     if begins_s > now_s + SKEW_S:
         raise NotAToken("The token is not valid yet")
     subject = claims.get("sub")
