@@ -26,11 +26,21 @@ class Reply(NamedTuple):
         return json.loads(self.body)
 
 
-def post(url: str, headers: Mapping[str, str], body: bytes, *, http2: bool = False, ca: str | None = None) -> Reply:
-    """Send a request; an `https` url needs the CA's path."""
+def post(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    http2: bool = False,
+    ca: str | None = None,
+    client_cert: tuple[str, str] | None = None,
+) -> Reply:
+    """Send a request; an `https` url needs the CA's path, and `client_cert` are files of a certificate and its key."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     trusting = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
+    if trusting is not None and client_cert is not None:
+        trusting.load_cert_chain(*client_cert)
     if http2:
         return _over_http2(parts.hostname or "", parts.port or 0, target, headers, body, trusting)
     plain = http.client.HTTPConnection(parts.netloc, timeout=WAIT_S)

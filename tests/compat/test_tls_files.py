@@ -1,4 +1,4 @@
-"""Given certificates, mutual TLS, renewal under a running server, and the audit log, as boto3 and the command line meet them."""
+"""Given certificates, renewal under a running server, and the audit log, as boto3 and the command line meet them."""
 
 import json
 import ssl
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from penstock.host.certificates import Certificates, ensure_certificates, renew_certificate
 from penstock.testing import PenstockServer
@@ -65,14 +65,6 @@ def test_certificates_when_given_and_changed_are_shown_to_new_connections_and_br
         for _ in range(3):
             assert looked(server, good)
         assert caplog.text.count("the certificate that was loaded before stays") == 1
-
-
-def test_mutual_tls_when_a_client_shows_no_certificate_or_a_strangers_is_refused(tmp_path: Path) -> None:
-    files, clients, strangers = (given(tmp_path, name) for name in ("server", "clients", "strangers"))
-    with PenstockServer(tls=True, tls_client_ca=str(clients.ca), **pair(files)) as server:
-        for shown_by in (None, (str(strangers.certificate), str(strangers.key))):
-            with pytest.raises(BotoCoreError):
-                secure_client(server, files.ca, client_cert=shown_by).list_streams()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ _SHARED_BY_QUERY: Final = frozenset(
     }
 )
 
-# What AWS tells although the operation's model does not list it.
+# What we tell although the operation's model does not list it.  UNVERIFIED: that AWS does so too; each was found by these tests.
 _BESIDE_THE_MODEL: Final = {
     ("kms", "CreateAlias"): {"NotAuthorizedException"},
     ("kms", "UpdateAlias"): {"NotAuthorizedException"},

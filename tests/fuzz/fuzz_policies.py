@@ -6,6 +6,9 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
@@ -21,6 +24,7 @@ from penstock.services.streams.iterator import open_iterator, seal
 from penstock.services.streams.ops.paging import PageToken
 from penstock.services.streams.policy import check_policy
 from penstock.services.streams.tokens import Sealer
+from penstock.wire.authorization import written
 
 ACCOUNT: Final = AccountId("123456789012")
 ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/team/reader"
@@ -47,6 +51,7 @@ KEYS: Final[dict[str, Values]] = {
 }
 NOW_MS: Final = 1_790_000_000_000
 NONCE: Final = bytes(12)
+ISSUER_KEY: Final = ec.derive_private_key(7, ec.SECP256R1())
 
 
 def policy(data: bytes) -> None:
@@ -137,7 +142,15 @@ class Tokens:
         assert parts is None or parts.header + parts.nonce + parts.sealed == data
 
     def _claims(self, data: bytes) -> None:
-        """A header and claims, a line each."""
-        header, _, claims = data.partition(b"\n")
-        text = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, claims, b"x" * 64))
-        self._web_identity(text)
+        """What an issuer signs: the claims, whatever they are."""
+        parts = (b'{"alg":"ES256","kid":"e"}', data)
+        signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+        r, s = decode_dss_signature(ISSUER_KEY.sign(signed, ec.ECDSA(SHA256())))
+        signature = base64.urlsafe_b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big")).rstrip(b"=")
+        keys, audiences = {"e": ISSUER_KEY.public_key()}, frozenset({"sts.amazonaws.com"})
+        try:
+            oidc.verify(oidc.read_token(f"{signed.decode()}.{signature.decode()}"), keys, audiences, NOW_MS // 1000)
+        except oidc.Outdated as refused:
+            written(refused.end_s)
+        except oidc.NotAToken as refused:
+            msgspec.json.encode(str(refused))

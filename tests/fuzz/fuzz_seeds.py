@@ -35,7 +35,11 @@ CALLS: Final[list[tuple[str, str, dict[str, object]]]] = [
     ("iam", "PutRolePolicy", {"RoleName": "reader", "PolicyName": "p", "PolicyDocument": POLICY}),
     ("iam", "TagUser", {"UserName": "ann", "Tags.member.1.Key": "k", "Tags.member.1.Value": "v"}),
     ("sts", "AssumeRole", {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/reader", "RoleSessionName": "me"}),
-    ("sts", "AssumeRoleWithWebIdentity", {"RoleArn": "a", "RoleSessionName": "me", "WebIdentityToken": "e30.e30.AA"}),
+    (
+        "sts",
+        "AssumeRoleWithWebIdentity",
+        {"RoleArn": "a", "RoleSessionName": "me", "WebIdentityToken": "e30.eyJpc3MiOiJcdWQ4MDAifQ.AA"},
+    ),
 ]
 CONDITIONS: Final = {
     "StringLike": {"aws:UserAgent": ["curl*", "${aws:username, 'x'}?"]},
@@ -104,7 +108,8 @@ def _tokens() -> Iterator[bytes]:
     )
     yield b'\4{"keys":[{"kid":"e","kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"}]}'
     yield b"\5\x50\x01" + bytes(60)
-    yield b"\6" + header + b'\n{"iss":"https://x","sub":"s","aud":["sts.amazonaws.com"],"exp":1e999}'
+    yield b'\6{"iss":"https://x","sub":"s","aud":["sts.amazonaws.com"],"exp":-1e999}'
+    yield b'\6{"iss":"https://x","sub":"s","aud":"sts.amazonaws.com","exp":1e300,"nbf":0}'
 
 
 def _documents() -> Iterator[tuple[str, bytes]]:

@@ -53,7 +53,6 @@ def test_health_when_asked_tells_how_the_server_runs(penstock: PenstockServer, p
             "auth": "open",
             "storage": {"writable": True, "damage": []},
             "tls": None,
-            "tls": None,
         }
         assert uptime >= 0
 

@@ -246,7 +246,7 @@ def _explained(error: ServiceError) -> str:
     if not error.code.startswith("IncompleteSignature"):
         return _told(text)
     shown = f"'{HIDDEN}{_BEHIND_A_PAIR}" if _BEHIND_A_PAIR in text else text.partition(_BEFORE_A_HEADER)[0]
-    return shown[:MESSAGE_MAX_CHARS]
+    return shown[:MESSAGE_MAX_CHARS].encode("utf-8", "replace").decode()  # a token's JSON may hold half a character
 
 
 def _told(message: str) -> str:
@@ -254,7 +254,7 @@ def _told(message: str) -> str:
     text = message.partition("\n")[0]
     begin, end = text.find("'"), max(text.rfind(words) for words in _BEHIND_A_VALUE)
     shown = f"{text[:begin]}'{HIDDEN}{text[end:]}" if 0 <= begin < end else text
-    return shown[:MESSAGE_MAX_CHARS]
+    return shown[:MESSAGE_MAX_CHARS].encode("utf-8", "replace").decode()  # a token's JSON may hold half a character
 
 
 def _stamp(now_ms: int, event_id: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from penstock.core.settings import SettingError, Settings, is_loopback, issuer_sources, knobs, load
+from penstock.core.settings import SettingError, Settings, is_loopback, issuer_sources, knobs, load, plain_host
 
 
 def refusal(
@@ -165,6 +165,14 @@ def test_host_when_others_can_reach_it_needs_insecure(host: str) -> None:
     assert "--insecure" in message
     assert "127.0.0.1" in message
     assert load({"host": host, "insecure": "true"}, {}, None).host == host
+
+
+def test_host_when_others_can_reach_it_and_identities_are_enforced_needs_insecure_only_without_tls() -> None:
+    asked = {"host": "0.0.0.0", "auth": "enforced"}
+    kept = load(asked, {}, None)
+    assert (kept.host, plain_host(kept)) == ("0.0.0.0", "127.0.0.1"), "plain HTTP stays at home"
+    assert "plain HTTP shows everything" in refusal({**asked, "no_tls": "true"})
+    assert plain_host(load({**asked, "no_tls": "true", "insecure": "true"}, {}, None)) == "0.0.0.0"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

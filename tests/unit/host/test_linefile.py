@@ -3,6 +3,8 @@
 import logging
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +69,38 @@ def test_append_when_the_disk_refuses_tells_how_many_lines_were_lost_once_it_tak
     finally:
         logger.removeHandler(heard)
     assert path.read_bytes() == b"b\nlost 1\n"
+
+
+@pytest.mark.parametrize(
+    ("rotate", "left"), [("", b"aaaa\nbbb\nc\nlost 1\n"), ("Path('log').rename('old')", b"lost 1\n")]
+)
+def test_append_when_the_disk_takes_a_part_ends_the_torn_line_and_counts_only_what_is_not_whole(
+    tmp_path: Path, rotate: str, left: bytes
+) -> None:
+    script = f"""
+import logging, resource, threading
+from pathlib import Path
+from penstock.host.linefile import LineFile
+
+refused = threading.Event()
+class Heard(logging.Handler):
+    def emit(self, record):
+        refused.set()
+logging.getLogger("penstock.host.linefile").addHandler(Heard())
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+file = LineFile(Path("log"), lambda count: b"lost %d" % count)
+with file._wake:  # so that they are one batch
+    for line in (b"aaaa", b"bbb", b"cccc"):
+        file._queue.append(line)
+        file._queue_bytes += len(line)
+    file._wake.notify()
+assert refused.wait({WAIT_S})
+{rotate}
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+file.close()
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, timeout=60, check=True)
+    assert (tmp_path / "log").read_bytes() == left
 
 
 @pytest.mark.parametrize(

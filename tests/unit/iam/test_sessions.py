@@ -8,6 +8,7 @@ from identity_world import ACCOUNT, NOW_MS, OTHER, ROOT, World, caller, with_
 from jwt_made import ISSUER, jwks, sign, text, token
 
 from penstock.core.errors import ServiceError
+from penstock.services.iam import oidc
 from penstock.services.iam.evaluate import Request, evaluate
 from penstock.services.iam.managed import TASK_POLICY_ARN
 from penstock.services.iam.ops import attachment, inline, key, sts, user
@@ -216,6 +217,13 @@ def test_web_identity_when_the_token_is_over_then_it_has_expired() -> None:
     jwt = token(NOW_MS)
     world.clock.ms += 600_000
     assert code(world, web(world, arn, jwt)) == "ExpiredTokenException"
+
+
+def test_web_identity_when_it_ends_before_all_time_then_it_has_expired() -> None:
+    read = oidc.read_token(token(NOW_MS))
+    never = read._replace(claims={**read.claims, "exp": json.loads("-1e999")})
+    with pytest.raises(oidc.Outdated):
+        oidc.verify(never, oidc.read_keys(jwks()), frozenset({"sts.amazonaws.com"}), NOW_MS // 1000)
 
 
 def test_web_identity_when_the_role_trusts_another_subject_or_nobody_then_it_is_denied() -> None:

@@ -18,6 +18,7 @@ SLOW_S = 1.0  # a search that begins anew at each quote took a minute
         ("Value 'a' at 'x' at 'b' is bad", f"Value '{HIDDEN}' at 'b' is bad"),
         ("'a' can not be converted to a Blob\nand more", f"'{HIDDEN}' can not be converted to a Blob"),
         ("the key 'a' is not there", "the key 'a' is not there"),
+        ("half a character: \ud800", "half a character: ?"),
         ("", ""),
     ],
 )
