@@ -9,7 +9,6 @@ from penstock.server.audit import (
     HIDDEN,
     ITEMS_MAX,
     PARAMETERS_MAX_BYTES,
-    SECRETS,
     TEXT_MAX_CHARS,
     lost_line,
     parameters,
@@ -18,6 +17,29 @@ from penstock.wire.model import Shape
 
 TEXT = Shape("Text", "string")
 BLOB = Shape("Blob", "blob")
+NOBODYS_BUSINESS = [
+    "CiphertextBlob",
+    "Data",
+    "ExplicitHashKey",
+    "ImportToken",
+    "Mac",
+    "Message",
+    "NewPassword",
+    "NextShardIterator",
+    "NextToken",
+    "OldPassword",
+    "PartitionKey",
+    "Password",
+    "Plaintext",
+    "PrivateKeyPlaintext",
+    "SAMLAssertion",
+    "SecretAccessKey",
+    "SessionToken",
+    "ShardIterator",
+    "Signature",
+    "TokenCode",
+    "WebIdentityToken",
+]
 
 
 def shown(**members: tuple[object, Shape]) -> object:
@@ -26,7 +48,7 @@ def shown(**members: tuple[object, Shape]) -> object:
     return parameters({name: value for name, (value, _) in members.items()}, shape)
 
 
-@pytest.mark.parametrize("name", sorted(SECRETS))
+@pytest.mark.parametrize("name", NOBODYS_BUSINESS)
 def test_member_when_it_is_a_secret_is_hidden_wherever_it_stands(name: str) -> None:
     inner = Shape("Inner", "structure", {name: TEXT, "Policy": TEXT})
     hidden = {name[:1].lower() + name[1:]: HIDDEN, "policy": "p"}
