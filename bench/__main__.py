@@ -35,7 +35,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.load import LoadFailed
 from bench.processes import cpu_times
-from bench.report import BASELINE, Machine, Result, Run, Subject, page, show, write_json
+from bench.report import Machine, Result, Run, Subject, page, show, write_json
 from bench.scenarios import SCENARIOS, Measured, Scenario, Timing
 from bench.servers import (
     ROOT,
@@ -111,7 +111,7 @@ def _measure_all(
         for turn in range(1, result.rounds + 1)
         for scenario in scenarios
         for server in servers[(turn - 1) % len(servers) :] + servers[: (turn - 1) % len(servers)]
-        if scenario.is_load or server.name != BASELINE
+        if scenario.is_load or not server.only_loads
     ]
     columns = (TextColumn("{task.description:<45}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -180,6 +180,7 @@ def main(rounds: int, seconds: float, quick: bool, only: tuple[str, ...], with_p
         servers = [
             penstock(source, "memory"),
             penstock(source, "local"),
+            penstock(source, "local", signed=True),
             *(peers() if with_peers and not quick else []),
             baseline(),
         ]

@@ -6,6 +6,7 @@ from typing import Final
 import boto3
 import msgspec
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 AUDIT_LIMIT_S: Final = 30.0
@@ -25,14 +26,15 @@ class Audit(msgspec.Struct, frozen=True):
         return self.note is None
 
 
-def audit(url: str, stream: str, acknowledged: int) -> Audit:
+def audit(url: str, credentials: Credentials | None, stream: str, acknowledged: int) -> Audit:
     """Count the records of a stream through boto3, for up to `AUDIT_LIMIT_S`."""
+    key = credentials or Credentials("test", "test")
     client = boto3.client(
         "kinesis",
         endpoint_url=url,
         region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=key.access_key,
+        aws_secret_access_key=key.secret_key,
         config=Config(retries={"total_max_attempts": 1}, read_timeout=AUDIT_LIMIT_S),
     )
     deadline_s = time.perf_counter() + AUDIT_LIMIT_S

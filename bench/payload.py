@@ -21,7 +21,7 @@ TARGET_PREFIX: Final = "Kinesis_20131202"
 _AUTHORIZATION: Final = (
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, "
     f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
-)  # well-formed, not valid: none of the servers verifies it
+)  # well-formed, not valid: for servers that do not verify it
 
 
 class Record(NamedTuple):
@@ -67,10 +67,15 @@ def headers(operation: str) -> dict[str, str]:
 def http_request(port: int, operation: str, document: dict[str, Any]) -> bytes:
     """A whole HTTP/1.1 request, head and body."""
     body = json.dumps(document, separators=(",", ":")).encode()
+    return assemble(f"127.0.0.1:{port}", headers(operation), body)
+
+
+def assemble(host: str, given: dict[str, str], body: bytes) -> bytes:
+    """A head of these headers, and the body."""
     lines = [
         "POST / HTTP/1.1",
-        f"Host: 127.0.0.1:{port}",
-        *(f"{name}: {value}" for name, value in headers(operation).items()),
+        f"Host: {host}",
+        *(f"{name}: {value}" for name, value in given.items()),
         f"Content-Length: {len(body)}",
     ]
     return "\r\n".join([*lines, "", ""]).encode() + body

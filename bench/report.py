@@ -17,8 +17,10 @@ from rich.table import Table
 from bench.audit import Audit
 from bench.load import ANSWERS_MIN, STRETCH_MAX, Outcome
 from bench.scenarios import SCENARIOS, Measured, Scenario, Timing
+from bench.servers import SIGNED
 
 US: Final = "penstock"
+DURABLE: Final = "penstock-local"
 BASELINE: Final = "null"
 HEADROOM_MIN: Final = 2.0  # the client's ceiling over a server's rate, from which the server was plainly the limit
 
@@ -191,6 +193,24 @@ def _load_cells(found: list[Outcome]) -> list[str]:
     ]
 
 
+def verifying(result: Result) -> Rows:
+    """The server's CPU time for each request, with and without signatures verified."""
+    rows = [["scenario", DURABLE, SIGNED, "more"]]
+    for scenario in (each for each in result.scenarios if each.is_load):
+        costs = [_request_us(result, scenario, server) for server in (DURABLE, SIGNED)]
+        if all(costs):
+            plain_us, signed_us = (statistics.median(found) for found in costs)
+            rows.append([scenario.name, number(plain_us), number(signed_us), f"{signed_us - plain_us:,.1f}"])
+    return rows
+
+
+def _request_us(result: Result, scenario: Scenario, server: str) -> list[float]:
+    loads = [each.load for each in result.of(scenario.name, server)]
+    return [
+        load.server_cores * load.window_s / load.answers * 1e6 for load in loads if load is not None and load.answers
+    ]
+
+
 def _headroom(result: Result, scenario: Scenario, server: str) -> float | None:
     """How many times better the client does against the baseline than against a server."""
     ceilings = list(result.values(scenario.name, BASELINE).values())
@@ -333,8 +353,10 @@ Below 1 the peer did better.
 
 {_bullets([f"`{each.name}` {each.version}: `{each.how}`." for each in subjects])}
 
-Every server runs on 127.0.0.1 without TLS and gets the same requests; none verifies signatures.  `penstock-local` is Penstock with its
-durable engine: each record is on disk (fdatasync) before it is acknowledged.  All others keep records in memory.
+Every server runs on 127.0.0.1 without TLS and gets the same requests.  `penstock-local` is Penstock with its durable engine: each
+record is on disk (fdatasync) before it is acknowledged; all but it and `{SIGNED}` keep records in memory.  `{SIGNED}` is the same with
+`--auth enforced`: each request is signed, shortly before its load begins, and the server verifies the signature and asks policies.
+No other server verifies signatures.
 Penstock runs without AWS's throughput limits, as it does by default; the peers do not enforce them either.
 The peers are made for tests of moderate size, not for throughput; moto closes the connection after each answer, and its cost per
 record grows with the records it holds.
@@ -349,6 +371,13 @@ The client checks every answer: its status, that no record failed, and the numbe
 {_bullets(ceilings(result))}
 
 {_markdown(loads(result))}
+
+## What does verifying cost?
+
+CPU seconds of the server's process for each request, in microseconds: medians.  What `{SIGNED}` takes more than `{DURABLE}` is the price
+of verified signatures.  `python -m bench.inprocess` measures the same without the kernel's sockets, and more steadily.
+
+{_markdown(verifying(result))}
 
 ## Are the records there?
 

@@ -75,7 +75,7 @@ def _put_records(running: Running, timing: Timing) -> Measured:
         Plan(
             port=running.port,
             server_pid=running.pid,
-            requests=[payload.http_request(running.port, "PutRecords", document) for document in documents],
+            requests=[running.http_request("PutRecords", document) for document in documents],
             connections=16,
             warmup_s=timing.warmup_s,
             window_s=timing.window_s,
@@ -96,7 +96,7 @@ def _put_record(connections: int) -> Callable[[Running, Timing], Measured]:
                 port=running.port,
                 server_pid=running.pid,
                 requests=[
-                    payload.http_request(running.port, "PutRecord", payload.put_record(STREAM, record))
+                    running.http_request("PutRecord", payload.put_record(STREAM, record))
                     for record in payload.records(PUT_RECORDS_COUNT, PUT_RECORD_BYTES)
                 ],
                 connections=connections,
@@ -124,7 +124,7 @@ def _get_records(running: Running, timing: Timing) -> Measured:
         Plan(
             port=running.port,
             server_pid=running.pid,
-            requests=[payload.http_request(running.port, "GetRecords", document)],
+            requests=[running.http_request("GetRecords", document)],
             connections=4,
             warmup_s=timing.warmup_s,
             window_s=timing.window_s,
@@ -185,7 +185,7 @@ def _push(figure: Callable[[Outcome], float]) -> Callable[[Running, Timing], Mea
                 port=running.port,
                 server_pid=running.pid,
                 consumers=_consumers(running, 20),
-                requests=[payload.http_request(running.port, "PutRecord", document)],
+                requests=[running.http_request("PutRecord", document)],
                 records=1,
                 rate=1000,
                 connections=16,
@@ -211,7 +211,7 @@ def _fan_out(running: Running, timing: Timing) -> Measured:
             port=running.port,
             server_pid=running.pid,
             consumers=_consumers(running, 10),
-            requests=[payload.http_request(running.port, "PutRecords", document) for document in documents],
+            requests=[running.http_request("PutRecords", document) for document in documents],
             records=PUT_RECORDS_COUNT,
             rate=0,
             connections=4,
@@ -225,7 +225,7 @@ def _fan_out(running: Running, timing: Timing) -> Measured:
 def _audited(running: Running, measured: Measured) -> Measured:
     """A measurement of writes, with the audit of what they left."""
     if measured.load is not None and measured.failure is None and running.server.stores:
-        measured.audit = audit(running.url, STREAM, measured.load.acknowledged)
+        measured.audit = audit(running.url, running.credentials, STREAM, measured.load.acknowledged)
     return measured
 
 

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psutil
+from botocore.credentials import Credentials
 
-from bench import payload
+from bench import payload, signing
 from bench.load import HOST
 from bench.processes import tree
 
@@ -35,6 +36,7 @@ ROOT: Final = Path(__file__).parent.parent
 PEERS: Final = Path(__file__).parent / ".peers"
 LOOPBACK_JS: Final = Path(__file__).parent / "loopback.cjs"
 INSTALL_LIMIT_S: Final = 300
+SIGNED: Final = "penstock-signed"  # our durable server, verifying signatures
 START_LIMIT_S: Final = 60
 STOP_LIMIT_S: Final = 10
 CALL_LIMIT_S: Final = 60
@@ -65,6 +67,8 @@ class Server:
     install: Callable[[], None] = field(default=lambda: None)
     endpoint_file: str | None = None  # where it tells its port, if it chooses one
     stores: bool = True  # what it acknowledges can be read back
+    only_loads: bool = False  # it is measured in scenarios with a load only
+    credentials_file: str | None = None  # where it tells the key that requests must be signed with, if it verifies them
 
 
 class RefusedCall(Exception):
@@ -74,8 +78,17 @@ class RefusedCall(Exception):
 class Running:
     """A server that answers."""
 
-    def __init__(self, server: Server, process: subprocess.Popen[bytes], port: int, ready_s: float, log: Path) -> None:
+    def __init__(
+        self,
+        server: Server,
+        process: subprocess.Popen[bytes],
+        port: int,
+        ready_s: float,
+        log: Path,
+        credentials: Credentials | None,
+    ) -> None:
         self.server = server
+        self.credentials = credentials  # None: nothing is verified
         self._log = log
         self.pid = process.pid
         self.port = port
@@ -92,7 +105,13 @@ class Running:
 
     def call(self, operation: str, document: dict[str, Any]) -> dict[str, Any]:
         """Call an operation on a connection of its own.  Raises RefusedCall, OSError."""
-        return _call(self.port, operation, document, CALL_LIMIT_S)
+        return _call(self.port, operation, document, CALL_LIMIT_S, self.credentials)
+
+    def http_request(self, operation: str, document: dict[str, Any]) -> bytes:
+        """A whole request, signed now if the server verifies signatures; it is good for 5 minutes then."""
+        if self.credentials is None:
+            return payload.http_request(self.port, operation, document)
+        return signing.http_request(self.credentials, self.port, operation, document)
 
     def create_stream(self, name: str, shards: int) -> None:
         """Create a stream and return when it is active.  Raises RefusedCall."""
@@ -106,10 +125,16 @@ class Running:
         raise RefusedCall(f"stream {name} never became active")
 
 
-def _call(port: int, operation: str, document: dict[str, Any], limit_s: float) -> dict[str, Any]:
+def _call(
+    port: int, operation: str, document: dict[str, Any], limit_s: float, credentials: Credentials | None
+) -> dict[str, Any]:
     connection = http.client.HTTPConnection(HOST, port, timeout=limit_s)
+    sent = json.dumps(document).encode()
+    headers = payload.headers(operation)
+    if credentials is not None:
+        headers = signing.headers(credentials, f"{HOST}:{port}", operation, sent)
     try:
-        connection.request("POST", "/", json.dumps(document), payload.headers(operation))
+        connection.request("POST", "/", sent, headers)
         answer = connection.getresponse()
         body = answer.read()
     except http.client.HTTPException as error:
@@ -159,8 +184,9 @@ def _wait(
             if server.endpoint_file is not None:
                 told = json.loads((home / server.endpoint_file).read_bytes())
                 port = int(told["http"].rpartition(":")[2])
-            _call(port, "ListStreams", {}, START_LIMIT_S)
-            return Running(server, process, port, time.perf_counter() - started_s, log)
+            key = signing.read_credentials(home / server.credentials_file) if server.credentials_file else None
+            _call(port, "ListStreams", {}, START_LIMIT_S, key)
+            return Running(server, process, port, time.perf_counter() - started_s, log, key)
         pause(_POLL_S)
     raise Unavailable(f"no answer within {START_LIMIT_S} s: {_last_words(log)}")
 
@@ -222,18 +248,20 @@ def _npm(name: str, wanted: str, program: str) -> tuple[Path, Callable[[], None]
     return path, lambda: _install(folder, path, commands)
 
 
-def penstock(source: Path, engine: str) -> Server:
+def penstock(source: Path, engine: str, *, signed: bool = False) -> Server:
     """Our own server on an engine, AWS's throughput limits off, run from a folder of its packages."""
     program = str(Path(sys.executable).parent / "penstock")
-    options = ["--no-tls", "--engine", engine]
+    options = ["--no-tls", "--engine", engine, *(["--auth", "enforced"] if signed else [])]
     return Server(
-        name="penstock" if engine == "memory" else f"penstock-{engine}",
+        name=SIGNED if signed else "penstock" if engine == "memory" else f"penstock-{engine}",
         version=version("penstock"),
         how=f"penstock serve {' '.join(options)}",
         launch=lambda home, _: Launch(
             [program, "serve", *options, "--port", "0", "--data-dir", str(home)], {"PYTHONPATH": str(source)}
         ),
         endpoint_file="endpoint.json",
+        only_loads=signed,
+        credentials_file="root-credentials" if signed else None,
     )
 
 
@@ -308,4 +336,5 @@ def baseline() -> Server:
             [sys.executable, "-m", "bench.null", "--port", str(port)], {"PYTHONPATH": str(ROOT)}
         ),
         stores=False,
+        only_loads=True,
     )

@@ -45,7 +45,7 @@ def bind(
         function = functions.get(function_name(name))
         if function is not None:
             input_type = typing.get_type_hints(function)["request"]
-            handler = _admitted(_guarded(function, service), admit(name) if admit is not None else None)
+            handler = _guarded(function, service, admit(name) if admit is not None else None)
             operations[name] = Operation(operation, handler, input_type, codecs.get(name, Codec()))
     return Service(model, operations)
 
@@ -68,11 +68,16 @@ def chained(*admits: Admit | None) -> Admit | None:
     return admit if known else None
 
 
-def _guarded(operation: Callable[..., Awaitable[Any]], service: object) -> Handler:
-    """The operation on its service, with the storage's own refusals told as AWS tells a fault of its side."""
+def _guarded(operation: Callable[..., Awaitable[Any]], service: object, gate: Gate | None) -> Handler:
+    """The operation on its service, behind its gate: what is refused there was not begun.
+
+    The storage's own refusals are told as AWS tells a fault of its side.  It is one coroutine, because each costs 0.5 us a call.
+    """
 
     @wraps(operation)
     async def guarded(caller: Caller, request: Any) -> Any:
+        if gate is not None:
+            gate(caller, request)
         try:
             return await operation(service, caller, request)
         except (AppendError, MetaUnavailable) as error:
@@ -80,16 +85,3 @@ def _guarded(operation: Callable[..., Awaitable[Any]], service: object) -> Handl
             raise Error.INTERNAL_FAILURE() from None
 
     return guarded
-
-
-def _admitted(handler: Handler, gate: Gate | None) -> Handler:
-    """The handler behind its gate: what is refused there was not begun.  Without a gate it is the handler itself, at no cost."""
-    if gate is None:
-        return handler
-
-    @wraps(handler)
-    async def admitted(caller: Caller, request: Any) -> Any:
-        gate(caller, request)
-        return await handler(caller, request)
-
-    return admitted

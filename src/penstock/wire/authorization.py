@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from penstock.core.errors import Error
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -27,15 +29,16 @@ _MONTHS: Final = {
     name: number
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
 }
-# as SDKs write it
-_usual = re.compile(r"(AWS4-HMAC-SHA256) Credential=([^,\s=]+), ?SignedHeaders=([^,\s=]+), ?Signature=([0-9a-f]+)")
+_SIGNATURE_CHARS: Final = 64
+# as SDKs write it, up to the signature
+_usual = re.compile(r"(AWS4-HMAC-SHA256) Credential=([^,\s=]+), ?SignedHeaders=([^,\s=]+), ?Signature=")
 _iso = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _http = re.compile(
     r"[A-Z][a-z]{2}, (\d\d?) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|[+-]0000)", re.ASCII
 )
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True):
     """A signature as it was given."""
 
     algorithm: str
@@ -68,14 +71,30 @@ def usual_credential(headers: Mapping[str, str], query: Mapping[str, str]) -> st
     """The credential of a claim that is spelled as SDKs do, the short way; None for any other."""
     if query or not headers.get("x-amz-date"):
         return None
-    usual = _usual.fullmatch(headers.get("authorization", ""))
-    return usual[2] if usual is not None else None
+    usual = _read_usual(headers.get("authorization", ""))
+    return usual[1] if usual is not None else None
+
+
+def _read_usual(authorization: str) -> tuple[str, str, str] | None:
+    """Algorithm, credential and signed headers of a header that SDKs could have written; None for any other.
+
+    But for the signature it is the same all day.  Cost: 0.3 us where it is known; reading it takes 1.5.
+    """
+    if len(authorization) > TEXT_KEPT_MAX_CHARS or not authorization[-_SIGNATURE_CHARS:].isalnum():
+        return None
+    return _usual_parts(authorization[:-_SIGNATURE_CHARS])
+
+
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _usual_parts(text: str) -> tuple[str, str, str] | None:
+    usual = _usual.fullmatch(text)
+    return None if usual is None else (usual[1], usual[2], usual[3])
 
 
 def read_claim(headers: Mapping[str, str], query: Mapping[str, str]) -> Claim:
     """The signature that a request carries; `headers` by lower-case name.
 
-    Raises AUTH_MISSING, AUTH_TWICE or AUTH_INCOMPLETE.  Cost: 1.3 us.
+    Raises AUTH_MISSING, AUTH_TWICE or AUTH_INCOMPLETE.  Cost: 0.8 us.
     """
     authorization = headers.get("authorization")
     if query and "X-Amz-Algorithm" in query:
@@ -84,11 +103,10 @@ def read_claim(headers: Mapping[str, str], query: Mapping[str, str]) -> Claim:
         return _from_query(query)
     if not authorization:
         raise Error.AUTH_MISSING()
-    usual = _usual.fullmatch(authorization)
+    usual = _read_usual(authorization)
     date = headers.get("x-amz-date") or headers.get("date")
     if usual is not None and date:
-        algorithm, credential, signed_headers, signature = usual.groups()
-        return Claim(algorithm, credential, signed_headers, signature, date, False)
+        return Claim(*usual, authorization[-_SIGNATURE_CHARS:], date, False)
     return _from_header(authorization, date)
 
 

@@ -74,7 +74,7 @@ def header_part(signed: SignedHeaders, raw_headers: RawHeaders) -> bytes | None:
             return None
         values = {b"host": authority, b":authority": authority} | values
         part = signed.template % signed.pick(values)
-    if b"  " in part or b"\t" in part or b": " in part or b" \n" in part:
+    if b"\t" in part or (b" " in part and (b"  " in part or b": " in part or b" \n" in part)):
         folded = tuple(b" ".join(values[name].split()) for name in signed.names)
         return signed.template % folded
     return part

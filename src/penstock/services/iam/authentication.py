@@ -35,10 +35,11 @@ class SignedDoor:
         """Who signed.  Raises AUTH_*, SIGNATURE_*, KEY_UNKNOWN, TOKEN_EXPIRED.  Cost: 12 us."""
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
             return Caller(self._default_account, Region(""), "", route.action, None, _ANONYMOUS, *head.surroundings)
+        identities, service = self._identities, route.service.model.signing_name
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
-        service = route.service.model.signing_name
-        signer = verify(head, body, self._machine.now_ms(), self._expected(service), self._identities.lookup(token))
-        identity = self._identities.identity_of(signer.access_key_id, token, self._clock.now_ms())
+        expected = self._expectations.get(service) or self._expect(service)
+        signer = verify(head, body, self._machine.now_ms(), expected, identities.lookup(token))
+        identity = identities.identity_of(signer.access_key_id, token, self._clock.now_ms())
         if identity is None:  # what was signed with is known; so it is a session, and over
             raise Error.TOKEN_EXPIRED()
         principal = identity.principal
@@ -56,8 +57,6 @@ class SignedDoor:
         """Raise what is wrong with the credentials' form."""
         read_claim(head.headers, head.query)
 
-    def _expected(self, service: str) -> Expectation:
-        found = self._expectations.get(service)
-        if found is None:
-            found = self._expectations[service] = Expectation(service, skew_min=_SKEW_MIN.get(service, 5))
-        return found
+    def _expect(self, service: str) -> Expectation:
+        made = self._expectations[service] = Expectation(service, skew_min=_SKEW_MIN.get(service, 5))
+        return made

@@ -14,8 +14,8 @@ from typing import Any, Final
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.core.ports import Clock
-from penstock.services.iam.actions import Action, Also, ResourceKind, action_of
-from penstock.services.iam.evaluate import Judge, Need, Request, denial_text
+from penstock.services.iam.actions import ResourceKind, action_of
+from penstock.services.iam.evaluate import ALLOWED, Judge, Need, Request, denial_text
 from penstock.services.iam.identities import Identities
 from penstock.services.iam.keys import Circumstances
 from penstock.services.iam.policy import MalformedPolicy, Policy, PolicyKind, parse_policy
@@ -43,16 +43,14 @@ class Authoriser:
         row = action_of(service, operation)
         if row.free:
             return None
-        parts: list[Action | Also] = [row, *(also for also in row.also if also.kind in finders)]
+        finder, name, need = finders.get(row.kind, _anything), row.name, row.need
+        others = [(also, finders[also.kind]) for also in row.also if also.kind in finders]
 
         def admit(caller: Caller, request: Any) -> None:
-            for part in parts:
-                if isinstance(part, Also) and not _asks_for(request, part.member):
-                    continue
-                finder = finders.get(part.kind)
-                target = Target("*", caller.account) if finder is None else finder(caller, request)
-                action = part.name if isinstance(part, Action) else part.action
-                self.check(caller, action, target, request, part.need)
+            self.check(caller, name, finder(caller, request), request, need)
+            for also, find in others:
+                if _asks_for(request, also.member):
+                    self.check(caller, also.action, find(caller, request), request, also.need)
 
         return admit
 
@@ -81,11 +79,13 @@ class Authoriser:
         identity = self._identities.identity_of(caller.access_key_id, caller.session_token, self._clock.now_ms())
         if identity is None:
             raise Error.TOKEN_EXPIRED()
+        policy = None if target.policy is None else resource_policy(target.policy)
+        if self._judge.recall(identity, policy, action, target.arn, target.account) is ALLOWED:
+            return None
 
         def lookup(key: str) -> tuple[str, ...]:
             return self._circumstances(caller, target, request).lookup(key)
 
-        policy = None if target.policy is None else resource_policy(target.policy)
         asked = Request(action, target.arn, target.account, policy, lookup, need)
         decision = self._judge.decide(identity, asked)
         return None if decision.allowed else denial_text(identity.principal, asked, decision)
@@ -112,6 +112,10 @@ def resource_policy(text: str) -> Policy:
         return parse_policy(text, PolicyKind.RESOURCE)
     except MalformedPolicy:
         return parse_policy(_DENY_ALL, PolicyKind.RESOURCE)
+
+
+def _anything(caller: Caller, _request: Any) -> Target:
+    return Target("*", caller.account)
 
 
 def _asks_for(request: Any, member: str | None) -> bool:

@@ -124,8 +124,14 @@ class Judge:
         """How many decisions are remembered."""
         return len(self._decisions)
 
+    def recall(
+        self, identity: Identity, policy: Policy | None, action: str, resource: str, account: str
+    ) -> Decision | None:
+        """The remembered decision on a request with these properties.  Cost: 0.3 us."""
+        return self._decisions.get((identity, policy, action, resource, account))
+
     def decide(self, identity: Identity, request: Request) -> Decision:
-        """As `evaluate`.  Cost: 0.3 us if it is remembered."""
+        """As `evaluate`, or as it is remembered."""
         known = (identity, request.policy, request.action, request.resource, request.account)
         decision = self._decisions.get(known)
         if decision is not None:

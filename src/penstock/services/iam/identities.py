@@ -76,11 +76,7 @@ class Key(NamedTuple):
 
     record: AccessKey
     secret: str
-
-    @property
-    def active(self) -> bool:
-        """Whether requests may be signed with it."""
-        return self.record.status == "Active"
+    usable: Secret | None  # what requests are verified with; None where the key is inactive
 
     def __repr__(self) -> str:
         return f"Key({self.record.id})"
@@ -128,17 +124,17 @@ class Identities:
         """A long-term access key, active or not."""
         return self._keys.get(access_key_id)
 
-    def secret(self, access_key_id: str, session_token: str | None) -> Secret | None:
+    def secret(self, access_key_id: str, session_token: str | None = None) -> Secret | None:
         """What a signature is verified with; None for credentials that are unknown, inactive or taken back."""
         key = self._keys.get(access_key_id)
         if key is not None:
-            return Secret(key.secret) if key.active else None
+            return key.usable
         opened = self._opened(access_key_id, session_token)
         return None if opened is None else opened[1]
 
     def lookup(self, session_token: str | None) -> Callable[[str], Secret | None]:
         """`secret` as wire/signature.py asks for it, for one request."""
-        return lambda access_key_id: self.secret(access_key_id, session_token)
+        return self.secret if session_token is None else lambda key_id: self.secret(key_id, session_token)
 
     def find_session(self, access_key_id: str, session_token: str | None) -> Session | None:
         """What temporary credentials stand for, expired or not; None if they were not given out here, or were taken back."""
@@ -290,7 +286,7 @@ class Identities:
         if secret is None:
             self._keys.pop(record.id, None)
         else:
-            self._keys[record.id] = Key(record, secret)
+            self._keys[record.id] = Key(record, secret, Secret(secret) if record.status == "Active" else None)
 
     def _lasts(self, session: Session) -> bool:
         """Whether the role or user of a session is still the same."""
@@ -302,7 +298,7 @@ class Identities:
 
     def _identity(self, access_key_id: str) -> Identity | None:
         key = self._keys[access_key_id]
-        if not key.active:
+        if key.usable is None:
             return None
         if key.record.user is None:
             return Identity(principals.root(key.record.account))

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from penstock.core.errors import Error
-from penstock.core.ids import StreamUid
+from penstock.core.ids import StreamUid, shard_id
 from penstock.engines.api import Change, Conflict, MetaStore, Write
+from penstock.services.streams import sequence
 from penstock.services.streams.quota import tagged_rates
 from penstock.services.streams.state import (
     DATA_KEYS,
@@ -32,12 +33,14 @@ from penstock.services.streams.topology import Ring
 class ShardView:
     """One shard as operations see it: its record, with what the hot path needs computed once."""
 
-    __slots__ = ("log", "shard", "version")
+    __slots__ = ("log", "number_base", "shard", "shard_id", "version")
 
     def __init__(self, shard: Shard, version: int) -> None:
         self.shard = shard
         self.version = version
         self.log = shard.log
+        self.shard_id = shard_id(shard.no)
+        self.number_base = sequence.base(shard.origin)  # of the sequence numbers of its records
 
 
 class ConsumerView:

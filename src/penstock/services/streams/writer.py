@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from penstock.core.errors import Error, ServiceError
-from penstock.core.ids import shard_id
 from penstock.core.ports import Clock
 from penstock.engines.api import Appended, AppendError, Batch, LogId, NoSuchLog, Overloaded, RecordLog, Sealed
 from penstock.services.metrics.registry import StreamMetrics
@@ -92,6 +91,27 @@ class Writer:
                 results[place] = result
         return [result for result in results if result is not None]
 
+    async def write_one(
+        self, view: StreamView, key: bytes, blob: bytes, explicit: int | None, seal: Seal | None = None
+    ) -> Written | ServiceError:
+        """As `write`, for one record."""
+        held = view.ring.find(hash_key(key) if explicit is None else explicit)
+        size_bytes = len(key) + len(blob)
+        if self._checks(view) and (refusal := self._refusal(view, held, size_bytes)) is not None:
+            return refusal
+        rows = ([key], [blob]) if seal is None else seal.rows(held.log, [key], [blob])
+        [outcome] = await self._log.append([Batch(held.log, *rows)])
+        if isinstance(outcome, Appended):
+            self._count(held, 1, size_bytes)
+            return Written(held.shard_id, str(held.number_base + sequence.tail(outcome.first, outcome.arrival_ms)))
+        if isinstance(outcome, Sealed) and await self._succeeded(view, held):
+            return await self.write_one(view, key, blob, explicit, seal)
+        return self._failure(view, held, 1, outcome)
+
+    def _checks(self, view: StreamView) -> bool:
+        """Whether anything may refuse a record before it is written."""
+        return self._meter.meters(view) or not self._faults.quiet
+
     async def _succeeded(self, view: StreamView, held: ShardView) -> bool:
         """Wait until a sealed shard has children; false if they cannot open now, or the stream is being deleted."""
         number = held.shard.no
@@ -108,7 +128,7 @@ class Writer:
         results: list[Written | ServiceError | None],
     ) -> dict[ShardView, _Group]:
         find = view.ring.find
-        checked = self._meter.meters(view) or not self._faults.quiet
+        checked = self._checks(view)
         groups: dict[ShardView, _Group] = {}
         for place, (key, blob, explicit) in enumerate(zip(keys, data, hash_keys, strict=True)):
             held = find(hash_key(key) if explicit is None else explicit)
@@ -131,7 +151,7 @@ class Writer:
         if throttled or not self._meter.admit_write(view, held, size_bytes, self._clock.now_ms()):
             self._metrics.refused_writes.inc()
             self._traffic.refused_write(held, 1, self._clock.now_ms())
-            return Error.THROUGHPUT_EXCEEDED(shard=shard_id(held.shard.no), stream=stream.name, account=stream.account)
+            return Error.THROUGHPUT_EXCEEDED(shard=held.shard_id, stream=stream.name, account=stream.account)
         return None
 
     def _settle(
@@ -143,26 +163,30 @@ class Writer:
         results: list[Written | ServiceError | None],
     ) -> None:
         if isinstance(outcome, Appended):
-            number = sequence.base(held.shard.origin) + sequence.tail(outcome.first, outcome.arrival_ms)
-            name = shard_id(held.shard.no)
-            for count, place in enumerate(group.places):
-                results[place] = Written(name, str(number + count * sequence.NEXT_RECORD))
-            size_bytes = sum(map(len, group.data)) + sum(map(len, group.keys))
-            self._metrics.records_in.inc(len(group.data))
-            self._metrics.bytes_in.inc(size_bytes)
-            self._traffic.wrote(held, len(group.data), size_bytes, self._clock.now_ms())
+            number, name = held.number_base + sequence.tail(outcome.first, outcome.arrival_ms), held.shard_id
+            for place in group.places:
+                results[place] = Written(name, str(number))
+                number += sequence.NEXT_RECORD
+            self._count(held, len(group.data), sum(map(len, group.data)) + sum(map(len, group.keys)))
             return
-        stream = view.stream
-        if isinstance(outcome, NoSuchLog):  # the stream was deleted meanwhile
-            refusal = Error.STREAM_NOT_FOUND(stream=stream.name, account=stream.account)
-        elif isinstance(outcome, Overloaded):
-            self._metrics.refused_writes.inc(len(group.data))
-            self._traffic.refused_write(held, len(group.data), self._clock.now_ms())
-            refusal = Error.THROUGHPUT_EXCEEDED(
-                shard=shard_id(held.shard.no), stream=stream.name, account=stream.account
-            )
-        else:
-            logger.error("write to %s of stream %s failed: %r", shard_id(held.shard.no), stream.name, outcome)
-            refusal = Error.INTERNAL_FAILURE()
+        refusal = self._failure(view, held, len(group.data), outcome)
         for place in group.places:
             results[place] = refusal
+
+    def _count(self, held: ShardView, records: int, size_bytes: int) -> None:
+        """Count what was written."""
+        self._metrics.records_in.inc(records)
+        self._metrics.bytes_in.inc(size_bytes)
+        self._traffic.wrote(held, records, size_bytes, self._clock.now_ms())
+
+    def _failure(self, view: StreamView, held: ShardView, records: int, outcome: AppendError) -> ServiceError:
+        """Why records were not written, in AWS's words."""
+        stream = view.stream
+        if isinstance(outcome, NoSuchLog):  # the stream was deleted meanwhile
+            return Error.STREAM_NOT_FOUND(stream=stream.name, account=stream.account)
+        if isinstance(outcome, Overloaded):
+            self._metrics.refused_writes.inc(records)
+            self._traffic.refused_write(held, records, self._clock.now_ms())
+            return Error.THROUGHPUT_EXCEEDED(shard=held.shard_id, stream=stream.name, account=stream.account)
+        logger.error("write to %s of stream %s failed: %r", held.shard_id, stream.name, outcome)
+        return Error.INTERNAL_FAILURE()

@@ -55,12 +55,12 @@ async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest
     view = streams.find_readable(caller, request)
     if request.sequence_number_for_ordering is not None:
         _check_ordering(streams, view, request.sequence_number_for_ordering)
-    keys, hash_keys = _placed(streams, view, [request.partition_key], [request.explicit_hash_key])
-    _check_sizes(view, keys, [request.data])
+    [key], [hash_key] = _placed(streams, view, [request.partition_key], [request.explicit_hash_key])
+    _check_size(view, len(key) + len(request.data))
     if request.dry_run:
         raise Error.DRY_RUN()
     seal = None if view.stream.key_id is None else await streams.envelope.seal_for(caller, view)
-    [result] = await streams.writer.write(view, keys, [request.data], hash_keys, seal)
+    result = await streams.writer.write_one(view, key, request.data, hash_key, seal)
     if isinstance(result, ServiceError):
         raise result
     return PutRecordOutput(
@@ -125,11 +125,15 @@ def _explicit_hash_key(text: str) -> int:
 
 def _check_sizes(view: StreamView, keys: Sequence[bytes], data: Sequence[bytes]) -> None:
     sizes = [len(key) + len(blob) for key, blob in zip(keys, data, strict=True)]
-    limit_bytes = view.stream.max_record_kib * limits.KIB
-    if max(sizes) > limit_bytes:
-        raise Error.RECORD_TOO_LARGE(size_bytes=max(sizes), limit_bytes=limit_bytes, stream=view.stream.name)
+    _check_size(view, max(sizes))
     if sum(sizes) > limits.PUT_RECORDS_MAX_BYTES and len(sizes) > 1:
         raise Error.REQUEST_TOO_LARGE(limit_bytes=limits.PUT_RECORDS_MAX_BYTES)
+
+
+def _check_size(view: StreamView, size_bytes: int) -> None:
+    limit_bytes = view.stream.max_record_kib * limits.KIB
+    if size_bytes > limit_bytes:
+        raise Error.RECORD_TOO_LARGE(size_bytes=size_bytes, limit_bytes=limit_bytes, stream=view.stream.name)
 
 
 def _check_ordering(streams: Streams, view: StreamView, text: str) -> None:
@@ -222,7 +226,7 @@ async def get_records(streams: Streams, caller: Caller, request: GetRecordsReque
     streams.traffic.read(held, len(page.data), size_bytes, behind_ms, now_ms)
     ended = is_last(view, held, page)
     return GetRecordsOutput(
-        number_base=sequence.base(held.shard.origin),
+        number_base=held.number_base,
         page=page,
         millis_behind_latest=behind_ms,
         next_shard_iterator=None if ended else _issue(streams, caller, view, held, page.next),
