@@ -1,5 +1,6 @@
 """Targets of the wire's decoders: bodies in JSON, CBOR and forms, event streams, and signatures."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -10,7 +11,8 @@ from documented import SERVICES
 from fuzz_doors import request_of
 
 from penstock.core.errors import ServiceError
-from penstock.wire import cbor, chunks, eventstream, json, query, sigv4
+from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
+from penstock.wire import aggregate, cbor, chunks, eventstream, json, query, sigv4
 from penstock.wire.authorization import written
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.operation import Operation
@@ -106,6 +108,23 @@ def _messages(pieces: list[bytes]) -> tuple[list[eventstream.Message], int | Non
     return found, decoder.rest
 
 
+def aggregate_record(data: bytes) -> None:
+    """A byte that tells which half of the hash space is ours, then the data of a Kinesis record, and again as a well-framed message."""
+    if not data:
+        return
+    half = 1 << 127
+    mine = HashRange(0, half - 1) if data[0] % 2 else HashRange(half, HASH_KEY_MAX)
+    for framed in (data[1:], b"".join((aggregate.MAGIC, data[1:], hashlib.md5(data[1:]).digest()))):
+        found = aggregate.unpack(framed)
+        assert aggregate.unpack(framed, mine) in (found, [])
+        if found:
+            again = aggregate.Aggregate(1 << 30)
+            assert all(
+                again.add(each.partition_key, each.data, each.explicit_hash_key, each.unique_id) for each in found
+            )
+            assert aggregate.unpack(again.pack().data) == found
+
+
 def signature(data: bytes) -> None:
     """A request whose signature, in the header or in the query, is verified; its body may be signed chunks."""
     head, body = request_of(data)
@@ -148,5 +167,6 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "cbor": partial(document, cbor, CBOR_OPERATIONS, "cbor"),
     "form": form,
     "eventstream": event_stream,
+    "aggregate": aggregate_record,
     "signature": signature,
 }

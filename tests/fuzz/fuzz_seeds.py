@@ -13,7 +13,7 @@ from fuzz_documents import CBOR_OPERATIONS, FORM_OPERATIONS, JSON_OPERATIONS
 from fuzz_world import ACCOUNT, FORM, POLICY, TRUST, VERSIONS, call_head
 from generated import form_fields, plausible
 
-from penstock.wire import eventstream
+from penstock.wire import aggregate, eventstream
 from penstock.wire.route import Head
 
 STREAM: Final = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/a"
@@ -135,6 +135,19 @@ def _frames() -> Iterator[bytes]:
     yield b"\7" + checked + struct.pack(">I", zlib.crc32(checked))
 
 
+def _aggregates() -> Iterator[bytes]:
+    made = aggregate.Aggregate(1000)
+    for number in range(3):
+        made.add(f"key-{number}", bytes(number), None if number else "7", f"id-{number}" if number else None)
+    data = made.pack().data
+    yield b"\0" + data
+    yield b"\1" + data[len(aggregate.MAGIC) : -aggregate.DIGEST_BYTES]
+    yield b"\0\x0a\1k\x1a\4\x08\1\x1a\0"  # a place beyond the table
+    yield b"\1\x0a\1k\x12\1x\x1a\6\x08\0\x10\0\x1a\0"  # an explicit hash key that is no number
+    yield b"\0\x1a\x7f\x08"
+    yield b"\1" + b"\x2b" * 40
+
+
 def _signatures() -> Iterator[bytes]:
     scope = "AKIDEXAMPLE/20150830/us-east-1/kinesis/aws4_request"
     date = b"X-Amz-Date: 20150830T123600Z\n"
@@ -162,6 +175,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from (("tokens", each) for each in _tokens())
     yield from _documents()
     yield from (("eventstream", each) for each in _frames())
+    yield from (("aggregate", each) for each in _aggregates())
     yield from (("signature", each) for each in _signatures())
 
 

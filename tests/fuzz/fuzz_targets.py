@@ -28,6 +28,7 @@ TARGETS: Final[dict[str, Callable[[], Attack]]] = {
     "cbor": lambda: fuzz_documents.TARGETS["cbor"],
     "form": lambda: fuzz_documents.TARGETS["form"],
     "eventstream": lambda: fuzz_documents.TARGETS["eventstream"],
+    "aggregate": lambda: fuzz_documents.TARGETS["aggregate"],
     "signature": lambda: fuzz_documents.TARGETS["signature"],
 }
 

@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from penstock.clients.calls import CALL_ERRORS, THROTTLING_CODES, Fate, Patience, error_code, error_text, fate_of
 from penstock.commands.family import Lineage, Shard
 from penstock.commands.place import pause
 from penstock.commands.shards import list_shards
 from penstock.commands.shown import Shown
 from penstock.commands.since import Begin
 from penstock.core.ids import Millis
-from penstock.demo.calls import CALL_ERRORS, THROTTLING_CODES, Fate, Patience, error_code, error_text, fate_of
 from penstock.host.clock import SystemClock, monotonic_s
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import URLLib3Session
 
+from penstock.clients.calls import CALL_ERRORS, NOBODY_THERE, Fate, Patience, error_code, error_text, fate_of
 from penstock.core.settings import ENV_PREFIX
-from penstock.demo.calls import CALL_ERRORS, NOBODY_THERE, Fate, Patience, error_code, error_text, fate_of
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from penstock.clients.calls import CALL_ERRORS
 from penstock.commands.estimate import (
     MB,
     Item,
@@ -27,7 +28,6 @@ from penstock.commands.place import DATA_DIR_DEFAULT, CommandError, Server, Wher
 from penstock.commands.shards import account_of
 from penstock.commands.traffic import StreamTraffic, fetch, fetch_stream, no_page
 from penstock.core.limits import KIB
-from penstock.demo.calls import CALL_ERRORS
 
 PRICE_FILE: Final = Path(__file__).with_name("prices.toml")
 UNKNOWN_RECORD_BYTES: Final = 1000  # where only bytes, or only records, were said

@@ -19,13 +19,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from penstock.clients.calls import CALL_ERRORS, NOBODY_THERE, Fate, Patience, error_code, error_text, fate_of
 from penstock.commands.batch import BadLine, Entry, Maker, batches
 from penstock.commands.lines import LineTooLong, read_lines
 from penstock.commands.paper import complain, ended_by_signals
 from penstock.commands.place import CommandError, Server, Where, pause
 from penstock.core.ids import parse_shard_id
 from penstock.core.limits import KIB, RECORD_MAX_MAX_KIB
-from penstock.demo.calls import CALL_ERRORS, NOBODY_THERE, Fate, Patience, error_code, error_text, fate_of
 from penstock.demo.screen import size_text
 from penstock.host.clock import monotonic_s
 from penstock.host.entropy import SystemEntropy

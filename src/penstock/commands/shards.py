@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from penstock.clients.calls import CALL_ERRORS
 from penstock.commands.family import Line, Shard, draw, from_listing, hex_text, map_text, range_text
 from penstock.commands.paper import console, heat_bar, print_whole, table
 from penstock.commands.place import Server, Where, patiently
 from penstock.commands.traffic import ShardTraffic, StreamTraffic, fetch_stream
-from penstock.demo.calls import CALL_ERRORS
 from penstock.demo.screen import size_text
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
+from penstock.clients.calls import CALL_ERRORS, error_text
 from penstock.commands import shown, since
 from penstock.commands.family import Shard
 from penstock.commands.follow import WIDTH, Follower, Wanted
@@ -22,7 +23,6 @@ from penstock.commands.place import CommandError, Server, Where, patiently
 from penstock.commands.shards import list_shards
 from penstock.commands.shown import Shown
 from penstock.core.ids import parse_shard_id
-from penstock.demo.calls import CALL_ERRORS, error_text
 from penstock.host.clock import SystemClock
 
 SHARDS_SHOWN: Final = 10

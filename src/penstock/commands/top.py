@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from penstock.clients.calls import CALL_ERRORS
 from penstock.commands.paper import (
     complain,
     console,
@@ -30,7 +31,6 @@ from penstock.commands.place import CommandError, Server, Where, pause
 from penstock.commands.since import clock_text
 from penstock.commands.traffic import ShardTraffic, StreamTraffic, Traffic, fetch, no_page
 from penstock.core.ids import parse_shard_id
-from penstock.demo.calls import CALL_ERRORS
 from penstock.demo.screen import size_text
 
 Row = TypeVar("Row")

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from penstock.clients.calls import CALL_ERRORS
 from penstock.commands.place import CommandError, Server
-from penstock.demo.calls import CALL_ERRORS
 
 PAGE = "/_penstock/traffic"
 

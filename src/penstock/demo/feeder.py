@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from penstock.demo.calls import CALL_ERRORS, THROTTLING_CODES, Fate, Patience, error_text, fate_of
+from penstock.clients.calls import CALL_ERRORS, THROTTLING_CODES, Fate, Patience, error_text, fate_of
 from penstock.demo.machine import Reading
 from penstock.demo.outbox import Outbox, Outgoing, write_record
 from penstock.demo.progress import Progress

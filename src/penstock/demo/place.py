@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.app import ENDPOINT_FILE, Endpoint
-from penstock.demo.calls import CALL_ERRORS, NOBODY_THERE, THROTTLING_CODES, error_code, error_text
+from penstock.clients.calls import CALL_ERRORS, NOBODY_THERE, THROTTLING_CODES, error_code, error_text
 from penstock.demo.options import DemoError
 from penstock.host.clock import monotonic_s
 from penstock.host.entropy import SystemEntropy

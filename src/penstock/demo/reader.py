@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from penstock.demo.calls import CALL_ERRORS, Fate, Patience, error_code, error_text, fate_of
+from penstock.clients.calls import CALL_ERRORS, Fate, Patience, error_code, error_text, fate_of
 from penstock.demo.outbox import Stamp
 from penstock.demo.progress import Progress
 from penstock.host.clock import monotonic_s

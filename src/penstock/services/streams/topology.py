@@ -11,22 +11,17 @@ Rules of this file:
   4. Steps of one round are strangers to each other: no shard is in two of them, so they may be carried out together.
 """
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-HASH_KEY_MAX: Final = 2**128 - 1
+from penstock.core.hashkeys import HASH_KEY_MAX as HASH_KEY_MAX
+from penstock.core.hashkeys import HashRange as HashRange
+from penstock.core.hashkeys import hash_key as hash_key
+
 BOUNDARY_SLACK: Final = 2**40  # hash keys: more than any roundings add up to, and nothing beside a range
 
 Owner = TypeVar("Owner")
-
-
-class HashRange(NamedTuple):
-    """A closed interval of hash keys."""
-
-    start: int  # inclusive, 0 .. HASH_KEY_MAX
-    end: int  # inclusive, >= start
 
 
 def uniform(count: int) -> list[HashRange]:
@@ -110,11 +105,6 @@ def check_tiling(ranges: Sequence[HashRange]) -> bool:
             held.start == before + 1 and held.end >= held.start for held, before in zip(ordered, ends, strict=False)
         )
     )
-
-
-def hash_key(partition_key: bytes) -> int:
-    """The hash key of a partition key (UTF-8): its MD5 as an unsigned big-endian number.  Cost: 0.4 us."""
-    return int.from_bytes(hashlib.md5(partition_key, usedforsecurity=False).digest(), "big")
 
 
 class Ring(Generic[Owner]):

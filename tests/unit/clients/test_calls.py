@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ParamValidationError
 
-from penstock.demo import calls
-from penstock.demo.calls import Fate, Patience, fate_of
+from penstock.clients import calls
+from penstock.clients.calls import Fate, Patience, fate_of
 
 
 def answered(code: str, status: int) -> ClientError:

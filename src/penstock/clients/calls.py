@@ -62,9 +62,9 @@ def error_code(error: Exception) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """What to tell of one of CALL_ERRORS."""
+    """What to tell of one of CALL_ERRORS, or of a call that took too long."""
     if not isinstance(error, ClientError):
-        return str(error)
+        return str(error) or type(error).__name__
     row = error.response["Error"]
     return f"{row['Code']}: {row['Message']}" if row.get("Message") else str(row["Code"])
 
