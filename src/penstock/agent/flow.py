@@ -71,6 +71,7 @@ class Flow:
     ) -> None:  # fmt: skip
         settings = plan.settings
         self.flow_id = settings.flow_id
+        self.target = settings.target
         self.meter = meter
         self._plan = plan
         self._clock = clock
@@ -125,7 +126,7 @@ class Flow:
     async def run(self, *, once: bool = False) -> None:
         """Read until `stop`; with `once`, until everything that is there was read."""
         while not self._stopping:
-            moved = await self._turn()
+            moved = await self.turn()
             if once and not moved:
                 break
             if not moved:
@@ -175,7 +176,7 @@ class Flow:
         self._open.clear()
         self._thread.shutdown(wait=False)
 
-    async def _turn(self) -> bool:
+    async def turn(self) -> bool:
         """Look, read, hand over; whether anything was read."""
         if await self._must_look():
             await self._look_again()

@@ -10,6 +10,7 @@ Rules of this file:
 import asyncio
 import logging
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
 from pathlib import Path
@@ -19,13 +20,16 @@ from penstock.agent.backoff import Backoff
 from penstock.agent.buffers import Ledger
 from penstock.agent.caller import Account, Caller
 from penstock.agent.checkpoints import CheckpointError, Checkpoints
+from penstock.agent.cloudwatch import CloudWatch, numbers
 from penstock.agent.configuration import Configuration
 from penstock.agent.delivery import Destination, Room, Sender, Shared, key_bytes
 from penstock.agent.destination import Stream
 from penstock.agent.flow import Flow, Plan
 from penstock.agent.meter import Counts, Meter
 from penstock.agent.requests import OPERATIONS
-from penstock.agent.settings import GlobalSettings
+from penstock.clients.metric_sinks import Nowhere, Reporter, Sink
+from penstock.clients.metrics import Level
+from penstock.clients.metrics import Meter as Metrics
 from penstock.core.limits import HOUR_MS, MIB, SECOND_MS
 from penstock.core.ports import Clock, Entropy, Tasks
 
@@ -70,6 +74,10 @@ class Agent:
         self.flows = [self._flow(plan) for plan in configuration.plans]
         self._ending: Ending | None = None
         self._running = 0
+        self._metrics = Metrics(Level.SUMMARY, rolls_up=False)
+        self._measured: dict[str, Counts] = {}  # what was reported of each flow
+        self._instance = (("Instance", socket.gethostname()),) if settings.tag_instance else ()
+        self._reporter = Reporter(self._metrics, self._sink(), clock, settings.metrics_ms)
         self._trouble = ""  # with checkpoints, that was told
         self._began_ms = clock.now_ms()
 
@@ -88,6 +96,7 @@ class Agent:
             await flow.begin()
         self._tasks.spawn(self._keep_saving(), "agent's checkpoints")
         self._tasks.spawn(self._keep_reporting(), "agent's status")
+        self._tasks.spawn(self._keep_measuring(), "agent's metrics")
         ended = asyncio.Event()
         for flow in self.flows:
             self._tasks.spawn(self._run(flow, ended, once=once), f"agent {flow.flow_id}")
@@ -175,6 +184,23 @@ class Agent:
             await self._clock.sleep(self._settings.status_s * SECOND_MS)
             logger.info("%s", self.status())
 
+    async def _keep_measuring(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.metrics_ms)
+            await self._measure()
+
+    async def _measure(self) -> None:
+        """Take what was counted since the last time to CloudWatch, the log, or both."""
+        for flow in self.flows:
+            since = self._measured.get(flow.flow_id, Counts())
+            counts = flow.meter.counts.copy()
+            self._measured[flow.flow_id] = counts
+            for metric, value in numbers(counts.minus(since), flow.meter.failing):
+                self._metrics.put(metric, value, (("Destination", flow.target), *self._instance))
+                if self._settings.log_metrics:
+                    logger.info("%s: %s %d", flow.flow_id, metric.name, value)
+        await self._reporter.report()
+
     def _flow(self, plan: Plan) -> Flow:
         settings = plan.settings
         meter = Meter()
@@ -191,16 +217,17 @@ class Agent:
         key_size = key_bytes(kinesis=settings.destination == "kinesis", deterministic=deterministic)
         return Flow(plan, sender, key_size, self._checkpoints, self._clock, meter)
 
+    def _caller(self, service: str) -> Caller:
+        return Caller(self._account, service, self._settings, self._settings.connections or self._at_once)
+
+    def _sink(self) -> Sink:
+        if not self._settings.emit_metrics:
+            return Nowhere()
+        caller = self._callers["cloudwatch"] = self._caller("cloudwatch")
+        return CloudWatch(caller, self._threads, self._settings.namespace, self._clock)
+
     def _destination(self, plan: Plan) -> Destination:
         service = plan.settings.destination
         if service not in self._callers:
-            self._callers[service] = open_caller(self._account, service, self._settings, self._at_once)
+            self._callers[service] = self._caller(service)
         return Stream(OPERATIONS[service], plan.settings.target, self._callers[service], self._threads)
-
-
-def open_caller(account: Account, service: str, settings: GlobalSettings, connections: int) -> Caller:
-    """A caller of the endpoint that the settings, the environment or AWS name."""
-    configured = {"kinesis": settings.kinesis_endpoint, "firehose": settings.firehose_endpoint}[service]
-    return Caller(
-        account, service, account.endpoint(service, configured), settings, settings.connections or connections
-    )

@@ -141,7 +141,6 @@ class GlobalSettings:
     namespace: str = _key("cloudwatch.namespace", "AWSKinesisAgent", _read_name, "a string that is not empty")
     tag_instance: bool = _flag("cloudwatch.tagInstance", default=False)
     metrics_ms: int = _integer("cloudwatch.metricsBufferTimeMillis", 30_000, SECOND_MS, 15 * MINUTE_MS)
-    metrics_max_queued: int = _integer("cloudwatch.metricsQueueSize", 10_000, 1, 1_000_000)
     log_file: str = _text("log.file")  # empty: standard error
     log_level: str = _choice("log.level", "INFO", "TRACE", "DEBUG", "WARN", "ERROR")
     log_max_bytes: int = _integer("log.maxFileSize", 10 * MIB, 64 * KIB, 1 << 40)
@@ -223,6 +222,7 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "waitOnFullPublishQueueMillis": _NO_QUEUE,
     "waitOnEmptyPublishQueueMillis": _NO_QUEUE,
     "waitOnFullRetryQueueMillis": _NO_QUEUE,
+    "cloudwatch.metricsQueueSize": "what is not uploaded yet is added up",
     "checkpoints.connectionTimeoutSeconds": "SQLite needs no connection",
     "useTcpKeepAlive": "connections are tried again when they break",
     "useHttpGzip": "the services do not take compressed requests",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock.agent import files
-from penstock.agent.caller import system_account
+from penstock.agent.caller import Account
 from penstock.agent.checkpoints import CheckpointError
 from penstock.agent.configuration import Configuration, configure, read_files
 from penstock.agent.running import Agent, Ending
@@ -77,7 +77,7 @@ async def _serve(configuration: Configuration, options: Options) -> int:
     while waiting:
         configuration = waiting.pop()
         agent = Agent(
-            configuration, system_account(configuration.settings), SystemClock(), SystemEntropy(), LoopTasks()
+            configuration, Account(configuration.settings, os.environ), SystemClock(), SystemEntropy(), LoopTasks()
         )
         _heed_signals(agent, options, waiting)
         try:
