@@ -179,13 +179,15 @@ def test_port_when_it_is_taken_cannot_be_had() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("protocol", ["http/1.1", "h2", None])
-def test_tls_when_a_protocol_is_chosen_is_spoken(certificates: Certificates, protocol: str | None) -> None:
+@pytest.mark.parametrize(
+    ("agreed", "spoken"), [("http/1.1", "http/1.1"), ("h2", "h2"), (None, "http/1.1"), (None, "h2")]
+)
+def test_tls_when_a_protocol_is_chosen_is_spoken(certificates: Certificates, agreed: str | None, spoken: str) -> None:
     async def run() -> None:
         async with front(echo, tls=files(certificates)) as served:
-            context = trusting(certificates, *([protocol] if protocol else []))
+            context = trusting(certificates, *([agreed] if agreed else []))
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=context)
-            if protocol == "h2":
+            if spoken == "h2":
                 writer.write(PREFACE + b"\0\0\0\4\0\0\0\0\0")
                 async with asyncio.timeout(WAIT_S):
                     assert (await reader.readexactly(9))[3] == 4, "the server's SETTINGS come first"

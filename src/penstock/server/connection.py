@@ -81,10 +81,13 @@ class Connection(asyncio.Protocol):
             else:
                 self._reject(503)
         elif self._tls is not None:
-            if self._tls.selected_alpn_protocol() == "h2":
-                self._hand_over(b"")
-            else:
-                self._tunnel = None
+            match self._tls.selected_alpn_protocol():
+                case "h2":
+                    self._hand_over(b"")
+                case "http/1.1":
+                    self._tunnel = None
+                case _:  # AWS's SDK for Java asks for nothing, and speaks HTTP/2: the first bytes tell
+                    pass
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrived."""
