@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test oracle faults fuzz sim sim-hunt check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test test-compat oracle faults fuzz sim sim-hunt check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,6 +24,9 @@ test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
 
 oracle: $(VENV)/.dev tests/oracle/node_modules/.installed ## Hold our decisions on policies against an independent judge's (needs Node.js)
 	@$(BIN)/pytest tests/oracle/policies_oracle.py --log-cli-level=INFO $(ARGS)
+
+test-compat: $(VENV)/.dev ## Real clients in Java, JavaScript and Go, side by side; about seven minutes
+	@$(BIN)/pytest -p compat_plugin tests/compat/clients -o python_files='*_compat.py' --durations=0 --durations-min=1 $(ARGS)
 
 faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
 	@PENSTOCK_KILL_ROUNDS=30 $(BIN)/pytest tests/faults $(ARGS)

@@ -1,4 +1,4 @@
-"""A server of one's own: the real command, on a free port, killed at the end."""
+"""A server of one's own: the real command, on free ports, killed at the end."""
 
 import json
 import subprocess
@@ -20,6 +20,8 @@ class Server(NamedTuple):
 
     process: "subprocess.Popen[bytes]"
     url: str
+    tls_url: str | None  # with `tls` only
+    ca: str | None  # the authority's certificate, a file in PEM
 
     def client(self) -> "KinesisClient":
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
@@ -31,18 +33,22 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def server(directory: Path) -> Iterator[Server]:
-    """A server that is killed at the end, if not before."""
+def server(directory: Path, *options: str, tls: bool = False) -> Iterator[Server]:
+    """A server that is killed at the end, if not before; what it logs is in a file beside its directory."""
     told = directory / "endpoint.json"
     told.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "penstock", "serve", "--port", "0", "--no-tls", "--data-dir", str(directory)]
-    command += ["--transition-ms", "0", "--journal-file", str(2 << 20)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=directory.parent)
+    command = [sys.executable, "-m", "penstock", "serve", "--port", "0", "--data-dir", str(directory)]
+    command += ["--tls-port", "0"] if tls else ["--no-tls"]
+    command += options or ("--transition-ms", "0", "--journal-file", str(2 << 20))
+    log = directory.with_name(directory.name + ".stderr")
+    with log.open("ab") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=directory.parent)
     try:
         assert process.stdout is not None
         while b"is ready" not in (said := process.stdout.readline()):
-            assert said or process.poll() is None, process.communicate()[1].decode()
-        yield Server(process, json.loads(told.read_text())["http"])
+            assert said or process.poll() is None, log.read_text()
+        endpoint = json.loads(told.read_text())
+        yield Server(process, endpoint["http"], endpoint["https"], endpoint["ca"])
     finally:
         process.kill()
         process.communicate()
