@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from penstock.commands.agent_verb import agent
 from penstock.commands.credential_verbs import credentials
 from penstock.commands.verbs import VERBS
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
@@ -204,7 +205,7 @@ def renew(settings: Settings, hosts: tuple[str, ...]) -> None:
     sys.exit(renew_now(settings, hosts))
 
 
-for _verb in (*VERBS, credentials):
+for _verb in (*VERBS, credentials, agent):
     cli.add_command(_verb)
 
 

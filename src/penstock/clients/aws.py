@@ -104,7 +104,7 @@ class Service:
 def _make_client(name: str, connection: Connection) -> Any:
     from botocore.config import Config
 
-    session = _session(connection)
+    session = make_session(connection)
     retries: Any = {"total_max_attempts": connection.attempts, "mode": "standard"}
     config = Config(
         connect_timeout=connection.connect_ms / 1000,
@@ -120,7 +120,7 @@ def _make_client(name: str, connection: Connection) -> Any:
     )
 
 
-def _session(connection: Connection) -> Any:
+def make_session(connection: Connection) -> Any:
     """Botocore's session, with the credentials that were asked for."""
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.session import Session

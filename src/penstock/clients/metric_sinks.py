@@ -60,7 +60,7 @@ class CloudWatch:
         left: list[Datum] = []
         now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
         for batch in requests(data):
-            entries = [{**_entry(datum), "Timestamp": now} for datum in batch]
+            entries = [{**entry(datum), "Timestamp": now} for datum in batch]
             try:
                 await self._service.call("put_metric_data", Namespace=self._namespace, MetricData=entries)
             except (*CALL_ERRORS, TimeoutError) as error:
@@ -74,7 +74,7 @@ def requests(data: Iterable[Datum]) -> Iterator[list[Datum]]:
     batch: list[Datum] = []
     held_bytes = 0
     for datum in data:
-        size_bytes = len(msgspec.json.encode(_entry(datum)))
+        size_bytes = len(msgspec.json.encode(entry(datum)))
         if batch and (len(batch) == DATUMS_MAX or held_bytes + size_bytes > REQUEST_MAX_BYTES):
             yield batch
             batch, held_bytes = [], 0
@@ -84,7 +84,8 @@ def requests(data: Iterable[Datum]) -> Iterator[list[Datum]]:
         yield batch
 
 
-def _entry(datum: Datum) -> dict[str, Any]:
+def entry(datum: Datum) -> dict[str, Any]:
+    """A measurement as PutMetricData takes it, without its time."""
     held = datum.statistics
     return {
         "MetricName": datum.metric.name,
