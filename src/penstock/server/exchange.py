@@ -19,18 +19,20 @@ from penstock.core.ports import Entropy
 from penstock.server.audit import Audit, Call
 from penstock.server.door import Door
 from penstock.server.events import EventBody
-from penstock.wire import cbor, eventstream, json, query
+from penstock.wire import cbor, eventstream, json, query, rpc
 from penstock.wire.content import decode_body
 from penstock.wire.dialect import reworded
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
 from penstock.wire.operation import EventStream, Operation
 from penstock.wire.reject import check
-from penstock.wire.route import Head, Route, Router, answer_protocol
+from penstock.wire.route import Head, Route, Router, answer_protocol, headers_of
 
 logger = logging.getLogger(__name__)
 
-_SCALARS: Final = {"json": json.SCALARS, "cbor": cbor.SCALARS, "query": query.SCALARS}
+_SCALARS: Final = {"json": json.SCALARS, "cbor": cbor.SCALARS, "rpc": rpc.SCALARS, "query": query.SCALARS}
+_DECODE: Final = {"json": json.decode_document, "cbor": cbor.decode_document, "rpc": rpc.decode_document}
+_ENCODE: Final = {"json": json.encode_document, "cbor": cbor.encode_document, "rpc": rpc.encode_document}
 _CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
 _CORS_EXPOSED: Final = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
 _ID_BYTES: Final = 16
@@ -179,7 +181,7 @@ class Exchange:
         if isinstance(output, EventStream):
             headers = [("content-type", eventstream.CONTENT_TYPE)]
             return Answer(200, headers, EventBody(route, output, request_id))
-        return Answer(200, [("content-type", route.content_type)], _output(route, output, request_id))
+        return Answer(200, [*route.headers], _output(route, output, request_id))
 
     def _draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""
@@ -207,13 +209,8 @@ def _fast_input(route: Route, body: bytes) -> Any | None:
 
 
 def _document(route: Route, body: bytes, depth_max: int) -> dict[str, Any]:
-    match route.protocol:
-        case "json":
-            return json.decode_document(body, depth_max)
-        case "cbor":
-            return cbor.decode_document(body, depth_max)
-        case _:
-            return query.read_input(route.operation.model.input, route.form)
+    decode = _DECODE.get(route.protocol)
+    return query.read_input(route.operation.model.input, route.form) if decode is None else decode(body, depth_max)
 
 
 def _checked_input(operation: Operation, document: dict[str, Any], scalars: Scalars) -> Any:
@@ -235,9 +232,7 @@ def _output(route: Route, output: Any, request_id: str) -> bytes:
     document = _output_document(operation, output, _SCALARS[protocol])
     if protocol == "query":
         return query.write_output(route.service.model, operation.model, document or {}, request_id)
-    if document is None:
-        return b""
-    return json.encode_document(document) if protocol == "json" else cbor.encode_document(document)
+    return b"" if document is None else _ENCODE[protocol](document)
 
 
 def _output_document(operation: Operation, output: Any, scalars: Scalars) -> dict[str, Any] | None:
@@ -255,12 +250,14 @@ def _refusal(
 ) -> Answer:
     """A refusal in the client's protocol."""
     kind = ("x-amzn-ErrorType", error.code)
-    if protocol in ("json", "cbor"):
+    if protocol in _ENCODE:
         document: dict[str, str] = {"__type": error.code}
         if error.message is not None:
             document["Message" if error.code == Error.BODY_NOT_PARSED.code else "message"] = error.message
-        body = json.encode_document(document) if protocol == "json" else cbor.encode_document(document)
-        return Answer(error.status, [("content-type", content_type), kind], body)
+        headers = [*headers_of(protocol, content_type), kind]
+        if service is not None and service.query_compatible:
+            headers.append(("x-amzn-query-error", query.code_and_fault(error, service)))
+        return Answer(error.status, headers, _ENCODE[protocol](document))
     if protocol == "query":
         assert service is not None, "only a request that has a route is known to be of this protocol"
         status = query.error_status(error, service)

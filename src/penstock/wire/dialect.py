@@ -12,7 +12,7 @@ from penstock.core.errors import Error, ServiceError
 
 REFUSED_STATUS: Final = 403
 
-Family = Literal["json", "cbor", "query", "rest-json", "none"]
+Family = Literal["json", "cbor", "rpc", "query", "rest-json", "none"]
 
 
 class _Word(NamedTuple):

@@ -20,6 +20,7 @@ LIST_UNEXPECTED: Final = "Start of list found where not expected"
 MAP_UNEXPECTED: Final = "Start of structure or map found where not expected."
 NUMBER_CLASS: Final = "com.amazon.coral.value.json.numbers.TruncatingBigNumber"
 _TRUE_WORDS: Final = frozenset({"TRUE", "YES", "1"})
+_NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as JSON spells them
 _FALSE_WORDS: Final = frozenset({"FALSE", "NO", "0"})
 
 
@@ -57,7 +58,8 @@ def coerce(shape: Shape, value: Any, scalars: Scalars) -> Any:
         case "boolean":
             return _boolean(value)
         case "float" | "double":
-            return float(_number(value, "an " + shape.kind.capitalize()))
+            named = _NOT_FINITE.get(value) if isinstance(value, str) else None
+            return float(_number(value, "an " + shape.kind.capitalize())) if named is None else named
         case "timestamp":
             return _finite(scalars.timestamp_in, _number(value, "milliseconds since epoch"))
 

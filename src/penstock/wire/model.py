@@ -1,13 +1,13 @@
 """API models: the shapes, constraints and operations of a service, read from the JSON model that AWS publishes with botocore.
 
-Theory.  The model is the contract.  It is compiled once, at start, into a graph of `Shape`s (recursive shapes refer to
-themselves), and everything generic - parsing, validating, serialising - walks that graph; nothing is unpacked by hand.
+Theory.  The model is the contract.  Each operation is compiled once, when it is first asked for, into a graph of `Shape`s (recursive
+shapes refer to themselves), and everything generic - parsing, validating, serialising - walks that graph; nothing is unpacked by hand.
 Rules of this file: no I/O (the caller hands in the bytes); documentation is dropped; every pattern is compiled once, by RE2, because
 strangers choose what it is run on and some of the models' patterns take `re` seconds.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -72,14 +72,61 @@ class ServiceModel:
     api_version: str
     xml_namespace: str | None
     operations: Mapping[str, OperationModel]
+    protocols: frozenset[str] = frozenset()  # all that it is spoken in
     error_codes: frozenset[str] = frozenset()  # of errors whose code is not their shape's name
+    query_codes: Mapping[str, str] = field(default_factory=dict)  # those codes, by the name of the error's shape
+    query_compatible: bool = False  # its other protocols tell the codes of the query protocol too
+
+
+class _Named(msgspec.Struct):
+    """A reference to a shape."""
+
+    shape: str
+    resultWrapper: str | None = None  # noqa: N815 - the document's own name
+
+
+class _RawShape(msgspec.Struct):
+    """A shape as the document has it, without its prose."""
+
+    type: Kind | Literal["character"]
+    members: dict[str, _Named] = {}
+    member: _Named | None = None
+    key: _Named | None = None
+    value: _Named | None = None
+    required: tuple[str, ...] = ()
+    min: int | float | None = None
+    max: int | float | None = None
+    enum: tuple[str, ...] = ()
+    pattern: str | None = None
+    eventstream: bool = False
+    error: dict[str, Any] = {}
+
+
+class _RawOperation(msgspec.Struct):
+    """An operation as the document has it."""
+
+    input: _Named | None = None
+    output: _Named | None = None
+    errors: tuple[_Named, ...] = ()
+    authtype: str = ""
+
+
+class _Document(msgspec.Struct):
+    """What is read of a `service-2.json`."""
+
+    metadata: dict[str, Any]
+    operations: dict[str, _RawOperation]
+    shapes: dict[str, _RawShape]
+
+
+_decoder = msgspec.json.Decoder(_Document)
 
 
 def parse_model(document: bytes) -> ServiceModel:
-    """Compile a `service-2.json` document."""
-    model: dict[str, Any] = msgspec.json.decode(document)
-    meta = model["metadata"]
-    compiler = _Compiler(model["shapes"])
+    """Read a `service-2.json` document; its operations are compiled as they are asked for."""
+    model = _decoder.decode(document)
+    meta = model.metadata
+    codes = {name: raw.error["code"] for name, raw in model.shapes.items() if "code" in raw.error}
     return ServiceModel(
         endpoint_prefix=meta["endpointPrefix"],
         signing_name=meta.get("signingName", meta["endpointPrefix"]),
@@ -88,29 +135,53 @@ def parse_model(document: bytes) -> ServiceModel:
         json_version=meta.get("jsonVersion"),
         api_version=meta["apiVersion"],
         xml_namespace=meta.get("xmlNamespace"),
-        operations={name: _operation(name, raw, compiler) for name, raw in model["operations"].items()},
-        error_codes=frozenset(
-            raw["error"]["code"] for raw in model["shapes"].values() if "code" in raw.get("error", {})
-        ),
+        operations=_Operations(model.operations, _Compiler(model.shapes)),
+        protocols=frozenset(meta.get("protocols", [meta["protocol"]])),
+        error_codes=frozenset(codes.values()),
+        query_codes=codes,
+        query_compatible="awsQueryCompatible" in meta,
     )
 
 
-def _operation(name: str, raw: Mapping[str, Any], compiler: "_Compiler") -> OperationModel:
-    given, answer = raw.get("input"), raw.get("output")
+class _Operations(Mapping[str, OperationModel]):
+    """Operations by name.  Most of a service's are never called, and compiling all takes several times as long as reading them."""
+
+    def __init__(self, raw: Mapping[str, _RawOperation], compiler: "_Compiler") -> None:
+        self._raw = raw
+        self._compiler = compiler
+        self._done: dict[str, OperationModel] = {}
+
+    def __getitem__(self, name: str) -> OperationModel:
+        done = self._done.get(name)
+        if done is None:
+            done = self._done[name] = _operation(name, self._raw[name], self._compiler)
+        return done
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+def _operation(name: str, raw: _RawOperation, compiler: "_Compiler") -> OperationModel:
     return OperationModel(
         name=name,
-        input=compiler.shape(given["shape"]) if given else None,
-        output=compiler.shape(answer["shape"]) if answer else None,
-        output_wrapper=answer.get("resultWrapper") if answer else None,
-        errors=tuple(row["shape"] for row in raw.get("errors", ())),
-        unsigned=raw.get("authtype") == "none",
+        input=compiler.shape(raw.input.shape) if raw.input is not None else None,
+        output=compiler.shape(raw.output.shape) if raw.output is not None else None,
+        output_wrapper=raw.output.resultWrapper if raw.output is not None else None,
+        errors=tuple(row.shape for row in raw.errors),
+        unsigned=raw.authtype == "none",
     )
 
 
 class _Compiler:
     """Compiles shapes by name, each once; a shape is registered before its members are, so that recursion ends."""
 
-    def __init__(self, raw_shapes: Mapping[str, Any]) -> None:
+    def __init__(self, raw_shapes: Mapping[str, _RawShape]) -> None:
         self._raw = raw_shapes
         self._done: dict[str, Shape] = {}
 
@@ -118,20 +189,18 @@ class _Compiler:
         if name in self._done:
             return self._done[name]
         raw = self._raw[name]
-        kind: Kind = "string" if raw["type"] == "character" else raw["type"]
+        kind: Kind = "string" if raw.type == "character" else raw.type
         shape = self._done[name] = Shape(name, kind)
-        shape.required = tuple(raw.get("required", ()))
-        shape.minimum, shape.maximum = raw.get("min"), raw.get("max")
-        shape.enum = tuple(raw.get("enum", ()))
-        shape.event_stream = bool(raw.get("eventstream"))
-        if "pattern" in raw:
-            shape.pattern = raw["pattern"]
-            shape.regex = _regex(raw["pattern"])
-        shape.members = {member: self.shape(ref["shape"]) for member, ref in raw.get("members", {}).items()}
-        if kind == "list":
-            shape.member = self.shape(raw["member"]["shape"])
-        elif kind == "map":
-            shape.key, shape.member = self.shape(raw["key"]["shape"]), self.shape(raw["value"]["shape"])
+        shape.required, shape.minimum, shape.maximum = raw.required, raw.min, raw.max
+        shape.enum, shape.event_stream = raw.enum, raw.eventstream
+        if raw.pattern is not None:
+            shape.pattern = raw.pattern
+            shape.regex = _regex(raw.pattern)
+        shape.members = {member: self.shape(ref.shape) for member, ref in raw.members.items()}
+        if raw.member is not None:
+            shape.member = self.shape(raw.member.shape)
+        elif raw.key is not None and raw.value is not None:
+            shape.key, shape.member = self.shape(raw.key.shape), self.shape(raw.value.shape)
         return shape
 
 

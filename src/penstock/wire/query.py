@@ -6,22 +6,25 @@ Parameters spell a path into the input (`Tags.member.1.Key=a`); an answer wraps 
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from penstock.core.errors import ServiceError
+from penstock.core.errors import Error, ServiceError
 from penstock.wire.document import Scalars
 from penstock.wire.json import decode_base64, encode_base64
 from penstock.wire.model import OperationModel, ServiceModel, Shape
 
-MEMBERS_MAX: Final = 1000  # ours: items of one list in a form
 _OTHER_CODES: Final = {
     "ValidationException": "ValidationError",
     "UnknownOperationException": "InvalidAction",
     "SerializationException": "MalformedInput",  # UNVERIFIED: code
 }
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_REAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?|NaN|[+-]?Infinity", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _NO_XML = re.compile(
     "[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )  # what a refusal echoes may hold characters that XML has not
@@ -52,7 +55,7 @@ def _read(shape: Shape, form: Mapping[str, str], path: str) -> Any:
 
 def _members(member: Shape | None, form: Mapping[str, str], path: str) -> Iterator[Any]:
     assert member is not None
-    for number in range(1, MEMBERS_MAX + 1):
+    for number in count(1):  # a form is finite, and so bounded
         value = _read(member, form, f"{path}.{number}")
         if value is None:
             return
@@ -61,7 +64,7 @@ def _members(member: Shape | None, form: Mapping[str, str], path: str) -> Iterat
 
 def _entries(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[tuple[str, Any]]:
     assert shape.member is not None
-    for number in range(1, MEMBERS_MAX + 1):
+    for number in count(1):
         key = form.get(f"{path}.{number}.key")
         if key is None:
             return
@@ -71,9 +74,20 @@ def _entries(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[tuple
 def _scalar(shape: Shape, text: str) -> Any:
     if shape.kind in ("integer", "long"):
         return int(text) if _NUMBER.fullmatch(text) else text
+    if shape.kind in ("float", "double"):
+        return float(text) if _REAL.fullmatch(text) else text
     if shape.kind == "boolean":
         return {"true": True, "false": False}.get(text, text)
-    return text
+    return _seconds(text) if shape.kind == "timestamp" else text
+
+
+def _seconds(text: str) -> float:
+    """The moment that a text tells; UTC where it does not say."""
+    if _MOMENT.fullmatch(text):
+        with suppress(ValueError):  # the 30th of February
+            moment = datetime.fromisoformat(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    raise Error.WRONG_TYPE(text="timestamp must follow ISO8601")  # source: aws/aws-sdk-js#1922
 
 
 def write_output(
@@ -97,15 +111,20 @@ def error_status(error: ServiceError, service: ServiceModel) -> int:
 
 def write_error(error: ServiceError, service: ServiceModel, request_id: str) -> bytes:
     """The XML answer for a refusal.  Codes that are not the service's own lose the suffix that other protocols give them."""
-    fault = "Sender" if error.status < 500 else "Receiver"
     namespace = service.xml_namespace
-    code = error.code if error.code in service.error_codes else _code(error.code)
+    code, fault = code_and_fault(error, service).split(";")
     body = f"<Error><Type>{fault}</Type><Code>{code}</Code><Message>{_text(error.message or '')}</Message></Error>"
     return f'<ErrorResponse xmlns="{namespace}">{body}<RequestId>{request_id}</RequestId></ErrorResponse>'.encode()
 
 
-def _code(code: str) -> str:
-    return _OTHER_CODES.get(code) or code.removesuffix("Exception")
+def code_and_fault(error: ServiceError, service: ServiceModel) -> str:
+    """The code of a refusal in this protocol, and whose fault it is: `InvalidParameterValue;Sender`."""
+    fault = "Sender" if error.status < 500 else "Receiver"
+    return f"{error.code if error.code in service.error_codes else _code(error.code, service)};{fault}"
+
+
+def _code(code: str, service: ServiceModel) -> str:
+    return service.query_codes.get(code) or _OTHER_CODES.get(code) or code.removesuffix("Exception")
 
 
 def bare_error(error: ServiceError) -> bytes:

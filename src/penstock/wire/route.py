@@ -1,8 +1,9 @@
 """Routing: which service, operation and protocol a request is for.
 
 Theory.  All plain-HTTP services share one port.  JSON and CBOR services are told apart by `X-Amz-Target: <prefix>.<Operation>`,
-query services by their `Action` and `Version`; services with paths of their own (rest-json) will be told apart by path and
-signing name.  The content type chooses the protocol, and with it the form of every answer, errors included.
+query services by their `Action` and `Version`, and Smithy RPC by its path; services with paths of their own (rest-json) will be told
+apart by path and signing name.  A service may be spoken to in several of them.  The content type chooses the protocol, and with it the
+form of every answer, errors included.
 Rules of this file: pure; it looks at the head (and a form body), never at a document.
 """
 
@@ -13,9 +14,10 @@ from urllib.parse import parse_qsl
 
 from penstock.core.context import Caller
 from penstock.core.errors import Error
+from penstock.wire import rpc
 from penstock.wire.operation import Input, Operation, Protocol, Service
 
-FORM_FIELDS_MAX: Final = 4096  # ours
+FORM_FIELDS_MAX: Final = 65_536  # ours; 1,000 metrics with dimensions and values have some tens of thousands
 ROUTES_KEPT_MAX: Final = 1024
 CONTENT_TYPE_KEPT_MAX_CHARS: Final = 100
 
@@ -25,6 +27,8 @@ _PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "application/x-amz-cbor-1.1": "cbor",
     "application/x-www-form-urlencoded": "query",
 }
+_DOCUMENTS: Final[frozenset[Protocol]] = frozenset(("json", "cbor"))  # told apart by target
+_IAM_PREFIXES: Final[Mapping[str, str]] = {"monitoring": "cloudwatch"}  # where it is not the signing name
 
 
 class Peer(NamedTuple):
@@ -64,6 +68,7 @@ class Route:
 
     protocol: Protocol
     content_type: str  # of the answer
+    headers: tuple[tuple[str, str], ...]  # of every answer, the content type among them
     service: Service
     operation: Operation
     form: Mapping[str, str]  # query protocol only
@@ -76,13 +81,17 @@ class Router:
     def __init__(self, services: Iterable[Service]) -> None:
         self._by_target: dict[str, Service] = {}
         self._by_action: dict[tuple[str, str], Service] = {}
+        self._by_path: dict[str, Service] = {}
         self._found: dict[tuple[str, str], Route] = {}  # by content type and target as they were spelled
         for service in services:
-            if service.model.target_prefix is not None:
-                self._by_target[service.model.target_prefix] = service
-            else:
-                for name in service.model.operations:
-                    self._by_action[name, service.model.api_version] = service
+            model = service.model
+            if model.target_prefix is not None:
+                self._by_target[model.target_prefix] = service
+                if "smithy-rpc-v2-cbor" in model.protocols:
+                    self._by_path[model.target_prefix] = service
+            if "query" in model.protocols:
+                for name in model.operations:
+                    self._by_action[name, model.api_version] = service
 
     def route(self, head: Head, body: bytes) -> Route:
         """The route of a request.
@@ -95,20 +104,33 @@ class Router:
         found = self._found.get(spelled)
         if found is not None and head.method == "POST" and not head.query:
             return found
-        content_type = spelled[0].split(";")[0].strip().lower()
-        protocol = _PROTOCOLS.get(content_type, "none")
+        protocol, content_type = _form_of(headers)
+        if protocol == "rpc" and head.method == "POST":
+            return self._in_path(head)
         if "Action" in head.query or (protocol == "query" and "x-amz-target" not in head.headers):
             return self._by_form(head, body)
-        if head.method != "POST" or (protocol not in ("json", "cbor") and "x-amz-target" not in head.headers):
+        if head.method != "POST" or (protocol not in _DOCUMENTS and "x-amz-target" not in head.headers):
             raise Error.NOT_A_SERVICE_CALL()
         prefix, _, name = head.headers.get("x-amz-target", "").rpartition(".")
         service = self._by_target.get(prefix)
-        if service is None or protocol not in ("json", "cbor"):
+        if service is None or protocol not in _DOCUMENTS:
             raise Error.UNKNOWN_OPERATION()
-        route = _route(protocol, content_type, service, name, {})
+        route = _route(protocol, content_type, service, _operation(service, name), {})
         if len(self._found) < ROUTES_KEPT_MAX and len(spelled[0]) <= CONTENT_TYPE_KEPT_MAX_CHARS:
             self._found[spelled] = route
         return route
+
+    def _in_path(self, head: Head) -> Route:
+        """The route of a Smithy RPC; the few paths that mean something are remembered."""
+        found = self._found.get((rpc.CONTENT_TYPE, head.path))
+        if found is None:
+            prefix, name = rpc.name_in_path(head.path) or ("", "")
+            service = self._by_path.get(prefix)
+            if service is None:
+                raise Error.UNKNOWN_OPERATION()
+            found = _route("rpc", rpc.CONTENT_TYPE, service, _operation(service, name), {})
+            self._found[rpc.CONTENT_TYPE, head.path] = found
+        return found
 
     def _by_form(self, head: Head, body: bytes) -> Route:
         try:
@@ -122,19 +144,38 @@ class Router:
         if service is None:
             raise Error.NOT_A_SERVICE_CALL()
         operation = service.operations.get(name) or _absent(service, name)
-        return Route("query", "text/xml", service, operation, form, f"{service.model.signing_name}:{name}")
+        return _route("query", "text/xml", service, operation, form)
 
 
 def answer_protocol(head: Head) -> tuple[Protocol, str]:
     """The protocol and content type in which to refuse a request that has no route."""
-    content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
-    protocol = _PROTOCOLS.get(content_type, "none")
-    return (protocol, content_type) if protocol in ("json", "cbor") else ("none", "")
+    protocol, content_type = _form_of(head.headers)
+    return (protocol, content_type) if protocol in ("json", "cbor", "rpc") else ("none", "")
 
 
-def _route(protocol: Protocol, content_type: str, service: Service, name: str, form: Mapping[str, str]) -> Route:
-    action = f"{service.model.signing_name}:{name}"
-    return Route(protocol, content_type, service, _operation(service, name), form, action)
+def _form_of(headers: Mapping[str, str]) -> tuple[Protocol, str]:
+    """The protocol of a request, and the content type that its answer has in it."""
+    if headers.get(rpc.HEADER[0]) == rpc.HEADER[1]:
+        return "rpc", rpc.CONTENT_TYPE  # an input without members has no body, and no type
+    content_type = headers.get("content-type", "").split(";")[0].strip().lower()
+    return _PROTOCOLS.get(content_type, "none"), content_type
+
+
+def _route(
+    protocol: Protocol, content_type: str, service: Service, operation: Operation, form: Mapping[str, str]
+) -> Route:
+    signing_name = service.model.signing_name
+    action = f"{_IAM_PREFIXES.get(signing_name, signing_name)}:{operation.model.name}"
+    headers = headers_of(protocol, content_type)
+    if protocol == "rpc" and operation.model.output is None:
+        headers = (rpc.HEADER,)  # there is no body then, and no type of it
+    return Route(protocol, content_type, headers, service, operation, form, action)
+
+
+def headers_of(protocol: str, content_type: str) -> tuple[tuple[str, str], ...]:
+    """The headers by which a client knows the form of an answer."""
+    head = ("content-type", content_type)
+    return (head, rpc.HEADER) if protocol == "rpc" else (head,)
 
 
 def _absent(service: Service, name: str) -> Operation:
