@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from penstock.composition import IAM_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
+from penstock.composition import IAM_OPERATIONS, METRIC_CODECS, METRIC_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, knobs
 from penstock.host.apimodels import load_model
 from penstock.keyservice import KMS_OPERATIONS
@@ -28,6 +28,7 @@ def parity() -> str:
         "IAM": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
         "STS": bind(load_model("sts"), STS_OPERATIONS, None, {}),
         "KMS": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
+        "CloudWatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
     }
     parts = [
         "# Parity with AWS\n",

@@ -159,6 +159,7 @@ class App:
         if self._listener is not None:
             await self._listener.stop()
         await self._services.tasks.stop()
+        await self._services.metrics.close()
         self._services.keys.close()
         await self._tasks.stop()
         await self._engine.close()
@@ -187,6 +188,7 @@ class App:
         await self._services.streams.clear()
         await self._services.keys.clear()
         await self._services.iam.clear()
+        await self._services.metrics.clear()
         if isinstance(self.clock, TestClock):
             self.clock.reset()
         self._services = await self._open_services()

@@ -34,7 +34,10 @@ from penstock.services.iam.ops import policy as managed_policy
 from penstock.services.iam.service import Iam, open_iam
 from penstock.services.kms.guard import Guard, OpenGuard
 from penstock.services.kms.state import Key
+from penstock.services.metrics import targets as metric_targets
+from penstock.services.metrics.ops import put
 from penstock.services.metrics.registry import StreamMetrics
+from penstock.services.metrics.service import Metrics, open_metrics
 from penstock.services.streams import targets as stream_targets
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.ops import (
@@ -73,6 +76,8 @@ STREAM_OPERATIONS: Final = (
 )
 IAM_OPERATIONS: Final = (attachment, inline, key, managed_policy, profile, role, user)
 STS_OPERATIONS: Final = (sts,)
+METRIC_OPERATIONS: Final = (put,)
+METRIC_CODECS: Final = {"PutMetricData": put.CODEC}
 
 
 @dataclass(slots=True)
@@ -83,6 +88,7 @@ class Services:
     streams: Streams
     iam: Iam
     keys: KeyServices
+    metrics: Metrics
     router: Router
     door: Door
 
@@ -130,6 +136,7 @@ async def open_services(
         keys=keys.keys,
         judged=enforced,
     )
+    metered = await open_metrics(engine.meta, clock=clock, tasks=tasks, series_max=settings.metric_series)
     rates = streams.admission.gate if streams.admission is not None else None
     services: list[Service] = [
         bind(
@@ -138,6 +145,10 @@ async def open_services(
         ),
         bind(load_model("iam"), IAM_OPERATIONS, iam, {}, _policies(authoriser, "iam", iam_targets.finders(iam))),
         bind(load_model("sts"), STS_OPERATIONS, iam, {}),
+        bind(
+            load_model("cloudwatch"), METRIC_OPERATIONS, metered, METRIC_CODECS,
+            _policies(authoriser, "cloudwatch", {ResourceKind.ANY: metric_targets.unnamed}),
+        ),
         keys.bind(_unnamed_keys(authoriser)),
     ]  # fmt: skip
     door: Door = (
@@ -145,7 +156,7 @@ async def open_services(
         if enforced
         else OpenDoor(settings.account_id)
     )
-    return Services(tasks, streams, iam, keys, Router(services), door)
+    return Services(tasks, streams, iam, keys, metered, Router(services), door)
 
 
 def _policies(authoriser: Authoriser | None, service: str, finders: Mapping[ResourceKind, Finder]) -> Admit | None:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import cbor2
 
-from penstock.composition import IAM_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
+from penstock.composition import IAM_OPERATIONS, METRIC_CODECS, METRIC_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
 from penstock.host.apimodels import load_model
 from penstock.keyservice import KMS_OPERATIONS
 from penstock.services.binding import bind
@@ -18,6 +18,7 @@ SERVICES: Final[dict[str, Service]] = {
     "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
     "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
     "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
+    "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
 }
 
 # Of the pages "Common Errors" of the services' API references.
@@ -57,9 +58,10 @@ def documented(service: str, operation: str) -> frozenset[str]:
     """The codes with which an operation may refuse."""
     model = SERVICES[service].model
     listed = {*model.operations[operation].errors, *_BESIDE_THE_MODEL.get((service, operation), ())}
-    if model.protocol == "query":
-        return _SHARED_BY_QUERY | {*listed, *(name.removesuffix("Exception") for name in listed)}
-    return _SHARED.union(listed)
+    if "query" not in model.protocols:
+        return _SHARED.union(listed)
+    shared = _SHARED_BY_QUERY | (_SHARED if len(model.protocols) > 1 else set())
+    return shared | {*listed, *(model.query_codes.get(name, name.removesuffix("Exception")) for name in listed)}
 
 
 def read_refusal(content_type: str, body: bytes) -> Refusal:
@@ -68,7 +70,7 @@ def read_refusal(content_type: str, body: bytes) -> Refusal:
         root = ElementTree.fromstring(body)
         texts = {each.tag.rpartition("}")[2]: each.text for each in root.iter()}
         return Refusal(texts["Code"] or "", texts["Message"])
-    if content_type in ("application/x-amz-cbor-1.1", "application/x-amz-json-1.1", "application/x-amz-json-1.0"):
+    if "json" in content_type or "cbor" in content_type:
         document: dict[str, Any] = cbor2.loads(body) if "cbor" in content_type else json.loads(body)
         return Refusal(document["__type"], document.get("message", document.get("Message")))
     root = ElementTree.fromstring(body)  # of what is no call of any service
@@ -80,7 +82,7 @@ def read_success(content_type: str, body: bytes) -> None:
     match content_type:
         case "text/xml":
             ElementTree.fromstring(body)
-        case "application/x-amz-cbor-1.1":
+        case "application/x-amz-cbor-1.1" | "application/cbor":
             assert not body or isinstance(cbor2.loads(body, semantic_decoders={1: lambda it, _: it}), dict)
         case "application/x-amz-json-1.1" | "application/x-amz-json-1.0":
             assert not body or isinstance(json.loads(body), dict)

@@ -12,7 +12,9 @@ from penstock.server.http1 import Malformed, parse_head
 from penstock.server.traffic import Bounds, Handlers
 from penstock.wire.route import Head
 
-SERVICES_BY_PREFIX: Final = {"Kinesis_20131202": "kinesis", "TrentService": "kms"}
+SERVICES_BY_PREFIX: Final = {
+    "Kinesis_20131202": "kinesis", "TrentService": "kms", "GraniteServiceVersion20100801": "cloudwatch",
+}  # fmt: skip
 HEAD_END: Final = b"\r\n\r\n"
 SMALL: Final = Bounds(head_max_bytes=4096, headers_max=20, body_max_bytes=64 * 1024, bodies_max_bytes=256 * 1024)
 STATUSES: Final = frozenset({100, 200, 400, 408, 413, 431, 503})

@@ -39,8 +39,11 @@ AUDIT_LINE_MAX_BYTES: Final = 256 * 1024
 TURNS_MAX: Final = 4  # of the loop, for what an event stream has to say
 JSON: Final = "application/x-amz-json-1.1"
 FORM: Final = "application/x-www-form-urlencoded"
-TARGETS: Final = {"kinesis": "Kinesis_20131202", "kms": "TrentService"}
-VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15"}
+CBOR: Final = "application/x-amz-cbor-1.1"
+RPC: Final = "application/cbor"
+TARGETS: Final = {"kinesis": "Kinesis_20131202", "kms": "TrentService", "cloudwatch": "GraniteServiceVersion20100801"}
+VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
+SIGNING_NAMES: Final = {"cloudwatch": "monitoring"}  # where it is another
 SCOPE: Final = "test/20260101/us-east-1/{service}/aws4_request"
 POLICY: Final = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kinesis:*", "Resource": "*"}]}
@@ -103,20 +106,24 @@ class Complaints(logging.Handler):
             raise AssertionError(records[0].getMessage()) from (cause[1] if cause else None)
 
 
-def head_of(headers: dict[str, str], method: str = "POST") -> Head:
+def head_of(headers: dict[str, str], method: str = "POST", path: str = "/") -> Head:
     """A request's head."""
-    return Head(method, "/", {}, headers, tuple((name.encode(), value.encode()) for name, value in headers.items()))
+    raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    return Head(method, path, {}, headers, raw, target=path.encode())
 
 
 def call_head(service: str, operation: str, content_type: str = JSON) -> Head:
     """The head of a call, with credentials that `--auth open` believes."""
-    scope = SCOPE.format(service=service)
+    scope = SCOPE.format(service=SIGNING_NAMES.get(service, service))
     headers = {
         "host": "localhost",
         "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature=00",
         "x-amz-date": "20260101T000000Z",
     }
-    if service in TARGETS:
+    if content_type == RPC:
+        path = f"/service/{TARGETS[service]}/operation/{operation}"
+        return head_of({**headers, "content-type": RPC, "smithy-protocol": "rpc-v2-cbor"}, path=path)
+    if service in TARGETS and content_type != FORM:
         return head_of({**headers, "content-type": content_type, "x-amz-target": f"{TARGETS[service]}.{operation}"})
     return head_of({**headers, "content-type": FORM})
 
@@ -282,6 +289,7 @@ async def _next(pieces: Any) -> bytes:
 def sign(head: Head, body: bytes, service: str, key_id: str, secret: str) -> Head:
     """A head with a right signature of now, whatever signature it had."""
     date = authorization.written(SystemClock().now_ms() // 1000)
+    service = SIGNING_NAMES.get(service, service)
     scope = f"{date[:8]}/us-east-1/{service}/{authorization.TERMINATOR}"
     claim = f"AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders=host;x-amz-date, Signature="
     dated = _with(head, {"host": "localhost", "x-amz-date": date, "authorization": claim + "00"})

@@ -16,7 +16,7 @@ from penstock.wire.model import Shape
 
 ACCOUNT: Final = "123456789012"
 STREAM: Final = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/a"
-VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15"}
+VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
 NUMBERS: Final[list[Any]] = [0, -1, 1, 24, 2**31, 2**63, -(2**63), 10**30, 1.5, -1e300, 1e300]
 TEXTS: Final[list[Any]] = [
     *("", "a", "a/b", "\0", "é" * 200, "\U0001f600", "9" * 39, "9" * 129, "shardId-0", "x-" + "9" * 18),
@@ -190,6 +190,8 @@ def _value(shape: Shape, name: str, live: Mapping[str, str]) -> st.SearchStrateg
             return st.sampled_from([live["ciphertext"], "", "AAEC", "A" * 400])
         case "boolean":
             return st.booleans()
+        case "double" | "float":
+            return st.sampled_from([0, 1, 1.5, -2.5, 1e99, "NaN"])
         case "integer" | "long":
             low, high = int(shape.minimum or 0), int(min(shape.maximum or 2**31 - 1, 20_000))
             return st.sampled_from([low, min(low + 1, high), max(low, min(high, 24)), high])

@@ -8,16 +8,17 @@ import cbor2
 import msgspec
 import pytest
 from documented import SERVICES, undocumented
-from fuzz_world import World, call_head
+from fuzz_world import CBOR, FORM, JSON, RPC, World, call_head
 from generated import form_fields, requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "12"))  # of each operation, in each protocol
-CBOR = "application/x-amz-cbor-1.1"
+FORMS = {"json": JSON, "cbor": CBOR, "rpc": RPC, "form": FORM}
 OPERATIONS = [(service, name) for service, bound in SERVICES.items() for name in sorted(bound.operations)]
 CASES = [(*each, "form" if SERVICES[each[0]].model.protocol == "query" else "json") for each in OPERATIONS]
 CASES += [(*each, "cbor") for each in OPERATIONS if each[0] == "kinesis"]
+CASES += [(*each, protocol) for each in OPERATIONS if each[0] == "cloudwatch" for protocol in ("form", "rpc")]
 
 
 @pytest.fixture(scope="module", params=["open", "enforced"])
@@ -29,11 +30,11 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 def ask(world: World, service: str, operation: str, protocol: str, document: Any) -> str | None:
     """Call an operation; what is wrong with its answer."""
-    head = call_head(service, operation, CBOR) if protocol == "cbor" else call_head(service, operation)
+    head = call_head(service, operation, FORMS[protocol])
     match protocol:
         case "json":
             body = msgspec.json.encode(document)
-        case "cbor":
+        case "cbor" | "rpc":
             body = cbor2.dumps(document)
         case _:
             body = form_fields(service, operation, document)
@@ -53,7 +54,7 @@ def test_operation_when_requests_are_generated_refuses_with_nothing_undocumented
     )
     @given(documents)
     def hold(document: Any) -> None:
-        if protocol == "cbor":
+        if protocol in ("cbor", "rpc"):
             document = _with_bytes(document)
         assert ask(world, service, operation, protocol, document) is None
 

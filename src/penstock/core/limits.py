@@ -144,6 +144,25 @@ assert CONSUMERS_CREATING_MAX <= CONSUMERS_MAX <= CONSUMERS_ADVANTAGE_MAX
 assert HEARTBEAT_MS < SUBSCRIPTION_MS
 assert TAKEOVER_MS < SUBSCRIPTION_MS
 
+# Metrics (sources: [a] of CloudWatch; CloudWatch user guide, "CloudWatch service quotas")
+METRIC_DATA_MAX_COUNT: Final = 1000  # of one PutMetricData, those of entities among them [a]
+METRIC_DATA_MAX_BYTES: Final = MIB  # UNVERIFIED: of its body as it is read, after gzip; the reference says "1 MB"
+METRIC_VALUES_MAX: Final = 150  # of one datum [a]
+METRIC_VALUE_MAX: Final = 2.0**360  # and no value but 0 is smaller than its inverse [a]
+METRIC_PAST_MS: Final = 14 * DAY_MS  # how old data may be [a]
+METRIC_FUTURE_MS: Final = 2 * HOUR_MS  # [a]
+METRIC_ENTITIES_MAX: Final = 2  # of one PutMetricData [a]
+METRIC_RETENTION_MS: Final = 15 * DAY_MS  # of one-minute aggregates [a]
+METRIC_LISTED_MS: Final = 14 * DAY_MS  # a metric without data for so long is not listed [a]
+METRIC_ACTIVE_MS: Final = 3 * HOUR_MS  # RecentlyActive PT3H [a]
+LIST_METRICS_PAGE: Final = 500  # [a]
+METRIC_QUERIES_MAX: Final = 500  # of one GetMetricData [a]
+METRIC_POINTS_MAX: Final = 100_800  # a page of GetMetricData [a]
+STATISTICS_POINTS_MAX: Final = 1440  # of one GetMetricStatistics [a]
+MATH_POINTS_MAX: Final = 1_000_000  # ours: that the expressions of one GetMetricData may read
+METRIC_SERIES_MAX: Final = 20_000  # ours: metrics that are kept, a unit each, of all accounts
+METRIC_PENDING_MAX: Final = 100_000  # ours: values taken since they were last stored
+
 # IAM and STS (source: IAM user guide, IAM and STS quotas; policies are counted without white space)
 ACCESS_KEYS_MAX: Final = 2  # of a user, or of an account's root
 USERS_MAX: Final = 5000  # of an account

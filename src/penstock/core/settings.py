@@ -24,6 +24,7 @@ from penstock.core.limits import (
     HEADERS_MAX,
     HTTP2_STREAMS_MAX,
     KIB,
+    METRIC_SERIES_MAX,
     MIB,
     ON_DEMAND_STREAMS_MAX,
     REQUEST_BODY_MAX_BYTES,
@@ -229,6 +230,12 @@ class Settings:
     account_shards: int = _integer(SHARDS_MAX, 1, 10**6, "Open shards that an account may have in a region.")
     account_on_demand_streams: int = _integer(
         ON_DEMAND_STREAMS_MAX, 0, 10**6, "Streams in ON_DEMAND mode that an account may have in a region."
+    )
+    metric_series: int = _integer(
+        METRIC_SERIES_MAX,
+        1,
+        10**6,
+        "CloudWatch metrics that are kept; those without data for 3 hours make room for new ones.",
     )
     auth: Literal["open", "enforced"] = _choice(
         "open", "enforced", doc="open: any well-formed credentials; a 12-digit access key id names the account."

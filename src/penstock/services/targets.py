@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from penstock.core.context import Caller
 
 _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_FACTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
 class Target(NamedTuple):
@@ -20,6 +21,7 @@ class Target(NamedTuple):
     account: str
     policy: str | None = None  # its resource policy, as it was given
     tags: Mapping[str, str] = _NO_TAGS
+    facts: Mapping[str, tuple[str, ...]] = _NO_FACTS  # condition keys of the service, in lower case
 
 
 Finder = Callable[[Caller, Any], Target]  # from an input

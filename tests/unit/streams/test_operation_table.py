@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from streams_world import make_shards, make_stream
 
-from penstock.composition import IAM_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
+from penstock.composition import IAM_OPERATIONS, METRIC_CODECS, METRIC_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
 from penstock.core.errors import Error
 from penstock.engines.api import Page, Position
 from penstock.host.apimodels import load_model
@@ -32,12 +32,14 @@ SERVICES = {
     "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
     "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
     "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
+    "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
 }
 MODULES: dict[str, Sequence[types.ModuleType]] = {
     "kinesis": STREAM_OPERATIONS,
     "iam": IAM_OPERATIONS,
     "sts": STS_OPERATIONS,
     "kms": KMS_OPERATIONS,
+    "cloudwatch": METRIC_OPERATIONS,
 }
 OPERATIONS = {f"{name}:{key}": bound for name, service in SERVICES.items() for key, bound in service.operations.items()}
 KINDS = {str: {"string"}, bytes: {"blob"}, bool: {"boolean"}, int: {"integer", "long", "timestamp"}, float: {"double"}}
@@ -102,8 +104,10 @@ def complaints(kind: Any, shape: Shape, path: str, *, of_input: bool) -> Iterato
     elif origin is Literal:
         yield from _enum_complaints(arguments, shape, path, of_input=of_input)
     elif origin is dict:
-        if shape.kind != "map" or arguments != (str, str):
+        if shape.kind != "map" or arguments[0] is not str or shape.member is None:
             yield f"{path}: a map, but {shape.kind} in the model"
+        else:
+            yield from complaints(arguments[1], shape.member, path + "{}", of_input=of_input)
     elif origin in (list, Sequence):
         if shape.kind != "list" or shape.member is None:
             yield f"{path}: a list, but {shape.kind} in the model"

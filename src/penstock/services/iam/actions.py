@@ -157,7 +157,14 @@ KMS: Final[dict[str, Action]] = {
     ),
 }
 
-ACTIONS: Final[dict[str, dict[str, Action]]] = {"kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS}
+# Source: service authorization reference; none of these is about a resource, and PutMetricData's namespace is a condition key.
+CLOUDWATCH: Final[dict[str, Action]] = _rows(
+    "cloudwatch", {ResourceKind.ANY: "GetMetricData GetMetricStatistics ListMetrics PutMetricData"}
+)
+
+ACTIONS: Final[dict[str, dict[str, Action]]] = {
+    "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH,
+}  # fmt: skip
 
 
 def action_of(service: str, operation: str) -> Action:

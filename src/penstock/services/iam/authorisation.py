@@ -102,6 +102,7 @@ class Authoriser:
             resource_tags=target.tags,
             request_tags=tags if isinstance(tags, Mapping) else {},
             tag_keys=tuple(getattr(request, "tag_keys", None) or ()),
+            others=target.facts,
         )
 
 

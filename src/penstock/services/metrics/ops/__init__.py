@@ -1,0 +1,1 @@
+"""The operations of CloudWatch's metrics, by what they are about."""
