@@ -2,26 +2,29 @@
 
 Theory.  A table of keys, and one counter that every commit raises: the version of what it writes.  One connection, owned by one thread,
 does everything in the order in which it was asked; its answers come back to the loop in that order.  So the watchers hear of commits
-in the order in which they became durable, and of a commit before anyone reads what it wrote.
+in the order in which they became durable, and of a commit before anyone reads what it wrote.  Commits that wait for the thread are carried
+out as one transaction, so that they share one sync: each still applies whole or not at all, and is told by itself.
 Rules of this file:
   1. The connection is touched on its thread only; the loop never waits for the disk.
-  2. A commit is one transaction, synced before it is answered.  It also stores the counter, so that no version ever repeats.
+  2. A commit is part of one transaction, synced before it is answered.  That also stores the counter, so that no version ever repeats.
   3. Whether a committer still waits or was cancelled, what was committed reaches the watchers, once.
   4. One process has the file: SQLite's exclusive lock keeps others out, whose commits the watchers would not see.
   5. A row that does not match its checksum is never answered.
-  6. The format (APPLICATION_ID, FORMAT, the tables, what the checksums cover) changes only together with FORMAT.
+  6. What one commit fails with, others do not: a transaction of several that fails is undone, and each is tried alone.
+  7. The format (APPLICATION_ID, FORMAT, the tables, what the checksums cover) changes only together with FORMAT.
 """
 
 import asyncio
 import os
 import sqlite3
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from penstock.engines.api import Change, Conflict, MetaUnavailable, MetaUnusable, Versioned, Watcher, Write
 from penstock.engines.local.walfile import find_rot
@@ -54,6 +57,19 @@ _PASSING: Final = frozenset(
 )  # fmt: skip
 
 _T = TypeVar("_T")
+_Outcome = Sequence[Change] | Exception
+
+
+class _Commit(NamedTuple):
+    """A commit that waits to be carried out, and who waits for it."""
+
+    writes: Sequence[Write]
+    told: asyncio.Future[None]
+
+    def refuse(self, error: Exception) -> None:
+        """Tell that it failed; it is nobody's loss if who waited was cancelled."""
+        self.told.set_exception(error)
+        self.told.exception()
 
 
 class SqliteMeta:
@@ -64,6 +80,8 @@ class SqliteMeta:
         self._connection = connection
         self._thread = thread
         self._watchers: list[tuple[str, Watcher]] = []
+        self._waiting: list[_Commit] = []  # while there are any, the thread has been asked to carry them out
+        self._handover = threading.Lock()  # of `_waiting`, between the loop and the thread
         self._closed = False
 
     @classmethod
@@ -100,9 +118,14 @@ class SqliteMeta:
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes or none.  One that is cancelled may have been applied; the watchers are told if it was."""
-        committed = self._begin(lambda connection: _commit(connection, writes))
-        committed.add_done_callback(self._tell)  # stands before the waiter's own callback
-        await asyncio.shield(committed)
+        self._check_open()
+        commit = _Commit(writes, asyncio.get_running_loop().create_future())
+        with self._handover:
+            self._waiting.append(commit)
+            first = len(self._waiting) == 1
+        if first:
+            self._begin(self._commit_waiting).add_done_callback(self._tell_all)
+        await asyncio.shield(commit.told)
 
     def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
         """Call `watcher` with each commit's changes under a prefix.
@@ -127,9 +150,30 @@ class SqliteMeta:
 
     def _begin(self, work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
         """Queue work for the connection's thread."""
+        self._check_open()
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise MetaUnavailable(f"{self._path}: closed")
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    def _commit_waiting(self, connection: sqlite3.Connection) -> "list[tuple[_Commit, _Outcome]]":
+        """Carry out what waits; on the thread."""
+        with self._handover:
+            commits, self._waiting = self._waiting, []
+        try:
+            with _translated(self._path):
+                return list(zip(commits, _commit_all(connection, commits), strict=True))
+        except Exception as error:  # noqa: BLE001 - it is told to whom it concerns
+            if len(commits) == 1:
+                return [(commits[0], error)]
+        return [(commit, self._commit_alone(commit)) for commit in commits]
+
+    def _commit_alone(self, commit: "_Commit") -> "_Outcome":
+        try:
+            return self._do(lambda connection: _commit_all(connection, [commit]))[0]
+        except Exception as error:  # noqa: BLE001 - it is told to whom it concerns
+            return error
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with _translated(self._path):
@@ -137,15 +181,21 @@ class SqliteMeta:
                 self._connection.execute("ROLLBACK")
             return work(self._connection)
 
-    def _tell(self, committed: asyncio.Future[Sequence[Change]]) -> None:
-        """Call the watchers.  Each is called, whatever another raises; that goes to the loop's exception handler."""
-        if committed.cancelled() or committed.exception() is not None:
-            return
+    def _tell_all(self, done: "asyncio.Future[list[tuple[_Commit, _Outcome]]]") -> None:
+        """Tell watchers of each commit that was carried out, then its committer.
+
+        Each is told, whatever another raises; that goes to the loop's exception handler.
+        """
         with ExitStack() as calls:
-            for prefix, watcher in reversed(self._watchers):
-                seen = [change for change in committed.result() if change.key.startswith(prefix)]
-                if seen:
-                    calls.callback(watcher, seen)
+            for commit, outcome in reversed(done.result()):
+                if isinstance(outcome, Exception):
+                    calls.callback(commit.refuse, outcome)
+                    continue
+                calls.callback(commit.told.set_result, None)
+                for prefix, watcher in reversed(self._watchers):
+                    seen = [change for change in outcome if change.key.startswith(prefix)]
+                    if seen:
+                        calls.callback(watcher, seen)
 
 
 @contextmanager
@@ -283,15 +333,30 @@ def _scan(connection: sqlite3.Connection, prefix: str) -> Sequence[tuple[str, Ve
         return [(row[0], _verified(*row)) for row in takewhile(lambda row: str(row[0]).startswith(prefix), rows)]
 
 
-def _commit(connection: sqlite3.Connection, writes: Sequence[Write]) -> Sequence[Change]:
+def _commit_all(connection: sqlite3.Connection, commits: Sequence[_Commit]) -> list[_Outcome]:
+    """Carry out commits in one transaction: the changes of each, or its Conflict."""
+    outcomes: list[_Outcome] = []
     with _transaction(connection):
-        for write in writes:
-            row = connection.execute("SELECT version FROM entries WHERE key = ?", (write.key,)).fetchone()
-            if (row[0] if row is not None else 0) != write.expected:
-                raise Conflict(write.key)
-        version = _counter(connection) + 1
-        connection.execute("UPDATE counter SET version = ?, crc = ?", (version, _crc("", b"", version)))
-        return [_apply(connection, write, version) for write in writes]
+        version = begun = _counter(connection)
+        for commit in commits:
+            conflict = _conflict(connection, commit.writes)
+            if conflict is not None:
+                outcomes.append(conflict)
+                continue
+            version += 1
+            outcomes.append([_apply(connection, write, version) for write in commit.writes])
+        if version > begun:
+            connection.execute("UPDATE counter SET version = ?, crc = ?", (version, _crc("", b"", version)))
+    return outcomes
+
+
+def _conflict(connection: sqlite3.Connection, writes: Sequence[Write]) -> Conflict | None:
+    """The first key whose version is not the one that its writer expected."""
+    for write in writes:
+        row = connection.execute("SELECT version FROM entries WHERE key = ?", (write.key,)).fetchone()
+        if (row[0] if row is not None else 0) != write.expected:
+            return Conflict(write.key)
+    return None
 
 
 def _apply(connection: sqlite3.Connection, write: Write, version: int) -> Change:
