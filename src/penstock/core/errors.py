@@ -8,6 +8,7 @@ Rules of this file:
   3. A row without text sends none: AWS omits `message` there.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -34,6 +35,7 @@ class ServiceError(Exception):
         self.code = code
         self.message = message
         self.status = status
+        self.details: Mapping[str, object] = {}  # members of the error's shape beside its message
 
 
 class Table(Enum):

@@ -8,6 +8,7 @@ Rules of this file:
 """
 
 import logging
+import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -21,7 +22,7 @@ from penstock.server.door import Door
 from penstock.server.events import EventBody
 from penstock.wire import cbor, eventstream, json, query, rpc
 from penstock.wire.content import decode_body
-from penstock.wire.dialect import reworded
+from penstock.wire.dialect import Idiom, idiom_of, reworded
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
 from penstock.wire.operation import EventStream, Operation
@@ -181,7 +182,8 @@ class Exchange:
         if isinstance(output, EventStream):
             headers = [("content-type", eventstream.CONTENT_TYPE)]
             return Answer(200, headers, EventBody(route, output, request_id))
-        return Answer(200, [*route.headers], _output(route, output, request_id))
+        answer = _output(route, output, request_id)
+        return Answer(200, [*route.headers, *_checksum(idiom_of(route.service.model), answer)], answer)
 
     def _draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""
@@ -251,19 +253,34 @@ def _refusal(
     """A refusal in the client's protocol."""
     kind = ("x-amzn-ErrorType", error.code)
     if protocol in _ENCODE:
-        document: dict[str, str] = {"__type": error.code}
-        if error.message is not None:
-            document["Message" if error.code == Error.BODY_NOT_PARSED.code else "message"] = error.message
-        headers = [*headers_of(protocol, content_type), kind]
+        idiom = idiom_of(service)
+        document = {"__type": idiom.error_type(error.code, service), **_error_members(error, protocol, service)}
+        body = _ENCODE[protocol](document)
+        headers = [*headers_of(protocol, content_type), kind, *_checksum(idiom, body)]
         if service is not None and service.query_compatible:
             headers.append(("x-amzn-query-error", query.code_and_fault(error, service)))
-        return Answer(error.status, headers, _ENCODE[protocol](document))
+        return Answer(error.status, headers, body)
     if protocol == "query":
         assert service is not None, "only a request that has a route is known to be of this protocol"
         status = query.error_status(error, service)
         return Answer(status, [("content-type", "text/xml"), kind], query.write_error(error, service, request_id))
     status = 404 if error.message is None else max(error.status, 403)
     return Answer(status, [kind], query.bare_error(error))
+
+
+def _error_members(error: ServiceError, protocol: str, service: ServiceModel | None) -> dict[str, Any]:
+    """What an error says: its message, and its details as its shape has them."""
+    shape = service.errors.get(error.code) if service is not None else None
+    capital = error.code == Error.BODY_NOT_PARSED.code or (shape is not None and "Message" in shape.members)
+    members: dict[str, Any] = {} if error.message is None else {"Message" if capital else "message": error.message}
+    if error.details and shape is not None:
+        details = msgspec.to_builtins(error.details, builtin_types=(bytes,))
+        members |= render(shape, details, _SCALARS[protocol])
+    return members
+
+
+def _checksum(idiom: Idiom, body: bytes) -> Headers:
+    return [("x-amz-crc32", str(zlib.crc32(body)))] if idiom.checksum else []
 
 
 def _preflight(head: Head) -> Headers:

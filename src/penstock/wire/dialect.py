@@ -1,14 +1,17 @@
-"""Dialects: refusals of credentials as each family of services words them.
+"""Dialects: how families of services, and single services, say what they all say.
 
 Theory.  The same front end of AWS refuses the same credentials under different codes: JSON and CBOR services answer 400, query services
-have codes of their own and answer 403, services with paths of their own (rest-json) keep the codes and answer 403.
-Rules of this file: pure; a refusal that is not about credentials passes untouched.
+have codes of their own and answer 403, services with paths of their own (rest-json) keep the codes and answer 403.  And a service may
+have an idiom: it names errors with their namespaces, or sends a checksum of each answer.
+Rules of this file: pure; a refusal that is not about credentials keeps its code; an idiom is a row.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from penstock.core.errors import Error, ServiceError
+from penstock.wire.model import ServiceModel
 
 REFUSED_STATUS: Final = 403
 
@@ -32,6 +35,37 @@ _QUERY: Final[Mapping[str, _Word]] = {
     "ExpiredTokenException": _Word("ExpiredToken", REFUSED_STATUS),  # source: aws-sdk-java-v2#1649
     "AccessDeniedException": _Word("AccessDenied", REFUSED_STATUS),
 }
+
+
+class Idiom(NamedTuple):
+    """What a JSON service says in its own way."""
+
+    own: str = ""  # before the names of the errors that its model lists
+    shared: str = ""  # before those that every service has
+    namespaces: Mapping[str, str] = MappingProxyType({})  # of single errors
+    checksum: bool = False  # each answer has x-amz-crc32
+
+    def error_type(self, code: str, model: ServiceModel | None) -> str:
+        """The `__type` of an error."""
+        namespace = self.own if model is not None and code in model.errors else self.shared
+        return self.namespaces.get(code, namespace) + code
+
+
+PLAIN: Final = Idiom()
+# By target prefix.  Source: answers that clients log; the SDKs for Java and Go check the checksum where there is one.
+_IDIOMS: Final[Mapping[str | None, Idiom]] = {
+    "DynamoDB_20120810": Idiom(
+        own="com.amazonaws.dynamodb.v20120810#",
+        shared="com.amazon.coral.service#",
+        namespaces={"ValidationException": "com.amazon.coral.validate#"},
+        checksum=True,
+    ),
+}
+
+
+def idiom_of(model: ServiceModel | None) -> Idiom:
+    """The idiom of a service; most have none."""
+    return PLAIN if model is None else _IDIOMS.get(model.target_prefix, PLAIN)
 
 
 def reworded(error: ServiceError, family: Family) -> ServiceError:

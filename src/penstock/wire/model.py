@@ -7,13 +7,14 @@ strangers choose what it is run on and some of the models' patterns take `re` se
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 import re2
 
+Made = TypeVar("Made")
 Kind = Literal[
     "structure", "list", "map", "string", "blob", "integer", "long", "float", "double", "boolean", "timestamp"
 ]
@@ -76,6 +77,7 @@ class ServiceModel:
     error_codes: frozenset[str] = frozenset()  # of errors whose code is not their shape's name
     query_codes: Mapping[str, str] = field(default_factory=dict)  # those codes, by the name of the error's shape
     query_compatible: bool = False  # its other protocols tell the codes of the query protocol too
+    errors: Mapping[str, Shape] = field(default_factory=dict)  # by name
 
 
 class _Named(msgspec.Struct):
@@ -99,6 +101,7 @@ class _RawShape(msgspec.Struct):
     enum: tuple[str, ...] = ()
     pattern: str | None = None
     eventstream: bool = False
+    exception: bool = False
     error: dict[str, Any] = {}
 
 
@@ -125,7 +128,7 @@ _decoder = msgspec.json.Decoder(_Document)
 def parse_model(document: bytes) -> ServiceModel:
     """Read a `service-2.json` document; its operations are compiled as they are asked for."""
     model = _decoder.decode(document)
-    meta = model.metadata
+    meta, compiler = model.metadata, _Compiler(model.shapes)
     codes = {name: raw.error["code"] for name, raw in model.shapes.items() if "code" in raw.error}
     return ServiceModel(
         endpoint_prefix=meta["endpointPrefix"],
@@ -135,36 +138,39 @@ def parse_model(document: bytes) -> ServiceModel:
         json_version=meta.get("jsonVersion"),
         api_version=meta["apiVersion"],
         xml_namespace=meta.get("xmlNamespace"),
-        operations=_Operations(model.operations, _Compiler(model.shapes)),
+        operations=_Compiled(model.operations, lambda name: _operation(name, model.operations[name], compiler)),
         protocols=frozenset(meta.get("protocols", [meta["protocol"]])),
         error_codes=frozenset(codes.values()),
         query_codes=codes,
         query_compatible="awsQueryCompatible" in meta,
+        errors=_Compiled({name for name, raw in model.shapes.items() if raw.exception}, compiler.shape),
     )
 
 
-class _Operations(Mapping[str, OperationModel]):
-    """Operations by name.  Most of a service's are never called, and compiling all takes several times as long as reading them."""
+class _Compiled(Mapping[str, Made], Generic[Made]):
+    """Operations or errors by name.  Most of a service's are never used, and compiling all takes several times as long as reading them."""
 
-    def __init__(self, raw: Mapping[str, _RawOperation], compiler: "_Compiler") -> None:
-        self._raw = raw
-        self._compiler = compiler
-        self._done: dict[str, OperationModel] = {}
+    def __init__(self, names: Collection[str], make: Callable[[str], Made]) -> None:
+        self._names = names
+        self._make = make
+        self._done: dict[str, Made] = {}
 
-    def __getitem__(self, name: str) -> OperationModel:
+    def __getitem__(self, name: str) -> Made:
         done = self._done.get(name)
         if done is None:
-            done = self._done[name] = _operation(name, self._raw[name], self._compiler)
+            if name not in self._names:
+                raise KeyError(name)
+            done = self._done[name] = self._make(name)
         return done
 
     def __contains__(self, name: object) -> bool:
-        return name in self._raw
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._raw)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self._names)
 
 
 def _operation(name: str, raw: _RawOperation, compiler: "_Compiler") -> OperationModel:

@@ -3,7 +3,8 @@
 import pytest
 
 from penstock.core.errors import Error, ServiceError
-from penstock.wire.dialect import Family, reworded
+from penstock.host.apimodels import load_model
+from penstock.wire.dialect import PLAIN, Family, idiom_of, reworded
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,25 @@ def test_reworded_when_there_are_none_uses_the_query_services_own_text() -> None
 def test_reworded_when_it_is_not_about_credentials_changes_nothing(family: Family) -> None:
     for error in (Error.BODY_NOT_PARSED(), ServiceError("ExpiredTokenException", "Token too old")):
         assert reworded(error, family) is error
+
+
+def test_idiom_when_a_service_has_none_then_errors_are_named_plainly() -> None:
+    kinesis = load_model("kinesis")
+    assert idiom_of(None) is idiom_of(kinesis) is PLAIN
+    assert PLAIN.error_type("ValidationException", kinesis) == "ValidationException"
+    assert not PLAIN.checksum
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("ConditionalCheckFailedException", "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"),
+        ("ValidationException", "com.amazon.coral.validate#ValidationException"),
+        ("AccessDeniedException", "com.amazon.coral.service#AccessDeniedException"),
+        ("SerializationException", "com.amazon.coral.service#SerializationException"),
+    ],
+)
+def test_idiom_when_it_is_dynamodbs_then_errors_have_their_namespaces(code: str, told: str) -> None:
+    model = load_model("dynamodb")
+    assert idiom_of(model).checksum
+    assert idiom_of(model).error_type(code, model) == told
