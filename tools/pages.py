@@ -9,11 +9,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from penstock.composition import IAM_OPERATIONS, METRIC_CODECS, METRIC_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
+from penstock.composition import (
+    IAM_OPERATIONS,
+    LEASE_OPERATIONS,
+    METRIC_CODECS,
+    METRIC_OPERATIONS,
+    STREAM_OPERATIONS,
+    STS_OPERATIONS,
+)
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, knobs
 from penstock.host.apimodels import load_model
 from penstock.keyservice import KMS_OPERATIONS
 from penstock.services.binding import bind
+from penstock.services.leases.codec import CODECS as LEASE_CODECS
 from penstock.services.streams.codec import CODECS
 from penstock.wire.operation import Service
 
@@ -29,6 +37,7 @@ def parity() -> str:
         "STS": bind(load_model("sts"), STS_OPERATIONS, None, {}),
         "KMS": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
         "CloudWatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
+        "Leases (DynamoDB)": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, LEASE_CODECS),
     }
     parts = [
         "# Parity with AWS\n",

@@ -34,6 +34,12 @@ from penstock.services.iam.ops import policy as managed_policy
 from penstock.services.iam.service import Iam, open_iam
 from penstock.services.kms.guard import Guard, OpenGuard
 from penstock.services.kms.state import Key
+from penstock.services.leases import targets as lease_targets
+from penstock.services.leases.codec import CODECS as LEASE_CODECS
+from penstock.services.leases.ops import account as lease_account
+from penstock.services.leases.ops import backup, batch, item, lifetime, search, table, transaction
+from penstock.services.leases.ops import tag as lease_tag
+from penstock.services.leases.service import Leases, open_leases
 from penstock.services.metrics import targets as metric_targets
 from penstock.services.metrics.ops import put
 from penstock.services.metrics.registry import StreamMetrics
@@ -78,6 +84,7 @@ IAM_OPERATIONS: Final = (attachment, inline, key, managed_policy, profile, role,
 STS_OPERATIONS: Final = (sts,)
 METRIC_OPERATIONS: Final = (put,)
 METRIC_CODECS: Final = {"PutMetricData": put.CODEC}
+LEASE_OPERATIONS: Final = (lease_account, backup, batch, item, lifetime, search, table, lease_tag, transaction)
 
 
 @dataclass(slots=True)
@@ -89,6 +96,7 @@ class Services:
     iam: Iam
     keys: KeyServices
     metrics: Metrics
+    leases: Leases
     router: Router
     door: Door
 
@@ -137,6 +145,7 @@ async def open_services(
         judged=enforced,
     )
     metered = await open_metrics(engine.meta, clock=clock, tasks=tasks, series_max=settings.metric_series)
+    leases = await _open_leases(settings, engine, clock, entropy, tasks)
     rates = streams.admission.gate if streams.admission is not None else None
     services: list[Service] = [
         bind(
@@ -150,19 +159,27 @@ async def open_services(
             _policies(authoriser, "cloudwatch", {ResourceKind.ANY: metric_targets.unnamed}),
         ),
         keys.bind(_unnamed_keys(authoriser)),
+        bind(load_model("dynamodb"), LEASE_OPERATIONS, leases, LEASE_CODECS, _lease_policies(authoriser, leases)),
     ]  # fmt: skip
     door: Door = (
         SignedDoor(iam.identities, clock, SystemClock(), settings.account_id)
         if enforced
         else OpenDoor(settings.account_id)
     )
-    return Services(tasks, streams, iam, keys, metered, Router(services), door)
+    return Services(tasks, streams, iam, keys, metered, leases, Router(services), door)
 
 
 def _policies(authoriser: Authoriser | None, service: str, finders: Mapping[ResourceKind, Finder]) -> Admit | None:
     if authoriser is None:
         return None
     return lambda operation: authoriser.gate(service, operation, finders)
+
+
+def _lease_policies(authoriser: Authoriser | None, leases: Leases) -> Admit | None:
+    if authoriser is None:
+        return None
+    finders, demands = {ResourceKind.TABLE: lease_targets.table_finder(leases)}, lease_targets.demands(leases)
+    return lambda operation: authoriser.gate("dynamodb", operation, finders, demands)
 
 
 def _unnamed_keys(authoriser: Authoriser | None) -> Admit | None:
@@ -179,6 +196,17 @@ def _unnamed_keys(authoriser: Authoriser | None) -> Admit | None:
 def master_key_path(settings: Settings, data_dir: Path) -> Path:
     """Where the master key is, or will be."""
     return Path(settings.master_key_file or data_dir / MASTER_KEY_FILE)
+
+
+async def _open_leases(settings: Settings, engine: Engine, clock: Clock, entropy: Entropy, tasks: LoopTasks) -> Leases:
+    return await open_leases(
+        engine.meta,
+        clock=clock,
+        entropy=entropy,
+        tasks=tasks,
+        transition_ms=settings.transition_ms,
+        memory_max_bytes=settings.lease_memory,
+    )
 
 
 async def _open_iam(settings: Settings, engine: Engine, data_dir: Path, clock: Clock, entropy: Entropy) -> Iam:

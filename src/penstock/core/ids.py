@@ -15,6 +15,7 @@ StreamUid = NewType(
 ShardNo = NewType("ShardNo", int)  # 0 .. 2**31-1
 Millis = NewType("Millis", int)  # milliseconds since the epoch, or a duration in milliseconds
 
+UUID_BYTES: Final = 16
 SHARD_NO_MAX: Final = 2**31 - 1
 _TRAILING_NUMBER = re.compile(r"(?:\A|-)(\d+)\Z", re.ASCII)
 
@@ -43,3 +44,12 @@ def stream_uid(entropy: bytes) -> StreamUid:
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
     text = "".join(alphabet[byte % len(alphabet)] for byte in entropy)
     return StreamUid(f"{text[:20]}-{text[20:]}")
+
+
+def uuid_text(entropy: bytes) -> str:
+    """A UUID of version 4 from 16 random bytes."""
+    assert len(entropy) == UUID_BYTES
+    marked = bytearray(entropy)
+    marked[6], marked[8] = marked[6] & 0x0F | 0x40, marked[8] & 0x3F | 0x80
+    digits = marked.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

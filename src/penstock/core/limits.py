@@ -130,7 +130,9 @@ HEAD_MAX_BYTES: Final = 64 * KIB  # of a request
 HEADERS_MAX: Final = 100  # of a request
 CONNECTIONS_MAX: Final = 4096
 HTTP2_STREAMS_MAX: Final = 128  # of one connection, at once
-DOCUMENT_DEPTH_MAX: Final = 64  # JSON and CBOR; the deepest input of a model has 5 levels
+DOCUMENT_DEPTH_MAX: Final = (
+    80  # JSON and CBOR; an attribute value of DynamoDB that nests 32 deep, in a transaction, has 70
+)
 
 assert RECORD_MAX_MAX_KIB * KIB <= PUT_RECORDS_MAX_BYTES
 assert (

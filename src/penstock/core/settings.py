@@ -212,6 +212,9 @@ class Settings:
     cache: int = _size("64M", 0, 1 << 40, "Memory for records that were written or read last.")
     commit_wait_ms: int = _integer(0, 0, 1000, "How long a commit waits for more records to join it.", "MS")
     max_disk: int = _size("0", 0, 1 << 60, "Refuse writes when the engine's files hold more; 0: as much as the disk.")
+    lease_memory: int = _size(
+        "256M", 1 << 20, 1 << 40, "What the items of all lease tables may take; writes that add to more are refused."
+    )
     limits: Literal["aws", "off"] = _choice(
         "aws", "off", default="off", doc="aws: enforce AWS's quotas of shards and of control-plane calls; off: do not."
     )

@@ -34,9 +34,16 @@ MESSAGE_MAX_CHARS: Final = 1024
 PARAMETERS_MAX_BYTES: Final = 100 * 1024  # as CloudTrail's
 DEPTH_MAX: Final = 16
 
-DATA_CALLS: Final = frozenset(("PutRecord", "PutRecords", "GetRecords", "SubscribeToShard"))
+DATA_CALLS: Final = frozenset(
+    (
+        *("PutRecord", "PutRecords", "GetRecords", "SubscribeToShard"),
+        *("PutItem", "GetItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
+        *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
+    )
+)
 SECRETS: Final = frozenset(
     (
+        *("S", "N", "SS", "NS", "BOOL"),  # values of items; the others are blobs
         "CiphertextBlob",
         "Data",
         "ExplicitHashKey",

@@ -4,7 +4,7 @@ Theory.  Each service knows how its inputs name their resource; authorisation kn
 Rule of this file: finding a target never refuses for what does not exist, because who may not ask is not to learn it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -25,3 +25,13 @@ class Target(NamedTuple):
 
 
 Finder = Callable[[Caller, Any], Target]  # from an input
+
+
+class Demand(NamedTuple):
+    """One of several things that a call must be allowed."""
+
+    action: str
+    target: Target
+
+
+Demands = Callable[[Caller, Any], Iterable[Demand]]  # of an input

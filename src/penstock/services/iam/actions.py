@@ -4,9 +4,9 @@ Theory.  An operation is authorised as the action of its name on the resource th
 resource, and what else must be allowed when a member of the input asks for more.  Finding the resource's ARN in the input is the business
 of whoever calls.
 Rules of this file:
-  1. One row for each operation.  A test holds the rows of Kinesis and STS against the API models, and those of IAM and KMS against theirs.
+  1. One row for each operation.  A test holds the rows of Kinesis and STS against the API models, and those of the others against theirs.
   2. An action on `*` is one that names no resource: only a policy whose Resource is `*` speaks of it.
-Source: service authorization reference (streams, IAM, STS, KMS); the API model's words on tags at creation.
+Source: service authorization reference (streams, IAM, STS, KMS, DynamoDB); the API model's words on tags at creation.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,8 @@ class ResourceKind(Enum):
     FEDERATED_USER = "arn:{partition}:sts::{account}:federated-user/{name}"
     KEY = "arn:{partition}:kms:{region}:{account}:key/{id}"
     ALIAS = "arn:{partition}:kms:{region}:{account}:alias/{name}"
+    TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/{name}, with /index/{index} where an index is read"
+    SEVERAL = "each of several, under actions of their own"
 
 
 class Also(NamedTuple):
@@ -162,8 +164,20 @@ CLOUDWATCH: Final[dict[str, Action]] = _rows(
     "cloudwatch", {ResourceKind.ANY: "GetMetricData GetMetricStatistics ListMetrics PutMetricData"}
 )
 
+DYNAMODB: Final[dict[str, Action]] = _rows(
+    "dynamodb",
+    {
+        ResourceKind.TABLE: """CreateTable DeleteItem DeleteTable DescribeContinuousBackups DescribeTable DescribeTimeToLive GetItem
+            ListTagsOfResource PutItem Query Scan TagResource UntagResource UpdateContinuousBackups UpdateItem UpdateTable
+            UpdateTimeToLive""",
+        ResourceKind.SEVERAL: "BatchGetItem BatchWriteItem TransactGetItems TransactWriteItems",
+        ResourceKind.ANY: "DescribeEndpoints DescribeLimits ListTables",
+    },
+    also={"CreateTable": (Also("dynamodb:TagResource", ResourceKind.TABLE, "Tags"),)},
+)
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
-    "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH,
+    "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ Rules of this file:
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from penstock.core.context import Caller
@@ -19,7 +20,7 @@ from penstock.services.iam.evaluate import ALLOWED, Judge, Need, Request, denial
 from penstock.services.iam.identities import Identities
 from penstock.services.iam.keys import Circumstances
 from penstock.services.iam.policy import MalformedPolicy, Policy, PolicyKind, parse_policy
-from penstock.services.targets import Finder, Target
+from penstock.services.targets import Demands, Finder, Target
 
 Gate = Callable[[Caller, Any], None]
 POLICIES_KEPT: Final = 4096
@@ -35,14 +36,22 @@ class Authoriser:
         self._clock = clock
         self._judge = Judge()
 
-    def gate(self, service: str, operation: str, finders: Mapping[ResourceKind, Finder]) -> Gate | None:
+    def gate(
+        self,
+        service: str,
+        operation: str,
+        finders: Mapping[ResourceKind, Finder],
+        demands: Mapping[str, Demands] = MappingProxyType({}),
+    ) -> Gate | None:
         """What to ask before each call of an operation; None for one that everybody with credentials may call.
 
-        The gate raises ACCESS_DENIED.
+        `demands`: of operations that name several resources.  The gate raises ACCESS_DENIED.
         """
         row = action_of(service, operation)
         if row.free:
             return None
+        if row.kind is ResourceKind.SEVERAL:
+            return self._gate_of_several(demands[operation])
         finder, name, need = finders.get(row.kind, _anything), row.name, row.need
         others = [(also, finders[also.kind]) for also in row.also if also.kind in finders]
 
@@ -51,6 +60,13 @@ class Authoriser:
             for also, find in others:
                 if _asks_for(request, also.member):
                     self.check(caller, also.action, find(caller, request), request, also.need)
+
+        return admit
+
+    def _gate_of_several(self, demanded: Demands) -> Gate:
+        def admit(caller: Caller, request: Any) -> None:
+            for action, target in demanded(caller, request):
+                self.check(caller, action, target, request)
 
         return admit
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
-from penstock.core.ids import Millis
+from penstock.core.ids import UUID_BYTES, Millis, uuid_text
 from penstock.core.kms_errors import KmsError
 from penstock.core.limits import DAY_MS, HOUR_MS
 from penstock.core.ports import Clock, Entropy, Tasks
@@ -20,7 +20,6 @@ from penstock.services.kms.keyring import DataKey, Keyring
 from penstock.services.kms.keys import AWS_ALIASES, Held, Keys, MasterKeys, place_of
 from penstock.services.kms.managed import MANAGED, managed_policy
 from penstock.services.kms.state import (
-    KEY_ID_BYTES,
     Alias,
     Key,
     Manager,
@@ -28,7 +27,6 @@ from penstock.services.kms.state import (
     Place,
     RotationType,
     encode,
-    key_id_text,
 )
 from penstock.services.kms.vault import MATERIAL_BYTES, NONCE_BYTES
 
@@ -95,7 +93,7 @@ class Kms:
         key = Key(
             account=place.account,
             region=place.region,
-            id=key_id_text(self.entropy.bytes(KEY_ID_BYTES)),
+            id=uuid_text(self.entropy.bytes(UUID_BYTES)),
             created_ms=self.clock.now_ms(),
             manager=manager,
             description=description,

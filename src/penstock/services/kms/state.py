@@ -10,7 +10,6 @@ import msgspec
 from penstock.core.ids import AccountId, Millis, Region
 
 ROOT: Final = "kms/"  # every key of this service begins with it
-KEY_ID_BYTES: Final = 16
 
 KeyState = Literal["Enabled", "Disabled", "PendingDeletion", "Unavailable"]
 Manager = Literal["AWS", "CUSTOMER"]
@@ -104,15 +103,6 @@ def alias_arn(place: Place, name: str) -> str:
 def key_arn(place: Place, key_id: str) -> str:
     """The ARN of a key, whether it exists or not."""
     return f"arn:aws:kms:{place.region}:{place.account}:key/{key_id}"
-
-
-def key_id_text(raw: bytes) -> str:
-    """The id of a key from 16 random bytes: a UUID of version 4."""
-    assert len(raw) == KEY_ID_BYTES
-    marked = bytearray(raw)
-    marked[6], marked[8] = marked[6] & 0x0F | 0x40, marked[8] & 0x3F | 0x80
-    digits = marked.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 _key_decoder: Final = msgspec.msgpack.Decoder(Key)
