@@ -42,6 +42,7 @@ from penstock.services.leases.ops import tag as lease_tag
 from penstock.services.leases.service import Leases, open_leases
 from penstock.services.metrics import targets as metric_targets
 from penstock.services.metrics.ops import put
+from penstock.services.metrics.own import OwnMetrics
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.metrics.service import Metrics, open_metrics
 from penstock.services.streams import targets as stream_targets
@@ -131,6 +132,7 @@ async def open_services(
     authoriser = Authoriser(iam.identities, clock) if enforced else None
     guard: Guard = OpenGuard() if authoriser is None else _KeyGuard(authoriser)
     keys = await open_keys(settings, engine, master_key_path(settings, data_dir), clock, entropy, tasks, guard)
+    metered = await open_metrics(engine.meta, clock=clock, tasks=tasks, series_max=settings.metric_series)
     streams = await open_streams(
         engine.log,
         engine.meta,
@@ -143,8 +145,8 @@ async def open_services(
         allowance=_allowance(settings),
         keys=keys.keys,
         judged=enforced,
+        sink=OwnMetrics(metered.store, "AWS/Kinesis"),
     )
-    metered = await open_metrics(engine.meta, clock=clock, tasks=tasks, series_max=settings.metric_series)
     leases = await _open_leases(settings, engine, clock, entropy, tasks)
     rates = streams.admission.gate if streams.admission is not None else None
     services: list[Service] = [

@@ -18,6 +18,7 @@ from penstock.services.streams.directory import ConsumerView, Directory, ShardVi
 from penstock.services.streams.envelope import Envelope, KeyService, NoKeys
 from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.lifecycle import Lifecycle
+from penstock.services.streams.measures import Measures, Sink
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.peaks import Peaks
 from penstock.services.streams.quota import UNLIMITED, ShardRates
@@ -189,6 +190,7 @@ async def open_streams(
     allowance: Allowance | None = None,
     keys: KeyService | None = None,
     judged: bool = False,
+    sink: Sink | None = None,
 ) -> Streams:
     """Start the service on an engine: read its state, resume what was under way, begin the background work."""
     directory = Directory(meta)
@@ -230,6 +232,8 @@ async def open_streams(
     await streams.registration.resume()
     tasks.spawn(streams.retention.run(), "retention")
     tasks.spawn(streams.autoscaler.run(), "autoscaler")
+    if sink is not None:
+        tasks.spawn(Measures(directory, traffic, sink, clock).run(), "measures")
     return streams
 
 

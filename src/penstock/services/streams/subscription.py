@@ -125,7 +125,7 @@ class Subscription:
             return hub.last
         if hub.beats != self._beats:
             self._beats = hub.beats
-            self._desk.count(hub.held, [], 0)
+            self._desk.count(hub.held, self.seat.consumer, [], 0)
             return hub.beat
         return None
 
@@ -147,7 +147,7 @@ class Subscription:
             self._pace.delivery.take(size_bytes)
         self.position = taken[-1].next
         self._beats = self.hub.beats
-        self._desk.count(self.hub.held, taken, size_bytes)
+        self._desk.count(self.hub.held, self.seat.consumer, taken, size_bytes)
         return [fed.event for fed in taken]
 
 
@@ -173,7 +173,7 @@ class Subscriptions:
         seat, now_ms = _seat(consumer, held), self.clock.now_ms()
         pace = self._pace(seat, now_ms)
         if pace is not None and not pace.calls.has(1, now_ms):
-            self._metrics.refused_subscriptions.inc()
+            self._refused(view, consumer.name)
             stream = view.stream
             raise Error.SUBSCRIBE_RATE(
                 consumer=consumer.name, shard=shard_id(held.shard.no), stream=stream.name, account=stream.account
@@ -195,6 +195,7 @@ class Subscriptions:
         subscription = Subscription(self, hub, seat, position, self._pace(seat, now_ms))
         hub.members[subscription] = None
         self._seats[seat] = subscription
+        self._traffic.stream(view.stream.uid).consumer(consumer.name).subscribed += 1
         if before is not None:
             before.take_over()
         if not self._ticking:
@@ -202,7 +203,7 @@ class Subscriptions:
             self._tasks.spawn(self._tick(), "subscriptions")
         return subscription
 
-    def count(self, held: ShardView, taken: Sequence[Fed], size_bytes: int) -> None:
+    def count(self, held: ShardView, consumer: str, taken: Sequence[Fed], size_bytes: int) -> None:
         """Count what was given to one subscriber; nothing is given to one who has caught up."""
         records = sum(len(fed.event.value.page.data) for fed in taken)
         behind_ms = taken[-1].event.value.millis_behind_latest if taken else 0
@@ -210,6 +211,12 @@ class Subscriptions:
         self._metrics.records_out.inc(records)
         self._metrics.bytes_out.inc(size_bytes)
         self._traffic.read(held, records, size_bytes, behind_ms, self.clock.now_ms())
+        events = self._traffic.stream(held.shard.uid).consumer(consumer).events
+        if not taken:
+            events.add(0, 0, 0)
+        for fed in taken:
+            pushed = fed.event.value
+            events.add(len(pushed.page.data), fed.size_bytes, pushed.millis_behind_latest)
 
     def sweep(self) -> None:
         """Have those that are over find it out, and forget those that have ended."""
@@ -232,9 +239,13 @@ class Subscriptions:
     def _check_seat(self, seat: _Seat, now_ms: int) -> Subscription | None:
         before = self._seats.get(seat)
         if before is not None and 0 <= now_ms - before.started_ms < limits.TAKEOVER_MS:
-            self._metrics.refused_subscriptions.inc()
+            self._refused(before.hub.view, seat.consumer)
             raise Error.SUBSCRIPTION_EXISTS(arn=_arn_of(before.hub.view, seat))
         return before
+
+    def _refused(self, view: StreamView, consumer: str) -> None:
+        self._metrics.refused_subscriptions.inc()
+        self._traffic.stream(view.stream.uid).consumer(consumer).refused += 1
 
     def _pace(self, seat: _Seat, now_ms: int) -> _Pace | None:
         if not self._enforcing:

@@ -13,10 +13,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import Millis, StreamUid
 from penstock.core.limits import SECOND_MS, SHARD_WRITE_BYTES_PER_S, SHARD_WRITE_RECORDS_PER_S
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.quota import ShardRates
+from penstock.services.streams.tally import ShardTally, StreamTally
 
 SPANS: Final = 60  # finished seconds and minutes that are remembered
 AGE_SPAN_MS: Final = 30_000  # an iterator age is the highest of the current and the last span of this length
@@ -88,13 +90,14 @@ class ShardTraffic:
 
     __slots__ = (
         "_ages", "_minutes", "_second", "_seconds",
-        "in_bytes", "in_records", "log", "no", "out_bytes", "out_records", "refused_reads", "refused_writes", "uid",
+        "in_bytes", "in_records", "log", "no", "out_bytes", "out_records", "refused_reads", "refused_writes", "tally", "uid",
     )  # fmt: skip
 
     def __init__(self, held: ShardView, now_ms: int) -> None:
         self.log = held.log
         self.uid = held.shard.uid
         self.no = held.shard.no
+        self.tally = ShardTally()
         self._begin(now_ms // SECOND_MS)
 
     def _begin(self, second: int) -> None:
@@ -124,6 +127,13 @@ class ShardTraffic:
             self.in_bytes = self.in_records = self.out_bytes = self.out_records = 0
             self.refused_writes = self.refused_reads = 0
         self._second = second
+
+    def take_tally(self) -> ShardTally | None:
+        """What was tallied since the last time; None if nothing was."""
+        if self.tally.empty:
+            return None
+        taken, self.tally = self.tally, ShardTally()
+        return taken
 
     def note_age(self, age_ms: int, now_ms: int) -> None:
         """Remember how far behind the tip a reader was."""
@@ -164,27 +174,65 @@ class Traffic:
 
     def __init__(self) -> None:
         self._shards: dict[str, ShardTraffic] = {}  # by log id
+        self._streams: dict[StreamUid, StreamTally] = {}  # what was tallied lately
 
-    def wrote(self, held: ShardView, records: int, size_bytes: int, now_ms: Millis) -> None:
-        """Count a batch that was written."""
+    def stream(self, uid: StreamUid) -> StreamTally:
+        """The tally of a stream."""
+        tally = self._streams.get(uid)
+        if tally is None:
+            tally = self._streams[uid] = StreamTally()
+        return tally
+
+    def put_many(self, view: StreamView, results: Sequence[object], written: int) -> None:
+        """Count a PutRecords of whose records `written` were; those that have no result yet are counted when they do."""
+        settled, throttled = len(results), 0
+        if written < settled:
+            refused = [each.code for each in results if isinstance(each, ServiceError)]
+            settled, throttled = written + len(refused), refused.count(Error.THROUGHPUT_EXCEEDED.code)
+        self.stream(view.stream.uid).put_many(settled, written, throttled)
+
+    def take_streams(self) -> dict[StreamUid, StreamTally]:
+        """What was tallied since the last time."""
+        taken, self._streams = self._streams, {}
+        return taken
+
+    def wrote(
+        self, held: ShardView, records: int, size_bytes: int, now_ms: Millis, since_ms: int = 0, *, alone: bool = False
+    ) -> None:
+        """Count a batch that was written, begun at `since_ms`; `alone`: by PutRecord."""
         counts = self._of(held, now_ms)
         counts.in_records += records
         counts.in_bytes += size_bytes
+        if alone:
+            counts.tally.ones.add_one(size_bytes, now_ms - since_ms)
+        else:
+            counts.tally.manies.add(records, size_bytes, now_ms - since_ms)
 
-    def read(self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis) -> None:
-        """Count a page that was read or pushed, which ended `behind_ms` behind the tip."""
+    def read(
+        self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis, took_ms: int | None = None
+    ) -> None:
+        """Count a page that ended `behind_ms` behind the tip: pushed, or read by a GetRecords that took `took_ms`."""
         counts = self._of(held, now_ms)
+        if took_ms is None:
+            counts.tally.pushes.add(records, size_bytes, behind_ms)
+        else:
+            counts.tally.gets.add(records, size_bytes, took_ms)
+            counts.tally.ages.add(behind_ms)
         counts.out_records += records
         counts.out_bytes += size_bytes
         counts.note_age(behind_ms, now_ms)
 
     def refused_write(self, held: ShardView, records: int, now_ms: Millis) -> None:
         """Count records that were over the shard's quota."""
-        self._of(held, now_ms).refused_writes += records
+        counts = self._of(held, now_ms)
+        counts.refused_writes += records
+        counts.tally.refused_writes += records
 
     def refused_read(self, held: ShardView, now_ms: Millis) -> None:
         """Count a call that was over the shard's quota."""
-        self._of(held, now_ms).refused_reads += 1
+        counts = self._of(held, now_ms)
+        counts.refused_reads += 1
+        counts.tally.refused_reads += 1
 
     def _of(self, held: ShardView, now_ms: Millis) -> ShardTraffic:
         counts = self._shards.get(held.log)

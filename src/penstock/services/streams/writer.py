@@ -79,11 +79,13 @@ class Writer:
         groups = self._group(view, keys, data, hash_keys, results)
         outcomes = await self._log.append([_batch(held.log, group, seal) for held, group in groups.items()])
         moved: list[int] = []  # the places of records whose shard was closed under them
+        written = 0
         for (held, group), outcome in zip(groups.items(), outcomes, strict=True):
             if isinstance(outcome, Sealed) and await self._succeeded(view, held):
                 moved += group.places
             else:
-                self._settle(view, held, group, outcome, results)
+                written += self._settle(view, held, group, outcome, results)
+        self._traffic.put_many(view, results, written)
         if moved:
             moved.sort()
             again = await self.write(view, _at(moved, keys), _at(moved, data), _at(moved, hash_keys), seal)
@@ -102,7 +104,7 @@ class Writer:
         rows = ([key], [blob]) if seal is None else seal.rows(held.log, [key], [blob])
         [outcome] = await self._log.append([Batch(held.log, *rows)])
         if isinstance(outcome, Appended):
-            self._count(held, 1, size_bytes)
+            self._count(held, 1, size_bytes, outcome.arrival_ms, alone=True)
             return Written(held.shard_id, str(held.number_base + sequence.tail(outcome.first, outcome.arrival_ms)))
         if isinstance(outcome, Sealed) and await self._succeeded(view, held):
             return await self.write_one(view, key, blob, explicit, seal)
@@ -161,23 +163,26 @@ class Writer:
         group: _Group,
         outcome: Appended | AppendError,
         results: list[Written | ServiceError | None],
-    ) -> None:
+    ) -> int:
+        """Put the outcome of a group in its places; how many records were written."""
         if isinstance(outcome, Appended):
             number, name = held.number_base + sequence.tail(outcome.first, outcome.arrival_ms), held.shard_id
             for place in group.places:
                 results[place] = Written(name, str(number))
                 number += sequence.NEXT_RECORD
-            self._count(held, len(group.data), sum(map(len, group.data)) + sum(map(len, group.keys)))
-            return
+            size_bytes = sum(map(len, group.data)) + sum(map(len, group.keys))
+            self._count(held, len(group.data), size_bytes, outcome.arrival_ms)
+            return len(group.data)
         refusal = self._failure(view, held, len(group.data), outcome)
         for place in group.places:
             results[place] = refusal
+        return 0
 
-    def _count(self, held: ShardView, records: int, size_bytes: int) -> None:
+    def _count(self, held: ShardView, records: int, size_bytes: int, since_ms: int, *, alone: bool = False) -> None:
         """Count what was written."""
         self._metrics.records_in.inc(records)
         self._metrics.bytes_in.inc(size_bytes)
-        self._traffic.wrote(held, records, size_bytes, self._clock.now_ms())
+        self._traffic.wrote(held, records, size_bytes, self._clock.now_ms(), since_ms, alone=alone)
 
     def _failure(self, view: StreamView, held: ShardView, records: int, outcome: AppendError) -> ServiceError:
         """Why records were not written, in AWS's words."""

@@ -62,6 +62,7 @@ async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest
     seal = None if view.stream.key_id is None else await streams.envelope.seal_for(caller, view)
     result = await streams.writer.write_one(view, key, request.data, hash_key, seal)
     if isinstance(result, ServiceError):
+        streams.traffic.stream(view.stream.uid).failed_ones += 1
         raise result
     return PutRecordOutput(
         shard_id=result.shard_id,
@@ -223,7 +224,7 @@ async def get_records(streams: Streams, caller: Caller, request: GetRecordsReque
     streams.metrics.records_out.inc(len(page.data))
     streams.metrics.bytes_out.inc(size_bytes)
     behind_ms = millis_behind(page, now_ms)
-    streams.traffic.read(held, len(page.data), size_bytes, behind_ms, now_ms)
+    streams.traffic.read(held, len(page.data), size_bytes, behind_ms, now_ms, streams.clock.now_ms() - now_ms)
     ended = is_last(view, held, page)
     return GetRecordsOutput(
         number_base=held.number_base,
