@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, cast
 import msgspec
 import uvloop
 
-from bench.processes import Cpu, CpuTimes, cpu_times, tree_rss_mib
+from bench.processes import Cpu, CpuTimes, cpu_times, tree_peak_mib, tree_rss_mib
 
 HOST: Final = "127.0.0.1"
 ANSWERS_MIN: Final = 20  # a window with fewer is stretched, so that a slow server's rate is not one of chance
@@ -70,8 +70,13 @@ class Outcome(msgspec.Struct, kw_only=True):
     client_cpu_s: float  # what client_cores comes from
     server_cpu_s: float
     server_rss_mib: float  # of that tree, when the window closed
+    server_peak_mib: float  # the most it had until then
     failures: int
     failure: str | None  # the first one's text
+    after_answer_p50_ms: float | None = (
+        None  # of pushes: from the put's answer, where the latencies above are from its being sent
+    )
+    after_answer_p99_ms: float | None = None
 
 
 class LoadFailed(Exception):
@@ -81,18 +86,19 @@ class LoadFailed(Exception):
 def run_apart(plan: Plan) -> Outcome:
     """Carry out a plan in a process of its own.  Raises LoadFailed."""
     limit_s = plan.warmup_s + plan.window_s * STRETCH_MAX + 2 * PATIENCE_S
+    return in_process("bench.load", msgspec.msgpack.encode(plan), limit_s)
+
+
+def in_process(module: str, plan: bytes, limit_s: float) -> Outcome:
+    """Give a plan to a module in a process of its own.  Raises LoadFailed."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.load"],
-            input=msgspec.msgpack.encode(plan),
-            capture_output=True,
-            timeout=limit_s,
-            check=True,
-            start_new_session=True,
-            cwd=Path(__file__).parent.parent,
-        )
+            [sys.executable, "-m", module], input=plan, capture_output=True, timeout=limit_s, check=True,
+            start_new_session=True, cwd=Path(__file__).parent.parent,
+        )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        raise LoadFailed(error.stderr.decode(errors="replace").strip().splitlines()[-1]) from None
+        said = error.stderr.decode(errors="replace").strip().splitlines() or [f"code {error.returncode}"]
+        raise LoadFailed(said[-1]) from None
     except subprocess.TimeoutExpired:
         raise LoadFailed(f"no result within {limit_s:.0f} s") from None
     return msgspec.msgpack.decode(done.stdout, type=Outcome)
@@ -150,7 +156,7 @@ class _Run:
         self._began_s = self._due_s = self._ended_s = 0.0
         self._cpu_before = CpuTimes(0.0, 0.0, 0.0, {})
         self._cpu = Cpu(1.0, 0.0, 0.0, 0.0)
-        self._server_rss_mib = 0.0
+        self._server_rss_mib = self._server_peak_mib = 0.0
         self._acknowledged = 0
         self._bodies = 0
         self._counted_bytes = 0  # length of the body counted last
@@ -184,6 +190,7 @@ class _Run:
         self._ended_s = time.perf_counter()
         self._cpu = self._cpu_before.until(cpu_times(self.plan.server_pid))
         self._server_rss_mib = tree_rss_mib(self.plan.server_pid)
+        self._server_peak_mib = tree_peak_mib(self.plan.server_pid)
         self._drain()
 
     def _drain(self) -> None:
@@ -260,6 +267,7 @@ class _Run:
             client_cpu_s=self._cpu.client_s,
             server_cpu_s=self._cpu.server_s,
             server_rss_mib=self._server_rss_mib,
+            server_peak_mib=self._server_peak_mib,
             failures=len(self._failures),
             failure=self._failures[0] if self._failures else None,
         )

@@ -1,7 +1,9 @@
 """Processes seen from outside: trees of them, their memory, and the CPU seconds that each side of a measurement uses."""
 
 import os
+import re
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -24,6 +26,16 @@ def tree_cpu_s(pid: int) -> float:
 def tree_rss_mib(pid: int) -> float:
     """Resident memory of a process tree; pages that its processes share count once for each."""
     return float(sum(process.memory_info().rss for process in tree(pid))) / 2**20
+
+
+def tree_peak_mib(pid: int) -> float:
+    """The most resident memory that each process of a tree ever had, added up; 0 where the system does not tell."""
+    peak_kib = 0
+    for process in tree(pid):
+        status = Path(f"/proc/{process.pid}/status")
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+        peak_kib += int(found[1]) if found is not None else 0
+    return peak_kib / 2**10
 
 
 class CpuTimes(NamedTuple):

@@ -1,12 +1,12 @@
-"""The report: every measurement as JSON, and its medians as a table for the terminal and a page for the docs.
+"""The report: every measurement as JSON, and its medians as tables for the terminal and a page for the docs.
 
-Theory.  A figure is the median of its rounds with the least and the greatest.  Servers are compared by the ratio of their figures
-within one round, since what slows the machine in a round slows both; a ratio's spread is over the rounds again.
+Theory.  A figure is the median of its rounds with its spread: the farthest round, in per cent of the median.  Servers are compared by the
+ratio of their figures within one round, since what slows the machine in a round slows both.
 Rules of this file: nothing is measured here, and nothing that failed is left out.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,16 +14,19 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench import plots
 from bench.audit import Audit
+from bench.limits import Bound, bounds, nearest
 from bench.load import ANSWERS_MIN, STRETCH_MAX, Outcome
-from bench.scenarios import SCENARIOS, Measured, Scenario, Timing
-from bench.servers import SIGNED
+from bench.scenarios import FIGURES, SCENARIOS, WIDE, WIDE_AIM, WIDE_FLOOR, Figure, Measured, Scenario, Timing
+from bench.servers import MEMORY, OPEN, ROOT, US, Part
 
-US: Final = "penstock"
-DURABLE: Final = "penstock-local"
-BASELINE: Final = "null"
+LIMITS: Final = "limits"
+MACHINE: Final = "machine"
+NULL: Final = "null"
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+PICTURES: Final = ROOT / "docs" / "benchmarks"
 HEADROOM_MIN: Final = 2.0  # the client's ceiling over a server's rate, from which the server was plainly the limit
-
 DISTURBED_CORES: Final = 0.3  # of other processes, from which a figure is worse than it could be
 
 
@@ -31,6 +34,7 @@ class Subject(msgspec.Struct, kw_only=True):
     """A server that took part, or was to."""
 
     name: str
+    part: Part
     version: str
     how: str
     problem: str | None = None  # why it took no part
@@ -72,21 +76,39 @@ class Result(msgspec.Struct, kw_only=True):
         """The measurements of a server in a scenario, by round."""
         return [run.measured for run in self.runs if (run.scenario, run.server) == (scenario, server)]
 
-    def values(self, scenario: str, server: str) -> dict[int, float]:
-        """The values by round, of the rounds that gave one."""
+    def values(self, figure: str, server: str) -> dict[int, float]:
+        """The values of a figure by round, of the rounds that gave one."""
         return {
-            run.round: run.measured.value
+            run.round: run.measured.values[figure]
             for run in self.runs
-            if (run.scenario, run.server) == (scenario, server) and run.measured.value is not None
+            if run.server == server and figure in run.measured.values
         }
 
-    def advantages(self, scenario: Scenario, peer: str) -> list[float]:
-        """How many times better Penstock did than a peer, by round; below 1 is worse."""
-        ours, theirs = self.values(scenario.name, US), self.values(scenario.name, peer)
+    def median(self, figure: str, server: str) -> float | None:
+        """The median of a figure, if there is any."""
+        found = self.values(figure, server).values()
+        return statistics.median(found) if found else None
+
+    def ratios(self, figure: Figure, server: str, other: str) -> list[float]:
+        """How many times better a server did than another, by round; below 1 is worse."""
+        ours, theirs = self.values(figure.name, server), self.values(figure.name, other)
         rounds = sorted(ours.keys() & theirs.keys())
-        if scenario.better == "higher":
+        if figure.better == "higher":
             return [ours[each] / theirs[each] for each in rounds]
         return [theirs[each] / ours[each] for each in rounds]
+
+    def best_peer(self, figure: Figure) -> str | None:
+        """The peer with the best median."""
+        found = {name: value for name in self.peers if (value := self.median(figure.name, name)) is not None}
+        if not found:
+            return None
+        return max(found, key=found.__getitem__) if figure.better == "higher" else min(found, key=found.__getitem__)
+
+    def bounds(self, figure: str) -> list[Bound]:
+        """What the machine allowed, by the medians of its limits."""
+        names = {name for run in self.runs if run.scenario == LIMITS for name in run.measured.values}
+        limits = {name: value for name in names if (value := self.median(name, MACHINE)) is not None}
+        return bounds(figure, limits, self.median(figure, NULL))
 
     @property
     def scenarios(self) -> list[Scenario]:
@@ -95,14 +117,27 @@ class Result(msgspec.Struct, kw_only=True):
 
     @property
     def peers(self) -> list[str]:
-        """The peers that were asked for."""
-        return [subject.name for subject in self.subjects if subject.name not in (US, BASELINE)]
+        """The peers that took part."""
+        return [subject.name for subject in self.subjects if subject.part == Part.PEER and not subject.problem]
+
+    @property
+    def servers(self) -> list[str]:
+        """All that are compared: ours first, then the peers."""
+        own = [each.name for each in self.subjects if each.part in (Part.US, Part.VARIANT) and not each.problem]
+        return own + self.peers
+
+
+def read_json(path: Path) -> Result:
+    """A kept run."""
+    return msgspec.json.decode(path.read_bytes(), type=Result)
 
 
 def write_json(result: Result, path: Path) -> None:
-    """Write every measurement."""
+    """Keep a run; what was kept before is there until the new is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    beside = path.with_suffix(".new")
+    beside.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    beside.replace(path)
 
 
 def number(value: float) -> str:
@@ -114,67 +149,168 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def spread(values: Sequence[float], suffix: str = "") -> str:
-    """The median with the least and the greatest."""
-    middle = f"{number(statistics.median(values))}{suffix}"
-    return middle if len(values) == 1 else f"{middle} ({number(min(values))} .. {number(max(values))})"
-
-
-def _figure(result: Result, scenario: Scenario, server: str) -> str:
-    values = list(result.values(scenario.name, server).values())
-    if not values:
-        return "failed" if result.of(scenario.name, server) else "not run"
-    failed = len(result.of(scenario.name, server)) - len(values)
-    return spread(values) + (f", {failed} failed" if failed else "")
-
-
-def _target(result: Result, scenario: Scenario) -> str:
-    if scenario.target is None:
-        return "-"
-    sign = ">=" if scenario.better == "higher" else "<"
-    values = result.values(scenario.name, US).values()
-    if not values:
-        return f"{sign} {number(scenario.target)}"
-    middle = statistics.median(values)
-    met = middle >= scenario.target if scenario.better == "higher" else middle < scenario.target
-    return f"{sign} {number(scenario.target)}: {'met' if met else 'MISSED'}"
+def spread(values: Iterable[float], suffix: str = "") -> str:
+    """The median, and how far the farthest round is from it."""
+    held = list(values)
+    middle = statistics.median(held)
+    if len(held) == 1 or not middle:
+        return f"{number(middle)}{suffix}"
+    farthest = max(max(held) - middle, middle - min(held)) / middle
+    return f"{number(middle)}{suffix} ±{farthest * 100:.0f}%"
 
 
 Rows = list[list[str]]
 
 
-def figures(result: Result) -> Rows:
-    """Each server's figures; the first row is the head."""
-    servers = [US, *result.peers]
-    head = ["scenario", "unit", *servers, "target for penstock"]
-    return [head] + [
-        [scenario.name, f"{scenario.unit}, {scenario.better} is better"]
-        + [_figure(result, scenario, server) for server in servers]
-        + [_target(result, scenario)]
-        for scenario in result.scenarios
+def _cell(result: Result, scenario: Scenario, figure: Figure, server: str) -> str:
+    values = result.values(figure.name, server)
+    if not values:
+        return "failed" if result.of(scenario.name, server) else "-"
+    failed = len(result.of(scenario.name, server)) - len(values)
+    return spread(values.values()) + (f", {failed} failed" if failed else "")
+
+
+def _verdict(figure: Figure, value: float) -> str:
+    assert figure.floor is not None
+    assert figure.aim is not None
+    sign = 1 if figure.better == "higher" else -1
+    if sign * value >= sign * figure.aim:
+        return "aim reached"
+    return "floor held" if sign * value >= sign * figure.floor else "BELOW THE FLOOR"
+
+
+def targets(result: Result) -> Rows:
+    """Penstock against what it has to reach, and against what the machine allows."""
+    rows = [["row", "unit", US, "floor", "aim", "", "nearest limit", "share of it"]]
+    for figure in _wanted(result):
+        value = result.median(figure.name, US)
+        cells = [figure.title, figure.unit, "failed", number(figure.floor or 0), number(figure.aim or 0), "", "-", "-"]
+        if value is not None:
+            cells[2] = spread(result.values(figure.name, US).values())
+            cells[5] = _verdict(figure, value)
+            limit = nearest(result.bounds(figure.name), figure.better)
+            if limit is not None:
+                cells[6] = f"{limit.name}: {number(limit.value)}"
+                cells[7] = f"{share(figure, value, limit) * 100:.0f}%"
+        rows.append(cells)
+    least = min((statistics.median(each) for each in wide(result).values()), default=None)
+    if least is not None:
+        figure = Figure("wide", "", "", "higher", WIDE_FLOOR, WIDE_AIM)
+        rows.append(
+            ["10,000 open shards: slowest scenario, share of its rate at 8 shards", "ratio", number(least), number(WIDE_FLOOR),
+             number(WIDE_AIM), _verdict(figure, least), "-", "-"]
+        )  # fmt: skip
+    return rows
+
+
+def share(figure: Figure, value: float, limit: Bound) -> float:
+    """How much of a limit was reached."""
+    return value / limit.value if figure.better == "higher" else limit.value / value
+
+
+def _wanted(result: Result) -> list[Figure]:
+    """The figures with a target."""
+    return [figure for scenario in result.scenarios for figure in scenario.figures if figure.floor is not None]
+
+
+def wide(result: Result) -> dict[str, list[float]]:
+    """For each scenario with 10,000 shards: its rate over that with 8, by round."""
+    found = {}
+    for name, narrow in WIDE.items():
+        many, few = result.values(name, US), result.values(narrow, US)
+        ratios = [many[turn] / few[turn] for turn in sorted(many.keys() & few.keys())]
+        if ratios:
+            found[name] = ratios
+    return found
+
+
+def wide_rows(result: Result) -> Rows:
+    """10,000 shards against 8."""
+    return [["scenario", "10,000 shards", "8 shards", "ratio"]] + [
+        [name, spread(result.values(name, US).values()), spread(result.values(WIDE[name], US).values()), spread(ratios)]
+        for name, ratios in wide(result).items()
     ]
 
 
 def advantages(result: Result) -> Rows:
-    """How many times better Penstock did than each peer."""
-    rows = [["scenario", *(f"against {peer}" for peer in result.peers)]]
+    """How many times better Penstock did than the best peer of each row, and in memory and unverified as that is."""
+    rows = [["row", "best peer", "its figure", f"{US} is better by", f"{MEMORY} is better by"]]
+    for figure in _wanted(result):
+        peer = result.best_peer(figure)
+        if peer is None:
+            rows.append([figure.title, "none can do it", "-", "-", "-"])
+            continue
+        found = [result.ratios(figure, server, peer) for server in (US, MEMORY)]
+        theirs = f"{spread(result.values(figure.name, peer).values())} {figure.unit}"
+        rows.append([figure.title, peer, theirs, *(spread(each, "x") if each else "-" for each in found)])
+    return rows
+
+
+def figures(result: Result) -> Rows:
+    """Each server's figures; the first row is the head."""
+    head = ["figure", "unit", *result.servers]
+    rows = [head]
     for scenario in result.scenarios:
-        ratios = [result.advantages(scenario, peer) for peer in result.peers]
-        rows.append([scenario.name, *(spread(each, "x") if each else "-" for each in ratios)])
+        if scenario.measure is None or scenario.parts <= {Part.US, Part.TLS}:
+            continue
+        for figure in scenario.figures:
+            unit = f"{figure.unit}, {figure.better} is better"
+            rows.append([figure.name, unit, *(_cell(result, scenario, figure, server) for server in result.servers)])
+    return rows
+
+
+def own(result: Result, chosen: Callable[[Scenario], bool]) -> Rows:
+    """The figures of scenarios that only we are measured in."""
+    rows = [["room", "figure", "", "unit", "median"]]
+    for scenario in filter(chosen, result.scenarios):
+        for figure in scenario.figures:
+            for server in (each.name for each in result.subjects if each.part in (Part.US, Part.TLS)):
+                if result.of(scenario.name, server):
+                    cell = _cell(result, scenario, figure, server)
+                    rows.append([scenario.room, figure.name, figure.title, figure.unit, cell])
+        if not any(result.of(scenario.name, each.name) for each in result.subjects) and result.of(scenario.name, US):
+            rows += [
+                [scenario.room, each.name, each.title, each.unit, _cell(result, scenario, each, US)]
+                for each in scenario.figures
+            ]
+    return rows
+
+
+def limit_rows(result: Result) -> Rows:
+    """Every limit of every row."""
+    rows = [["row", "unit", "limits, the nearest first"]]
+    for figure in FIGURES.values():
+        found = result.bounds(figure.name)
+        if found and result.values(figure.name, US):
+            found.sort(key=lambda bound: bound.value, reverse=figure.better == "lower")
+            rows.append([figure.name, figure.unit, ", ".join(f"{each.name} {number(each.value)}" for each in found)])
     return rows
 
 
 def loads(result: Result) -> Rows:
-    """What each load did: latencies, and the cores that each side kept busy."""
-    head = ["scenario", "server", "p50 ms", "p99 ms", "server cores", "client cores", "other cores", "headroom"]
-    rows = [head]
-    for scenario in (each for each in result.scenarios if each.is_load):
-        for server in (US, *result.peers, BASELINE):
+    """What each load cost: the cores that each side kept busy, CPU for each answer, memory."""
+    rows = [
+        [
+            "scenario",
+            "server",
+            "CPU us/answer",
+            "server cores",
+            "client cores",
+            "other cores",
+            "steady MiB",
+            "peak MiB",
+            "headroom",
+        ]
+    ]
+    for scenario in result.scenarios:
+        for server in [*result.servers, NULL]:
             found = [
-                each.load for each in result.of(scenario.name, server) if each.load is not None and each.load.answers
+                each.load
+                for each in result.of(scenario.name, server)
+                if each.load is not None and not each.load.failures
             ]
-            if found:
-                headroom = _headroom(result, scenario, server)
+            if found and scenario.parts > {Part.US}:
+                headroom = _headroom(result, scenario.figures[0], server)
                 shown = "-" if headroom is None else f"{number(headroom)}x"
                 rows.append([scenario.name, server, *_load_cells(found), shown])
     return rows
@@ -185,87 +321,60 @@ def _load_cells(found: list[Outcome]) -> list[str]:
         return number(statistics.median(of(load) for load in found))
 
     return [
-        middle(lambda load: load.latency_p50_ms),
-        middle(lambda load: load.latency_p99_ms),
+        middle(lambda load: load.server_cores * load.window_s / max(1, load.answers) * 1e6),
         middle(lambda load: load.server_cores),
         middle(lambda load: load.client_cores),
         middle(lambda load: load.other_cores),
+        middle(lambda load: load.server_rss_mib),
+        middle(lambda load: load.server_peak_mib),
     ]
 
 
-def verifying(result: Result) -> Rows:
-    """The server's CPU time for each request, with and without signatures verified."""
-    rows = [["scenario", DURABLE, SIGNED, "more"]]
-    for scenario in (each for each in result.scenarios if each.is_load):
-        costs = [_request_us(result, scenario, server) for server in (DURABLE, SIGNED)]
-        if all(costs):
-            plain_us, signed_us = (statistics.median(found) for found in costs)
-            rows.append([scenario.name, number(plain_us), number(signed_us), f"{signed_us - plain_us:,.1f}"])
-    return rows
-
-
-def _request_us(result: Result, scenario: Scenario, server: str) -> list[float]:
-    loads = [each.load for each in result.of(scenario.name, server)]
-    return [
-        load.server_cores * load.window_s / load.answers * 1e6 for load in loads if load is not None and load.answers
-    ]
-
-
-def _headroom(result: Result, scenario: Scenario, server: str) -> float | None:
-    """How many times better the client does against the baseline than against a server."""
-    ceilings = list(result.values(scenario.name, BASELINE).values())
-    values = list(result.values(scenario.name, server).values())
-    if not ceilings or not values or server == BASELINE:
+def _headroom(result: Result, figure: Figure, server: str) -> float | None:
+    """How many times better the client does against the responder that does nothing than against a server."""
+    ceiling, value = result.median(figure.name, NULL), result.median(figure.name, server)
+    if ceiling is None or value is None or server == NULL:
         return None
-    ceiling, value = statistics.median(ceilings), statistics.median(values)
-    return ceiling / value if scenario.better == "higher" else value / ceiling
+    return ceiling / value if figure.better == "higher" else value / ceiling
 
 
 def ceilings(result: Result) -> list[str]:
-    """For each load: what the client can do, and whether it or the server was the limit."""
+    """For each load with a rate: what the client can do, and whether it or the server was the limit."""
     sentences = []
-    for scenario in (each for each in result.scenarios if each.is_load):
-        found = [each.load for each in result.of(scenario.name, BASELINE) if each.load is not None]
-        headroom = _headroom(result, scenario, US)
-        if not found or headroom is None:
+    for scenario in result.scenarios:
+        figure = scenario.figures[0]
+        headroom, ceiling = _headroom(result, figure, US), result.median(figure.name, NULL)
+        if headroom is None or ceiling is None or figure.better == "lower":
             continue
-        values = list(result.values(scenario.name, BASELINE).values())
-        if scenario.better == "higher":
-            requests = statistics.median(each.answers / each.window_s for each in found)
-            limit = "the server was the limit" if headroom >= HEADROOM_MIN else "the client may have been the limit"
-            sentences.append(
-                f"{scenario.name}: client ceiling {number(requests)} requests/s, {number(statistics.median(values))}"
-                f" {scenario.unit}; {number(headroom)} times better than against {US}, so {limit}."
-            )
-        else:
-            sentences.append(
-                f"{scenario.name}: {spread(values)} {scenario.unit} against the baseline: the share of client and kernel in each"
-                " server's latency.  It is lower where the scheduler puts both sides on one core, higher where one wakes the other."
-            )
+        limit = "the server was the limit" if headroom >= HEADROOM_MIN else "the client may have been the limit"
+        sentences.append(
+            f"{scenario.name}: client ceiling {number(ceiling)} {figure.unit}, {number(headroom)} times what {US} reached, so {limit}."
+        )
     return sentences
 
 
 def audits(result: Result) -> Rows:
-    """Whether what was acknowledged could be read back, over all rounds."""
-    rows = [["scenario", "server", "acknowledged", "readable", "verdict"]]
-    for scenario in result.scenarios:
-        for server in (US, *result.peers):
-            found = [each.audit for each in result.of(scenario.name, server) if each.audit is not None]
-            if found:
-                rows.append([scenario.name, server, *_audit_cells(found)])
+    """Whether what was acknowledged could be read back, over all rounds and scenarios."""
+    rows = [["server", "acknowledged", "readable", "verdict"]]
+    for server in result.servers:
+        found = [run.measured.audit for run in result.runs if run.server == server and run.measured.audit is not None]
+        if found:
+            rows.append([server, *audit_cells(found)])
     return rows
 
 
-def _audit_cells(found: list[Audit]) -> list[str]:
-    notes = [each.note for each in found if each.note is not None]
-    acknowledged, readable = sum(each.acknowledged for each in found), sum(each.readable for each in found)
-    if notes:
-        verdict = f"not counted to the end: {notes[0]}"
-    elif any(each.acknowledged != each.readable for each in found):
-        verdict = f"{acknowledged - readable:,} of the acknowledged records are MISSING"
-    else:
-        verdict = "every acknowledged record is there"
-    return [f"{acknowledged:,}", f"{readable:,}", verdict]
+def audit_cells(found: list[Audit]) -> list[str]:
+    """Of several audits: acknowledged, readable, and what that means."""
+    cut = [each for each in found if not each.complete]
+    whole = [each for each in found if each.complete]
+    acknowledged, readable = sum(each.acknowledged for each in whole), sum(each.readable for each in whole)
+    missing = sum(max(0, each.acknowledged - each.readable) for each in whole)
+    verdict = (
+        f"{missing:,} of the acknowledged records are MISSING" if missing else "every acknowledged record is there"
+    )
+    if cut:
+        verdict += f"; {len(cut)} of {len(found)} audits not counted to the end: {cut[0].note}"
+    return [f"{acknowledged:,}", f"{readable:,}", verdict if whole else verdict.partition("; ")[2]]
 
 
 def disturbance(result: Result) -> str:
@@ -274,30 +383,31 @@ def disturbance(result: Result) -> str:
     if not used:
         return "not measured"
     advice = "; rates are lower, and spreads wider, than on a quiet machine" if max(used) > DISTURBED_CORES else ""
-    return f"other processes used {spread(used)} cores while loads ran{advice}"
+    middle = statistics.median(used)
+    return f"other processes used {number(middle)} cores ({number(min(used))} .. {number(max(used))}) while loads ran{advice}"
 
 
 def problems(result: Result) -> list[str]:
-    """What did not take part, and what failed."""
+    """What did not take part, and what failed; the same failure once."""
     absent = [f"{each.name} {each.version}: not run, {each.problem}" for each in result.subjects if each.problem]
-    failed = [
-        f"{run.server}, {run.scenario}, round {run.round}: {run.measured.failure}"
-        for run in result.runs
-        if run.measured.failure is not None
-    ]
-    return absent + failed
+    failed: dict[tuple[str, str], str] = {}
+    for run in result.runs:
+        if run.measured.failure is not None:
+            failed.setdefault((run.server, run.scenario), f"round {run.round}: {run.measured.failure}")
+    return absent + [f"{server}, {scenario}, {what}" for (server, scenario), what in failed.items()]
 
 
 def show(result: Result, console: Console) -> None:
     """Print the tables."""
     sections = {
-        "Figures: median (least .. greatest)": figures(result),
-        "Penstock's advantage: ratio within a round, median (least .. greatest)": advantages(result),
-        "Loads: medians": loads(result),
+        "Penstock against its targets": targets(result),
+        "Penstock against the best peer: ratio within a round": advantages(result),
+        "Every server": figures(result),
+        "The rooms, and the transports": own(result, lambda each: each.parts <= {Part.US, Part.TLS}),
         "Audit": audits(result),
     }
     for title, (head, *rows) in sections.items():
-        if rows and len(head) > 1:
+        if rows:
             table = Table(*head, title=title, title_justify="left")
             for row in rows:
                 table.add_row(*row)
@@ -310,23 +420,57 @@ def show(result: Result, console: Console) -> None:
 
 def _markdown(rows: Rows) -> str:
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    if not body:
+        return "Not measured in this run."
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_page(result: Result) -> list[Path]:
+    """Write the page for the docs, with its pictures; what was written."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    pictures = {"servers.svg": _servers_picture(result), "limits.svg": _limits_picture(result)}
+    for name, picture in pictures.items():
+        (PICTURES / name).write_text(picture)
+    PAGE.write_text(page(result))
+    return [PAGE, *(PICTURES / name for name in pictures)]
+
+
+def _servers_picture(result: Result) -> str:
+    panels = []
+    for figure in _wanted(result):
+        bars = [
+            plots.Bar(server, value, list(result.values(figure.name, server).values()), server == US)
+            for server in result.servers
+            if (value := result.median(figure.name, server)) is not None
+        ]
+        if bars:
+            panels.append(plots.Panel(figure.title, figure.unit, figure.better, bars))
+    return plots.panels(panels, "Every server, median of the rounds (dots: the rounds)")
+
+
+def _limits_picture(result: Result) -> str:
+    rows = []
+    for figure in _wanted(result):
+        limit, value = nearest(result.bounds(figure.name), figure.better), result.median(figure.name, US)
+        if limit is not None and value is not None:
+            marks = [share(figure, each, limit) for each in (figure.floor, figure.aim) if each is not None]
+            rows.append(plots.Share(figure.title, limit.name, share(figure, value, limit), marks))
+    return plots.shares(rows, "How much of the nearest limit of the machine Penstock reaches (marks: floor, aim)")
 
 
 def page(result: Result) -> str:
     """The page for the docs."""
     machine, timing = result.machine, result.timing
-    subjects = [each for each in result.subjects if each.name != BASELINE]
+    subjects = [each for each in result.subjects if each.part != Part.NULL]
     nothing = ["Every server took part and no request failed."]
     return f"""# Benchmarks
 
-Written by `{result.command}`; do not edit.
+Written by `{result.command}`; do not edit.  `make bench` measures anew, `python -m bench --help` explains.
 
 | | |
 | --- | --- |
-| date | {result.date} |
-| commit | {result.commit} |
+| date, commit | {result.date}, {result.commit} |
 | machine | {machine.processor}, {machine.cores} cores shared by server and client, {machine.memory_gib} GiB, {machine.system}, \
 Python {machine.python}; load average {machine.load_average:.2f} at the start |
 | rounds | {result.rounds}, the servers taking turns within each |
@@ -334,56 +478,79 @@ Python {machine.python}; load average {machine.load_average:.2f} at the start |
 (up to {STRETCH_MAX} times as long for a server that answers fewer than {ANSWERS_MIN} requests in it) |
 | disturbance | {disturbance(result)} |
 
-## Figures
+`{US}` keeps records on disk (fdatasync before each answer) and verifies every signature and policy.  `{OPEN}` verifies nothing,
+`{MEMORY}` verifies nothing and keeps records in memory, as all peers do.  A figure is the median of the rounds; ± is the farthest round.
 
-Median of the rounds (least .. greatest).
+## Against the targets
+
+{_markdown(targets(result))}
+
+The nearest limit is what one core alone could do of the row's most expensive physical part, measured in the same run.
+
+![Shares of limits](benchmarks/limits.svg)
+
+## Against the best peer
+
+How many times better in the same round; below 1 the peer did better.  The best peer of each row holds everything in memory, unverified.
+
+{_markdown(advantages(result))}
+
+![Every server](benchmarks/servers.svg)
+
+## Every server
 
 {_markdown(figures(result))}
 
-{_bullets([f"`{scenario.name}`: {scenario.title}." for scenario in result.scenarios])}
+{_bullets([f"`{each.name}`: {each.title}." for each in result.scenarios if each.parts > {Part.US}])}
 
-## Penstock against each peer
+## Many shards
 
-How many times better Penstock did than the peer in the same round: median of the rounds (least .. greatest).
-Below 1 the peer did better.
+{_markdown(wide_rows(result))}
 
-{_markdown(advantages(result))}
+## The rooms below the server
+
+A regression shows in the room that it came from.
+
+{_markdown(own(result, lambda each: each.measure is None))}
+
+## Transports, and the rest
+
+One signed request, sent over and over by nghttp2's h2load, to a server with TLS; h2load is also a second witness of our own load generator.
+
+{_markdown(own(result, lambda each: each.measure is not None and each.parts <= {Part.US, Part.TLS} and each.name not in WIDE))}
+
+## Limits of the machine
+
+{_markdown(limit_rows(result))}
+
+Loopback is what the same client reaches against a responder that reads requests and answers fixed bytes (`null`).
+
+## Was the client the limit?
+
+{_bullets(ceilings(result))}
+
+The client checks every answer: its status, that no record failed, and the number of records.
+
+<details><summary>What each load cost: CPU and memory of whole process trees, medians</summary>
+
+{_markdown(loads(result))}
+
+Cores are CPU seconds per second.  Steady is resident memory as the window closed, peak the most until then.
+
+</details>
+
+## Are the records there?
+
+After each load of puts all shards are read, and counted; those of 10,000 shards are not, since that takes too long.
+
+{_markdown(audits(result))}
 
 ## What is compared
 
 {_bullets([f"`{each.name}` {each.version}: `{each.how}`." for each in subjects])}
 
-Every server runs on 127.0.0.1 without TLS and gets the same requests.  `penstock-local` is Penstock with its durable engine: each
-record is on disk (fdatasync) before it is acknowledged; all but it and `{SIGNED}` keep records in memory.  `{SIGNED}` is the same with
-`--auth enforced`: each request is signed, shortly before its load begins, and the server verifies the signature and asks policies.
-No other server verifies signatures.
-Penstock runs without AWS's throughput limits, as it does by default; the peers do not enforce them either.
-The peers are made for tests of moderate size, not for throughput; moto closes the connection after each answer, and its cost per
-record grows with the records it holds.
-
-## Was the client the limit?
-
-The same client is run against a responder that reads requests and answers fixed bytes (`null`).  Its rate there is the least that the
-client can do (the responder may be its limit), so a server with headroom well above 1 was itself the limit.  Cores are CPU seconds
-per second: of the server's process tree, of the client, and of all other processes of the machine, which disturb.
-The client checks every answer: its status, that no record failed, and the number of records.
-
-{_bullets(ceilings(result))}
-
-{_markdown(loads(result))}
-
-## What does verifying cost?
-
-CPU seconds of the server's process for each request, in microseconds: medians.  What `{SIGNED}` takes more than `{DURABLE}` is the price
-of verified signatures.  `python -m bench.inprocess` measures the same without the kernel's sockets, and more steadily.
-
-{_markdown(verifying(result))}
-
-## Are the records there?
-
-After the load an ordinary client (boto3) reads all shards and counts, over all rounds.
-
-{_markdown(audits(result))}
+Every server runs on 127.0.0.1 and gets the same requests.  Penstock runs without AWS's throughput limits, as it does by default; the
+peers do not enforce them either.  The peers are made for tests of moderate size, not for throughput.
 
 ## What did not work
 

@@ -1,7 +1,7 @@
 """The servers under measurement: how each is installed, started, called and ended.
 
-Theory.  A server is a row: a name, a pinned version, how it is installed, how it is launched on a free port of 127.0.0.1.  Peers go to
-bench/.peers/, each in a folder of its own, at the pinned version; what cannot be installed or started is told with its reason.
+Theory.  A server is a row: a name, its part, a pinned version, how it is installed, how it is launched on a free port of 127.0.0.1.
+Peers go to bench/.peers/, each in a folder of its own, at the pinned version; what cannot be installed or started is told with its reason.
 Rules of this file:
   1. Every process begun here is ended here, by its pid, whatever happens in between; sessions are their own, so that Ctrl-C reaches
      only the benchmark, which then ends them.
@@ -9,8 +9,8 @@ Rules of this file:
 """
 
 import http.client
-import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,35 +18,66 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import psutil
 from botocore.credentials import Credentials
 
 from bench import payload, signing
 from bench.load import HOST
+from bench.payload import JSON, Wire
 from bench.processes import tree
 
 ROOT: Final = Path(__file__).parent.parent
 PEERS: Final = Path(__file__).parent / ".peers"
 LOOPBACK_JS: Final = Path(__file__).parent / "loopback.cjs"
+LOOPBACK_C: Final = Path(__file__).parent / "loopback.c"
+LOOPBACK_SO: Final = PEERS / "loopback" / "loopback.so"
 INSTALL_LIMIT_S: Final = 300
-SIGNED: Final = "penstock-signed"  # our durable server, verifying signatures
+BUILD_LIMIT_S: Final = 1800  # of a peer that is compiled
+US: Final = "penstock"  # durable, and verifying signatures
+OPEN: Final = "penstock-open"  # durable, verifying nothing
+MEMORY: Final = "penstock-memory"  # what peers do: in memory, verifying nothing
+TLS: Final = "penstock-tls"
 START_LIMIT_S: Final = 60
 STOP_LIMIT_S: Final = 10
 CALL_LIMIT_S: Final = 60
 SHARD_LIMIT: Final = 100  # what peers are told to allow
 _POLL_S: Final = 0.002
-_HIDDEN: Final = ("PENSTOCK_", "AWS_", "MOTO_", "KINESIS_MOCK_", "NODE_OPTIONS")  # variables that would change a server
+_FAILURE_CHARS: Final = 400  # of what is said of a failure
+_WORDS_CHARS: Final = 200  # of a server's log
+_SECRET: Final = re.compile("secret", re.IGNORECASE)
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_HIDDEN: Final = (
+    "PENSTOCK_",
+    "AWS_",
+    "MOTO_",
+    "KINESIS_MOCK_",
+    "FERROKINESIS_",
+    "MINISTACK_",
+    "NODE_OPTIONS",
+)  # variables that would change a server
 
 
 class Unavailable(Exception):
     """A server that cannot be installed or started; the text says why."""
+
+
+class Part(Enum):
+    """What a server stands for in a comparison."""
+
+    US = "us"
+    VARIANT = "variant"  # our own, with less to do
+    TLS = "tls"
+    PEER = "peer"
+    NULL = "null"  # answers without doing anything
 
 
 class Launch(NamedTuple):
@@ -61,13 +92,12 @@ class Server:
     """One server under measurement."""
 
     name: str
+    part: Part
     version: str
     how: str  # it is run, for the report
     launch: Callable[[Path, int], Launch]  # with an empty folder and a free port
     install: Callable[[], None] = field(default=lambda: None)
     endpoint_file: str | None = None  # where it tells its port, if it chooses one
-    stores: bool = True  # what it acknowledges can be read back
-    only_loads: bool = False  # it is measured in scenarios with a load only
     credentials_file: str | None = None  # where it tells the key that requests must be signed with, if it verifies them
 
 
@@ -86,8 +116,10 @@ class Running:
         ready_s: float,
         log: Path,
         credentials: Credentials | None,
+        tls_port: int | None,
     ) -> None:
         self.server = server
+        self.tls_port = tls_port
         self.credentials = credentials  # None: nothing is verified
         self._log = log
         self.pid = process.pid
@@ -103,15 +135,21 @@ class Running:
         """The end of what the server has printed."""
         return _last_words(self._log)
 
-    def call(self, operation: str, document: dict[str, Any]) -> dict[str, Any]:
+    def call(self, operation: str, document: dict[str, Any], wire: Wire = JSON) -> dict[str, Any]:
         """Call an operation on a connection of its own.  Raises RefusedCall, OSError."""
-        return _call(self.port, operation, document, CALL_LIMIT_S, self.credentials)
+        with self.client() as client:
+            return client.call(operation, document, wire)
 
-    def http_request(self, operation: str, document: dict[str, Any]) -> bytes:
-        """A whole request, signed now if the server verifies signatures; it is good for 5 minutes then."""
+    def client(self) -> "Client":
+        """A connection for several calls."""
+        return Client(self.port, CALL_LIMIT_S, self.credentials)
+
+    def http_requests(self, operation: str, documents: Iterable[dict[str, Any]], wire: Wire = JSON) -> list[bytes]:
+        """Whole requests, signed now if the server verifies signatures; they are good for 5 minutes then."""
         if self.credentials is None:
-            return payload.http_request(self.port, operation, document)
-        return signing.http_request(self.credentials, self.port, operation, document)
+            return [payload.http_request(self.port, operation, document, wire) for document in documents]
+        signer = signing.Signer(self.credentials)
+        return [signer.http_request(self.port, operation, document, wire) for document in documents]
 
     def create_stream(self, name: str, shards: int) -> None:
         """Create a stream and return when it is active.  Raises RefusedCall."""
@@ -125,26 +163,39 @@ class Running:
         raise RefusedCall(f"stream {name} never became active")
 
 
-def _call(
-    port: int, operation: str, document: dict[str, Any], limit_s: float, credentials: Credentials | None
-) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=limit_s)
-    sent = json.dumps(document).encode()
-    headers = payload.headers(operation)
-    if credentials is not None:
-        headers = signing.headers(credentials, f"{HOST}:{port}", operation, sent)
-    try:
-        connection.request("POST", "/", sent, headers)
-        answer = connection.getresponse()
-        body = answer.read()
-    except http.client.HTTPException as error:
-        raise RefusedCall(f"{operation}: {error!r}") from None
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise RefusedCall(f"{operation}: {answer.status} {body[:300].decode(errors='replace')}")
-    found: dict[str, Any] = json.loads(body) if body else {}
-    return found
+class Client:
+    """One connection, and a call after the other on it."""
+
+    def __init__(self, port: int, limit_s: float, credentials: Credentials | None) -> None:
+        self._host = f"{HOST}:{port}"
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=limit_s)
+        self._credentials = credentials
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def raw(self, operation: str, document: dict[str, Any], wire: Wire = JSON) -> bytes:
+        """The body of a good answer.  Raises RefusedCall, OSError."""
+        sent = wire.body(document)
+        headers = payload.headers(operation, wire)
+        if self._credentials is not None:
+            headers = signing.Signer(self._credentials).headers(self._host, operation, sent, wire)
+        try:
+            self._connection.request("POST", "/", sent, headers)
+            answer = self._connection.getresponse()
+            body = answer.read()
+        except http.client.HTTPException as error:
+            raise RefusedCall(f"{operation}: {error!r}") from None
+        if answer.status != 200:
+            raise RefusedCall(f"{operation}: {answer.status} {body[:300].decode(errors='replace')}")
+        return body
+
+    def call(self, operation: str, document: dict[str, Any], wire: Wire = JSON) -> dict[str, Any]:
+        """The document of a good answer.  Raises RefusedCall, OSError."""
+        return wire.read(self.raw(operation, document, wire))
 
 
 def pause(seconds: float) -> None:
@@ -180,13 +231,16 @@ def _wait(
     while time.perf_counter() - started_s < START_LIMIT_S:
         if process.poll() is not None:
             raise Unavailable(f"ended with code {process.returncode}: {_last_words(log)}")
-        with suppress(OSError, RefusedCall, FileNotFoundError, json.JSONDecodeError):
+        with suppress(OSError, RefusedCall, msgspec.DecodeError):
+            tls_port = None
             if server.endpoint_file is not None:
-                told = json.loads((home / server.endpoint_file).read_bytes())
+                told = msgspec.json.decode((home / server.endpoint_file).read_bytes())
                 port = int(told["http"].rpartition(":")[2])
+                tls_port = int(told["https"].rpartition(":")[2]) if told["https"] else None
             key = signing.read_credentials(home / server.credentials_file) if server.credentials_file else None
-            _call(port, "ListStreams", {}, START_LIMIT_S, key)
-            return Running(server, process, port, time.perf_counter() - started_s, log, key)
+            with Client(port, START_LIMIT_S, key) as client:
+                client.call("ListStreams", {})
+            return Running(server, process, port, time.perf_counter() - started_s, log, key, tls_port)
         pause(_POLL_S)
     raise Unavailable(f"no answer within {START_LIMIT_S} s: {_last_words(log)}")
 
@@ -211,15 +265,21 @@ def _free_port() -> int:
 
 
 def _last_words(log: Path) -> str:
-    return plain(" / ".join(log.read_text(errors="replace").strip().splitlines()[-3:]))
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if not _SECRET.search(line)]
+    return _shown(" / ".join(filter(None, lines))[-_WORDS_CHARS:])
 
 
 def plain(text: str) -> str:
     """A text without this machine's folders, short enough for a report."""
-    return text.replace(str(ROOT), ".").replace(str(Path.home()), "~")[-400:]
+    return _shown(text)[:_FAILURE_CHARS]
 
 
-def _install(name: str, marker: Path, commands: list[list[str]]) -> None:
+def _shown(text: str) -> str:
+    named = text.replace(str(ROOT), ".").replace(str(Path.home()), "~")
+    return "".join(each if each.isprintable() else " " for each in _ANSI.sub("", named))
+
+
+def _install(name: str, marker: Path, commands: list[list[str]], limit_s: float = INSTALL_LIMIT_S) -> None:
     """Run what installs a peer, unless its marker is there already.  Raises Unavailable."""
     if marker.exists():
         return
@@ -229,12 +289,12 @@ def _install(name: str, marker: Path, commands: list[list[str]]) -> None:
         if shutil.which(argv[0]) is None:
             raise Unavailable(f"{argv[0]} is not installed")
         try:
-            subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=INSTALL_LIMIT_S)
+            subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=limit_s)
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
             raise Unavailable(plain(f"{Path(argv[0]).name} failed: {said[-1]}")) from None
         except subprocess.TimeoutExpired:
-            raise Unavailable(f"{Path(argv[0]).name} did not end within {INSTALL_LIMIT_S} s") from None
+            raise Unavailable(f"{Path(argv[0]).name} did not end within {limit_s:.0f} s") from None
     if not marker.exists():
         raise Unavailable("installed, but its program is not where it was expected")
 
@@ -248,21 +308,31 @@ def _npm(name: str, wanted: str, program: str) -> tuple[Path, Callable[[], None]
     return path, lambda: _install(folder, path, commands)
 
 
-def penstock(source: Path, engine: str, *, signed: bool = False) -> Server:
-    """Our own server on an engine, AWS's throughput limits off, run from a folder of its packages."""
+def penstock(source: Path, name: str, part: Part, *options: str) -> Server:
+    """Our own server, AWS's throughput limits off, run from a folder of its packages."""
     program = str(Path(sys.executable).parent / "penstock")
-    options = ["--no-tls", "--engine", engine, *(["--auth", "enforced"] if signed else [])]
     return Server(
-        name=SIGNED if signed else "penstock" if engine == "memory" else f"penstock-{engine}",
+        name=name,
+        part=part,
         version=version("penstock"),
         how=f"penstock serve {' '.join(options)}",
         launch=lambda home, _: Launch(
             [program, "serve", *options, "--port", "0", "--data-dir", str(home)], {"PYTHONPATH": str(source)}
         ),
         endpoint_file="endpoint.json",
-        only_loads=signed,
-        credentials_file="root-credentials" if signed else None,
+        credentials_file="root-credentials" if "enforced" in options else None,
     )
+
+
+def ours(source: Path) -> list[Server]:
+    """Our server in every way that is measured; the first is the one that counts."""
+    local = ("--engine", "local")
+    return [
+        penstock(source, US, Part.US, "--no-tls", *local, "--auth", "enforced"),
+        penstock(source, OPEN, Part.VARIANT, "--no-tls", *local),
+        penstock(source, MEMORY, Part.VARIANT, "--no-tls", "--engine", "memory"),
+        penstock(source, TLS, Part.TLS, *local, "--auth", "enforced"),
+    ]
 
 
 @contextmanager
@@ -277,6 +347,7 @@ def _kinesalite() -> Server:
     options = ["--createStreamMs", "0", "--deleteStreamMs", "0", "--shardLimit", str(SHARD_LIMIT)]
     return Server(
         name="kinesalite",
+        part=Part.PEER,
         version="3.3.3",
         how=f"kinesalite {' '.join(options)}, in memory",
         launch=lambda _, port: Launch(
@@ -297,6 +368,7 @@ def _kinesis_local() -> Server:
 
     return Server(
         name="kinesis-local",
+        part=Part.PEER,
         version="0.6.2",
         how=f"kinesis-local (kinesis-mock for Node) with {' '.join(f'{k}={v}' for k, v in settings.items())}",
         launch=launch,
@@ -304,37 +376,78 @@ def _kinesis_local() -> Server:
     )
 
 
+def _pip(name: str, wanted: str, program: str, *packages: str) -> tuple[Path, Callable[[], None]]:
+    """A program of Python packages, and what installs them, in an environment of its own."""
+    folder = f"{name}-{wanted}"
+    path = PEERS / folder / "bin" / program
+    pip = str(PEERS / folder / "bin" / "pip")
+    commands = [[sys.executable, "-m", "venv", "."], [pip, "install", "--quiet", *packages]]
+    return path, lambda: _install(folder, path, commands)
+
+
 def _moto() -> Server:
-    wanted = "5.2.5"
-    folder = f"moto-{wanted}"
-    path = PEERS / folder / "bin" / "moto_server"
-    commands = [
-        [sys.executable, "-m", "venv", "."],
-        [str(PEERS / folder / "bin" / "pip"), "install", "--quiet", f"moto[server]=={wanted}"],
-    ]
+    path, install = _pip("moto", "5.2.5", "moto_server", "moto[server]==5.2.5")
     return Server(
         name="moto",
-        version=wanted,
+        part=Part.PEER,
+        version="5.2.5",
         how="moto_server",
         launch=lambda _, port: Launch([str(path), "-H", HOST, "-p", str(port)], {}),
-        install=lambda: _install(folder, path, commands),
+        install=install,
+    )
+
+
+def _ministack() -> Server:
+    path, install = _pip(
+        "ministack", "1.5.33", "ministack", "ministack==1.5.33", "cbor2"
+    )  # which it reads CBOR with, if it is there
+    return Server(
+        name="ministack",
+        part=Part.PEER,
+        version="1.5.33",
+        how="ministack",
+        launch=lambda home, port: Launch(
+            [str(path)], {"BIND_HOST": HOST, "GATEWAY_PORT": str(port), "TMPDIR": str(home)}
+        ),
+        install=install,
+    )
+
+
+def _ferrokinesis() -> Server:
+    wanted = "0.7.0"
+    folder = f"ferrokinesis-{wanted}"
+    path = PEERS / folder / "bin" / "ferrokinesis"
+    options = ["--create-stream-ms", "0", "--delete-stream-ms", "0", "--shard-limit", str(SHARD_LIMIT)]
+    build = ["cargo", "install", "ferrokinesis", "--version", wanted, "--locked", "--root", "."]
+    shim = ["cc", "-shared", "-fPIC", "-O2", "-o", str(LOOPBACK_SO), str(LOOPBACK_C), "-ldl"]
+
+    def install() -> None:
+        _install("loopback", LOOPBACK_SO, [shim])
+        _install(folder, path, [build], BUILD_LIMIT_S)
+
+    return Server(
+        name="ferrokinesis",
+        part=Part.PEER,
+        version=wanted,
+        how=f"ferrokinesis {' '.join(options)}",
+        launch=lambda _, port: Launch([str(path), "--port", str(port), *options], {"LD_PRELOAD": str(LOOPBACK_SO)}),
+        install=install,
     )
 
 
 def peers() -> list[Server]:
     """The servers that Penstock is measured against."""
-    return [_kinesalite(), _kinesis_local(), _moto()]
+    return [_kinesalite(), _kinesis_local(), _moto(), _ministack(), _ferrokinesis()]
 
 
 def baseline() -> Server:
     """The responder that shows what the load generator can do."""
     return Server(
         name="null",
+        part=Part.NULL,
         version="-",
         how="a responder that reads a request and answers fixed bytes (bench/null.py)",
         launch=lambda _, port: Launch(
             [sys.executable, "-m", "bench.null", "--port", str(port)], {"PYTHONPATH": str(ROOT)}
         ),
-        stores=False,
-        only_loads=True,
     )

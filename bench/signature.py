@@ -46,7 +46,12 @@ Call = tuple[Route, Head, bytes, Any]  # with the input read from the body
 Step = Callable[[Call], None]
 
 
-async def steps() -> tuple[dict[str, Step], list[Call]]:
+def singles() -> list[dict[str, Any]]:
+    """Documents of PutRecord."""
+    return [payload.put_record(STREAM, each) for each in payload.records(VARIANTS, payload.PUT_RECORD_BYTES)]
+
+
+async def steps(operation: str, documents: list[dict[str, Any]]) -> tuple[dict[str, Step], list[Call]]:
     """What is timed, and the calls to time it with."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         settings = Settings(engine="memory", auth="enforced", data_dir=folder)
@@ -57,12 +62,12 @@ async def steps() -> tuple[dict[str, Step], list[Call]]:
         )
         made = await services.iam.new_key(AccountId(settings.account_id), None)
         signed, opened = services.door, OpenDoor(settings.account_id)
-        gate = Authoriser(services.iam.identities, clock).gate("kinesis", "PutRecord", finders(services.streams))
+        gate = Authoriser(services.iam.identities, clock).gate("kinesis", operation, finders(services.streams))
         assert gate is not None, "not everybody may put records"
         key = Credentials(made.record.id, made.secret)
         calls = []
-        for record in payload.records(VARIANTS, payload.PUT_RECORD_BYTES):
-            request = signing.http_request(key, 4566, "PutRecord", payload.put_record(STREAM, record), SENT)
+        for document in documents:
+            request = signing.http_request(key, 4566, operation, document, SENT)
             head, _, body = request.partition(b"\r\n\r\n")
             read = parse_head(head).head
             route = services.router.route(read, body)
@@ -83,7 +88,7 @@ def void(_: object) -> None:
 
 def main() -> None:
     """Measure and print."""
-    timed, calls = uvloop.run(steps())
+    timed, calls = uvloop.run(steps("PutRecord", singles()))
     least = dict.fromkeys(timed, float("inf"))
     for _ in range(ROUNDS):
         for name, step in timed.items():
