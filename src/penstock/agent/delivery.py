@@ -14,24 +14,18 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from penstock.agent.backoff import Backoff
 from penstock.agent.buffers import Batch, Ledger
 from penstock.agent.meter import Meter
+from penstock.agent.requests import Outcome
 from penstock.core.ports import Clock, Entropy, Tasks
 
 logger = logging.getLogger(__name__)
 
 RANDOM_KEY_BYTES: Final = 8  # 16 hexadecimal digits
 TROUBLE_EVERY_MS: Final = 60_000  # a trouble that goes on is told so often
-
-
-class Outcome(NamedTuple):
-    """The answer to a request."""
-
-    refused: Sequence[int]  # which records were not taken
-    why: str = ""  # the first refusal
 
 
 class PutFailed(Exception):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from penstock.agent.caller import Caller, CallFailed
-from penstock.agent.delivery import Outcome, PutFailed
-from penstock.agent.requests import BadAnswer, Operation, error_text, read_answer, write_request
+from penstock.agent.delivery import PutFailed
+from penstock.agent.requests import BadAnswer, Operation, Outcome, error_text, read_answer, write_request
 
 
 class Stream:

@@ -12,12 +12,18 @@ from typing import Final, NamedTuple
 import msgspec
 import pybase64
 
-from penstock.agent.delivery import Outcome
 from penstock.agent.settings import Destination as Service
 
 
 class BadAnswer(Exception):
     """An answer that is none of the operation's; the text says so."""
+
+
+class Outcome(NamedTuple):
+    """The answer to a request."""
+
+    refused: Sequence[int]  # which records were not taken
+    why: str = ""  # the first refusal
 
 
 class _Entry(msgspec.Struct):

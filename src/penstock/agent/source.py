@@ -44,6 +44,7 @@ class Source:
         self.tail = place.mark  # what stands before the position
         self.delivered = place
         self.moved_ms = now_ms  # when it gave bytes last, or was found
+        self.changed = True  # something may be there that was not read
         self._rules = rules
         self._cutter = Cutter(place.offset, rules.max_bytes, rules.terminator, skip_lines=rules.header_lines)
         start = rules.multi_line_start
@@ -67,6 +68,11 @@ class Source:
     def flush(self) -> Records:
         """The multi-line record that is under way, without a line that has no end yet."""
         return self._gatherer.flush() if self._gatherer else Records()
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the pattern means it, so that it is followed as long as it is there."""
+        return self.name is not None and self.covered
 
     @property
     def window(self) -> Window:

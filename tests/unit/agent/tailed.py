@@ -8,9 +8,10 @@ from typing import Any
 from penstock.agent.backoff import Backoff
 from penstock.agent.checkpoints import Checkpoints
 from penstock.agent.configuration import plan_flow
-from penstock.agent.delivery import Outcome, PutFailed, Room, Sender, Shared
+from penstock.agent.delivery import PutFailed, Room, Sender, Shared
 from penstock.agent.flow import Flow
 from penstock.agent.meter import Meter
+from penstock.agent.requests import Outcome
 from penstock.host.clock import TestClock
 from penstock.host.entropy import SeededEntropy
 from penstock.host.tasks import LoopTasks

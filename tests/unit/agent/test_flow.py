@@ -7,7 +7,8 @@ import pytest
 from tailed import Kept, Tailed, lines, numbered, play
 
 from penstock.agent.checkpoints import CheckpointError
-from penstock.agent.delivery import Outcome, PutFailed
+from penstock.agent.delivery import PutFailed
+from penstock.agent.requests import Outcome
 from penstock.host.clock import TestClock
 
 
@@ -353,6 +354,135 @@ def test_flow_when_checkpoints_cannot_be_saved_then_delivery_goes_on_and_places_
         await tailed.settle()
         await tailed.crash()
         await (await Tailed(tmp_path, kept, clock).begin()).crash()
+        assert kept.records == numbered(1, 2)
+
+    play(scene)
+
+
+def test_flow_when_a_file_is_truncated_while_old_lines_are_unsent_then_their_acknowledgement_moves_nothing(
+    tmp_path: Path,
+) -> None:
+    async def scene(clock: TestClock) -> None:
+        log, kept = tmp_path / "app.log", Kept()
+        kept.down = True
+        log.write_bytes(lines(*range(10)))
+        tailed = await Tailed(tmp_path, kept, clock, retryMaxBackoffMillis=100).begin()
+        log.write_bytes(lines(77))
+        await tailed.settle()
+        kept.down = False
+        await tailed.settle(8)
+        rows, _ = tailed.checkpoints.load(tailed.flow.flow_id)
+        await tailed.crash()
+        assert kept.records == numbered(*range(10), 77)
+        assert [row.place.offset for row in rows] == [len(lines(77))]
+
+    play(scene)
+
+
+def test_flow_when_a_file_is_truncated_inside_a_record_then_what_was_read_of_it_is_sent(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        log, kept = tmp_path / "app.log", Kept()
+        log.write_bytes(b"# one\n two\n thr")
+        tailed = await Tailed(tmp_path, kept, clock, multiLineStartPattern="#", maxBufferAgeMillis=900_000).begin()
+        log.write_bytes(b"# four\n# five\n")
+        await tailed.settle()
+        clock.advance(900_000)
+        await tailed.settle()
+        await tailed.crash()
+        assert kept.records == [b"# one\n two\n thr", b"# four\n", b"# five\n"]
+
+    play(scene)
+
+
+def test_flow_when_a_resting_file_is_replaced_by_a_shorter_one_under_its_inode_then_that_is_read(
+    tmp_path: Path,
+) -> None:
+    async def scene(clock: TestClock) -> None:
+        log, kept = tmp_path / "app.log", Kept()
+        log.write_bytes(lines(1, 2, 3))
+        tailed = await Tailed(tmp_path, kept, clock).begin()
+        clock.advance(120_000)
+        await tailed.settle()
+        assert not tailed.flow._following.open, "it rests"
+        log.write_bytes(lines(4))
+        clock.advance(120_000)
+        await tailed.settle()
+        await tailed.crash()
+        assert kept.records == numbered(1, 2, 3, 4)
+
+    play(scene)
+
+
+def test_flow_when_there_are_more_files_than_may_be_open_then_all_are_read_and_followed(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        kept = Kept()
+        for number in range(150):
+            (tmp_path / f"app.log.{number}").write_bytes(lines(number))
+        tailed = await Tailed(tmp_path, kept, clock, filePattern=str(tmp_path / "app.log.*")).begin()
+        assert len(tailed.flow._following.open) <= 64
+        for number in range(150):
+            append(tmp_path / f"app.log.{number}", lines(1000 + number))
+        clock.advance(20_000)
+        await tailed.settle()
+        await tailed.crash()
+        assert sorted(kept.records) == sorted(numbered(*range(150), *range(1000, 1150)))
+
+    play(scene)
+
+
+def test_flow_when_nobody_takes_records_then_memory_is_bounded_and_a_stop_still_ends(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        kept = Kept()
+        kept.down = True
+        (tmp_path / "app.log").write_bytes(b"x" * 99 + b"\n" + (b"y" * 99 + b"\n") * 20_000)
+        tailed = Tailed(tmp_path, kept, clock, room_bytes=100_000, maxBufferSizeRecords=100)
+        await tailed.flow.begin()
+        tailed.tasks.spawn(tailed.flow.run(), "the flow")
+        for _ in range(300):
+            clock.advance(50)
+            await clock.sleep(1)
+        counts = tailed.meter.counts
+        assert tailed.flow.unsent_records <= 1000
+        assert counts.bytes_read < 500_000
+        assert counts.service_errors > 1
+        tailed.flow.stop()
+        await tailed.room.unbind()
+        for _ in range(50):
+            clock.advance(200)
+            await clock.sleep(1)
+        await tailed.flow.save()
+        await tailed.crash()
+        kept.down = False
+        again = await Tailed(tmp_path, kept, clock, maxBufferSizeRecords=500).begin()
+        await again.settle(4)
+        await again.crash()
+        assert len(kept.records) == 20_001, "nothing was acknowledged, so everything comes"
+
+    play(scene)
+
+
+def test_flow_when_it_begins_then_the_checkpoints_are_to_know(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        tailed = Tailed(tmp_path, Kept(), clock)
+        await tailed.flow.begin()
+        assert tailed.flow.must_save
+        await tailed.flow.save()
+        assert not tailed.flow.must_save
+        await tailed.crash()
+
+    play(scene)
+
+
+def test_flow_when_lines_are_headers_and_footers_then_they_are_not_sent_also_after_a_restart(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        log, kept = tmp_path / "app.log", Kept()
+        keys = {"skipHeaderLines": 2, "fileFooterPattern": "TOTAL"}
+        log.write_bytes(b"a,b\n")
+        await (await Tailed(tmp_path, kept, clock, **keys).begin()).crash()
+        append(log, b"---\n" + lines(1) + b"TOTAL 1\n")
+        await (await Tailed(tmp_path, kept, clock, **keys).begin()).crash()
+        append(log, lines(2))
+        await (await Tailed(tmp_path, kept, clock, **keys).begin()).crash()
         assert kept.records == numbered(1, 2)
 
     play(scene)
