@@ -10,7 +10,7 @@ from agents import Reader, configure, made_stream, run, running
 from penstock.host.entropy import SeededEntropy
 from penstock.testing import PenstockServer
 
-ROUNDS: Final = max(4, int(os.environ.get("PENSTOCK_KILL_ROUNDS", "4")))
+ROUNDS: Final = max(3, int(os.environ.get("PENSTOCK_KILL_ROUNDS", "3")))
 LONGEST_S: Final = 0.6  # from the start of reading to the kill
 ROTATE_LINES: Final = 3000
 
@@ -49,7 +49,7 @@ def test_agent_when_killed_again_and_again_then_every_line_has_arrived_at_the_en
     entropy = SeededEntropy(11)
     with PenstockServer() as server:
         made_stream(server)
-        server.faults.fail_puts("logs", 0.05)
+        server.faults.fail_puts("logs", 0.02)
         flow = {
             "filePattern": str(tmp_path / "app.log*"),  # also what is rotated while no agent runs
             "retryInitialBackoffMillis": 1,

@@ -19,9 +19,17 @@ class Backoff:
         self._first_ms = first_ms
         self._longest_ms = longest_ms
         self._wait_ms = 0.0
+        self._raised = 0  # how often
 
-    def failed(self) -> None:
-        """A request, or a part of one, was not taken."""
+    def begin(self) -> int:
+        """A request begins; what to tell `failed`."""
+        return self._raised
+
+    def failed(self, begun: int) -> None:
+        """A request, or a part of one, was not taken; those that were under way together count as one."""
+        if begun != self._raised:
+            return
+        self._raised += 1
         self._wait_ms = min(max(self._first_ms, self._wait_ms * FACTOR), self._longest_ms)
 
     def succeeded(self) -> None:

@@ -18,6 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
+from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
 from penstock.agent.settings import GlobalSettings
@@ -49,7 +50,8 @@ class Account:
     def __init__(self, settings: GlobalSettings, environment: Mapping[str, str]) -> None:
         self._settings = settings
         self._environment = environment
-        region = settings.kinesis_region or self._region_of_endpoints() or environment.get("AWS_REGION", "")
+        configured = settings.kinesis_region or self._region_of_endpoints() or environment.get("AWS_REGION", "")
+        self.region = str(configured or Session().get_config_variable("region") or REGION_DEFAULT)
         role = None
         if settings.role_arn:
             role = Role(
@@ -60,13 +62,12 @@ class Account:
             )
         self._session = make_session(
             Connection(
-                region=region or None,
+                region=self.region,
                 access_key_id=settings.access_key_id or None,
                 secret_access_key=settings.secret_access_key or None,
                 role=role,
             )
         )
-        self.region = str(region or self._session.get_config_variable("region") or REGION_DEFAULT)
         self.verify: Any = self._session.get_config_variable("ca_bundle") or True
         self._found: Any = None
         self._finding = Lock()

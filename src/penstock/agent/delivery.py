@@ -147,17 +147,17 @@ class Sender:
 
     async def _attempt(self, records: list[bytes], keys: list[str]) -> Sequence[int]:
         """Send once; the indices of what was not taken."""
-        begun_ms = self._shared.clock.now_ms()
+        begun, begun_ms = self._backoff.begin(), self._shared.clock.now_ms()
         try:
             outcome = await self._destination.put(records, keys)
         except PutFailed as error:
-            self._backoff.failed()
+            self._backoff.failed(begun)
             self._meter.failed(len(records))
             self._trouble(str(error))
             return range(len(records))
         self._meter.answered(records, outcome.refused, self._shared.clock.now_ms() - begun_ms)
         if outcome.refused:
-            self._backoff.failed()
+            self._backoff.failed(begun)
             self._trouble(f"{len(outcome.refused)} of {len(records)} records were refused: {outcome.why}")
         else:
             self._backoff.succeeded()

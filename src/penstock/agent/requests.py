@@ -14,6 +14,8 @@ import pybase64
 
 from penstock.agent.settings import Destination as Service
 
+TEXT_MAX_CHARS: Final = 500  # of what an answer says
+
 
 class BadAnswer(Exception):
     """An answer that is none of the operation's; the text says so."""
@@ -81,11 +83,13 @@ def read_answer(operation: Operation, body: bytes, count: int) -> Outcome:
         raise BadAnswer(f"the answer is none of {operation.target}: {error}") from None
     if len(answer.entries) != count:
         raise BadAnswer(f"the answer tells of {len(answer.entries)} records instead of {count}")
-    if not answer.failed:
-        return Outcome(())
     refused = [index for index, entry in enumerate(answer.entries) if entry.code is not None]
-    first = answer.entries[refused[0]] if refused else _Entry()
-    return Outcome(refused, f"{first.code}: {first.message}")
+    if answer.failed != len(refused):
+        raise BadAnswer(f"the answer counts {answer.failed} refusals and tells of {len(refused)}")
+    if not refused:
+        return Outcome(())
+    first = answer.entries[refused[0]]
+    return Outcome(refused, " ".join(f"{first.code}: {first.message}".split())[:TEXT_MAX_CHARS])
 
 
 def error_text(status: int, body: bytes) -> str:
@@ -98,4 +102,4 @@ def error_text(status: int, body: bytes) -> str:
         return f"HTTP status {status}: {body[:200].decode(errors='replace')!r}"
     code = str(told.get("__type", f"HTTP status {status}")).rpartition("#")[2]
     message = told.get("message", told.get("Message"))
-    return f"{code}: {message}"[:500] if message else code
+    return " ".join((f"{code}: {message}" if message else code).split())[:TEXT_MAX_CHARS]

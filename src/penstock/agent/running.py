@@ -73,6 +73,7 @@ class Agent:
         self._at_once = min(senders, FLOW_REQUESTS_MAX)
         self.flows = [self._flow(plan) for plan in configuration.plans]
         self._ending: Ending | None = None
+        self._over = asyncio.Event()  # nothing more is waited for
         self._running = 0
         self._metrics = Metrics(Level.SUMMARY, rolls_up=False)
         self._measured: dict[str, Counts] = {}  # what was reported of each flow
@@ -105,6 +106,8 @@ class Agent:
         self._tasks.spawn(self._patience(moving=finished), "agent's patience")
         sent = await self._room.emptied()
         await self._save()
+        self._tasks.spawn(self._measure_last(), "agent's last metrics")
+        await self._over.wait()
         logger.info("%s", self.status())
         if not sent:
             logger.error("%d records were not sent; they are read again at the next start", self._unsent)
@@ -156,6 +159,7 @@ class Agent:
                 since_ms, sent = self._clock.now_ms(), now_sent
             await self._clock.sleep(PATIENCE_EVERY_MS)
         await self._room.give_up()
+        self._over.set()
 
     async def _keep_saving(self) -> None:
         touched_ms = self._clock.now_ms()
@@ -188,6 +192,10 @@ class Agent:
         while True:
             await self._clock.sleep(self._settings.metrics_ms)
             await self._measure()
+
+    async def _measure_last(self) -> None:
+        await self._measure()
+        self._over.set()
 
     async def _measure(self) -> None:
         """Take what was counted since the last time to CloudWatch, the log, or both."""

@@ -12,7 +12,8 @@ Source: the AWS developer guides, "Writing to Kinesis with the agent" and "Pre-p
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from penstock.core.limits import DAY_MS, KIB, MIB, MINUTE_MS, PUT_RECORDS_MAX_COUNT, SECOND_MS
 
@@ -23,7 +24,6 @@ BUFFER_AGE_MAX_MS: Final = 15 * MINUTE_MS
 _LONGEST_MS: Final = 7 * DAY_MS
 
 Destination = Literal["kinesis", "firehose"]
-Kind = TypeVar("Kind")
 
 
 class Problem(NamedTuple):
@@ -62,12 +62,14 @@ def _read_endpoint(value: Any) -> str:
     text = _read_text(value).strip()
     if not text:
         return ""
-    scheme, mark, rest = text.partition("://")
+    scheme, mark, _ = text.partition("://")
     if mark and scheme not in ("http", "https"):
         raise ValueError
-    if not (rest if mark else scheme).strip("/") or any(sign.isspace() for sign in text):
+    url = text if mark else "https://" + text
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0 or parts.query or any(sign.isspace() for sign in text):
         raise ValueError
-    return text if mark else "https://" + text
+    return url
 
 
 def _read_flag(value: Any) -> bool:

@@ -14,14 +14,14 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
 
-from penstock.agent import files
+import click
+from botocore.exceptions import BotoCoreError
+
 from penstock.agent.caller import Account
 from penstock.agent.checkpoints import CheckpointError
 from penstock.agent.configuration import Configuration, configure, read_files
 from penstock.agent.running import Agent, Ending
 from penstock.agent.settings import GlobalSettings, Problem
-from penstock.commands.paper import complain, console, print_whole, table, tame
-from penstock.demo.screen import size_text
 from penstock.host.clock import SystemClock
 from penstock.host.entropy import SystemEntropy
 from penstock.host.tasks import LoopTasks
@@ -45,20 +45,24 @@ def run(options: Options) -> int:
     """Run until a signal comes; the exit code."""
     configuration = _read(options.config)
     if options.check:
-        return _check(configuration)
+        from penstock.commands.agent_check import check
+
+        check(configuration.plans)
+        _complain(configuration.problems)
+        return 0 if configuration.usable else EXIT_CONFIGURATION
     if not configuration.usable:
         _complain(configuration.problems)
         return EXIT_CONFIGURATION
     try:
         _log_to(configuration.settings)
     except OSError as error:
-        return complain(f"log.file {configuration.settings.log_file} cannot be written: {error.strerror}")
+        return _say(f"log.file {configuration.settings.log_file} cannot be written: {error.strerror}")
     for problem in configuration.problems:
         logger.warning("%s: %s", *problem[:2])
     try:
         code = asyncio.run(_serve(configuration, options))
-    except CheckpointError as error:
-        return complain(str(error))
+    except (CheckpointError, BotoCoreError) as error:  # the latter: of AWS's configuration files
+        return _say(str(error))
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)  # a request that hangs must not hold up the end
@@ -110,33 +114,6 @@ def _heed_signals(agent: Agent, options: Options, waiting: list[Configuration]) 
     loop.add_signal_handler(signal.SIGHUP, reload)
 
 
-def _check(configuration: Configuration) -> int:
-    """Show what would be read and what is wrong; the exit code."""
-    made = table("flow", "files<>", "bytes<>", "to", "from", "processing")
-    for plan in configuration.plans:
-        try:
-            seen = files.look(plan.pattern, ())
-            shown = (f"{len(seen):,}", size_text(sum(entry.size for entry in seen)))
-        except OSError as error:
-            shown = ("-", error.strerror or "")
-        settings = plan.settings
-        made.add_row(
-            tame(settings.file_pattern),
-            *shown,
-            tame(f"{settings.destination}:{settings.target}"),
-            settings.initial_position,
-            " ".join(str(option.get("optionName")) for option in settings.processing) or "-",
-        )
-    print_whole(console(), made)
-    _complain(configuration.problems)
-    return 0 if configuration.usable else EXIT_CONFIGURATION
-
-
-def _complain(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        complain(tame(f"{'' if problem.fatal else 'warning: '}{problem.where}: {problem.text}"))
-
-
 def _log_to(settings: GlobalSettings) -> None:
     handler: logging.Handler
     if settings.log_file:
@@ -145,7 +122,34 @@ def _log_to(settings: GlobalSettings) -> None:
         )
     else:
         handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     level = _LEVELS.get(settings.log_level) or logging.getLevelNamesMapping()[settings.log_level]
-    logging.basicConfig(level=level, handlers=[handler], format="%(asctime)s %(levelname)s %(message)s", force=True)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a log on a full disk must not be a second trouble
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("botocore").setLevel(logging.CRITICAL)  # what fails is told once, by who asked
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+class _OneLine(logging.Formatter):
+    """A message is a line, whatever the names of files and the answers of servers hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line, with escapes for what is not printable."""
+        return _printable(super().formatMessage(record))
+
+
+def _complain(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        _say(f"{'' if problem.fatal else 'warning: '}{problem.where}: {problem.text}")
+
+
+def _say(text: str) -> int:
+    """A line on standard error; the exit code of what could not begin.  Not paper.py's: rich would be a tenth of the memory."""
+    click.echo(f"penstock: {_printable(text)}", err=True)
+    return 1
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -78,7 +78,7 @@ def test_backoff_when_failures_go_on_then_waits_double_to_the_longest_and_a_succ
     assert backoff.wait_ms(0.5) == 0
     waits = []
     for _ in range(5):
-        backoff.failed()
+        backoff.failed(backoff.begin())
         waits.append(backoff.wait_ms(0.5))
     assert waits == [100, 200, 400, 800, 1000]
     assert (backoff.wait_ms(0.0), backoff.wait_ms(1.0)) == (700, 1300)
@@ -86,3 +86,11 @@ def test_backoff_when_failures_go_on_then_waits_double_to_the_longest_and_a_succ
     assert backoff.wait_ms(0.5) == 100
     backoff.succeeded()
     assert backoff.wait_ms(0.5) == 0
+
+
+def test_backoff_when_requests_fail_together_then_they_count_once() -> None:
+    backoff = Backoff(100, 1000)
+    begun = [backoff.begin() for _ in range(4)]
+    for each in begun:
+        backoff.failed(each)
+    assert backoff.wait_ms(0.5) == 100

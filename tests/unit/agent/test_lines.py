@@ -64,7 +64,8 @@ def test_gatherer_when_a_line_matches_then_the_record_before_it_is_whole() -> No
     assert made.ends == [7, 17]
     assert gatherer.begin == 17
     flushed = gatherer.flush()
-    assert (flushed.datas, flushed.ends, gatherer.begin) == ([b"[2]\n"], [21], None)
+    assert (flushed.datas, flushed.ends) == ([b"[2]\n"], [21])
+    assert not gatherer.flush().datas
 
 
 def test_gatherer_when_a_record_is_too_long_then_it_is_truncated_and_bounded() -> None:
