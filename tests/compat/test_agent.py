@@ -161,7 +161,7 @@ def test_agent_when_it_runs_then_the_server_is_not_imported(tmp_path: Path) -> N
         "penstock.engines",
         "granian",
         "boto3",
-        "botocore.client",
+        "rich",
         "uvloop",
     )
     assert not [name for name in listed.stdout.split() if name.startswith(heavy)]
