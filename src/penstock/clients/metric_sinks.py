@@ -7,8 +7,9 @@ Rule of this file: a sink that fails costs nothing but its measurements' punctua
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -129,11 +130,13 @@ class Prometheus:
                     family.add_metric(values, held.count, held.total)
                 yield family
 
-    def register(self, registry: "CollectorRegistry | None" = None) -> None:
-        """Show it in a registry: prometheus_client's own, if none is named."""
+    def register(self, registry: "CollectorRegistry | None" = None) -> Callable[[], None]:
+        """Show it in a registry - prometheus_client's own, if none is named - until what is returned is called."""
         from prometheus_client import REGISTRY
 
-        (registry or REGISTRY).register(self)
+        shown_in = registry or REGISTRY
+        shown_in.register(self)
+        return partial(shown_in.unregister, self)
 
 
 def snake(text: str) -> str:

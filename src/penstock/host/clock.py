@@ -22,6 +22,14 @@ class SystemClock:
         await asyncio.sleep(duration_ms / 1000)
 
 
+class SteadyClock(SystemClock):
+    """The machine's clock as durations need it: it never jumps, and its zero means nothing."""
+
+    def now_ms(self) -> Millis:
+        """Milliseconds since some moment."""
+        return Millis(time.monotonic_ns() // 1_000_000)
+
+
 class TestClock:
     """The machine's wall clock plus an offset that only grows: sleepers whose time an advance skips over wake at once, in order.
 

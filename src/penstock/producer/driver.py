@@ -1,0 +1,178 @@
+"""The driver: gives the pipeline its time, makes its calls, and holds back who puts too much.
+
+Theory.  One task ticks while anything is under way and sleeps when nothing is; each request is a task of its own, and the service's
+threads bound how many are really under way.  Whoever puts while too much memory is held waits in line until records have a result.
+Rules of this file:
+  1. Everything runs on one event loop; nothing here may be called from another thread.
+  2. No answer, however wrong, ends the driver: it becomes the result of the records that it is about.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from penstock.clients.aws import Service
+from penstock.clients.calls import CALL_ERRORS, error_code, error_text
+from penstock.core.ports import Clock, Tasks
+from penstock.producer.config import ProducerConfig
+from penstock.producer.limiter import DRAIN_MS
+from penstock.producer.pipeline import Pipeline
+from penstock.producer.records import ProducerClosed, Put
+from penstock.producer.reducers import Request
+from penstock.producer.shardmap import BadListing, read_listing
+from penstock.producer.wire import Stream, put_records_body
+
+logger = logging.getLogger("penstock.producer")
+
+SHARDS_A_PAGE: Final = 1000
+PAGES_MAX: Final = 1000  # of one listing
+FLUSH_EVERY_MS: Final = 500
+NONSENSE: Final = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+)  # what botocore's parser makes of some wrong answers
+REQUEST_FAILED: Final = (*CALL_ERRORS, TimeoutError, *NONSENSE)
+
+
+class Driver:
+    """What makes one stream's pipeline run."""
+
+    def __init__(
+        self, pipeline: Pipeline, stream: Stream, service: Service, config: ProducerConfig, clock: Clock, tasks: Tasks
+    ) -> None:
+        self.pipeline = pipeline
+        self._stream = stream
+        self._service = service
+        self._clock = clock
+        self._tasks = tasks
+        self._tick_ms = max(1, min(DRAIN_MS, config.record_max_buffered_time // 4))
+        self._most_bytes = config.outstanding_max_bytes
+        self._work = asyncio.Event()
+        self.on_results: Callable[[], None] | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._tasks.spawn(self._run(), "producer")
+
+    def put(self, put: Put) -> None:
+        """Take a record; who may not wait need not ask whether it must."""
+        if not self.pipeline.outstanding:
+            self._work.set()
+        self.pipeline.put(put)
+        if self._waiting:
+            self._admit()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is under way that the next record has to wait."""
+        return self.pipeline.outstanding_bytes >= self._most_bytes
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether a record has to wait for its turn: there is no room, or others were there before."""
+        return bool(self._waiting) or self.is_full
+
+    async def turn(self) -> None:
+        """Return when it is the caller's turn to put, which it has to do at once.  Raises ProducerClosed."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._admit()  # its turn may have come, and is the next one's then
+            raise
+
+    def _admit(self) -> None:
+        """Let the next one in line put, if there is room."""
+        while self._waiting and not self.is_full:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def dismiss(self) -> None:
+        """Turn away who still waits to put."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(ProducerClosed())
+
+    def flush(self) -> None:
+        """Send what is held, soon."""
+        self.pipeline.flush(self._clock.now_ms())
+        self._pump()
+
+    async def flush_sync(self) -> None:
+        """Return when every record that was put has its result."""
+        while self.pipeline.outstanding:
+            self.flush()
+            again_ms = self._clock.now_ms() + FLUSH_EVERY_MS
+            while self.pipeline.outstanding and self._clock.now_ms() < again_ms:
+                await self._clock.sleep(self._tick_ms)
+
+    async def _run(self) -> None:
+        while True:
+            if not self.pipeline.outstanding:
+                self._work.clear()
+                await self._work.wait()
+            now_ms = self._clock.now_ms()
+            at_ms = self.pipeline.shards.list_at_ms
+            if at_ms is not None and at_ms <= now_ms:
+                self.pipeline.shards.begin_listing()
+                self._tasks.spawn(self._list(now_ms), "shard map")
+            self.pipeline.tick(now_ms)
+            self._pump()
+            await self._clock.sleep(self._tick_ms)
+
+    def _pump(self) -> None:
+        requests, self.pipeline.requests = self.pipeline.requests, []
+        for request in requests:
+            self._tasks.spawn(self._send(request), "PutRecords")
+        self._admit()
+        if self.on_results is not None:
+            self.on_results()
+
+    async def _send(self, request: Request) -> None:
+        began_ms = self._clock.now_ms()
+
+        def body() -> bytes:
+            nonlocal began_ms
+            began_ms = self._clock.now_ms()  # a thread is free
+            return put_records_body(self._stream, request)
+
+        try:
+            answer = await self._service.call_encoded("put_records", body, **self._stream.arguments)
+            answers = list(answer.get("Records") or ())
+            self.pipeline.answered(request, answers, began_ms, self._clock.now_ms())
+        except REQUEST_FAILED as error:
+            code = error_code(error) or type(error).__name__
+            logger.info("PutRecords of %d records failed: %s", len(request), error_text(error))
+            self.pipeline.failed(request, code, error_text(error), began_ms, self._clock.now_ms())
+        self._pump()
+
+    async def _list(self, began_ms: int) -> None:
+        try:
+            found = read_listing(await self._listing())
+        except REQUEST_FAILED as error:
+            logger.warning("the shards of %s cannot be listed: %s", self._stream.shown, error_text(error))
+            self.pipeline.shards.failed(self._clock.now_ms())
+        else:
+            self.pipeline.shards_listed(found, began_ms)
+        self._pump()
+
+    async def _listing(self) -> list[dict[str, Any]]:
+        first = {**self._stream.arguments, "ShardFilter": {"Type": "AT_LATEST"}}
+        page = await self._service.call("list_shards", MaxResults=SHARDS_A_PAGE, **first)
+        shards: list[dict[str, Any]] = []
+        for _ in range(PAGES_MAX):
+            shards += page.get("Shards") or ()
+            token = page.get("NextToken")
+            if not token:
+                return shards
+            page = await self._service.call("list_shards", MaxResults=SHARDS_A_PAGE, NextToken=token)
+        raise BadListing(f"there is no end after {PAGES_MAX} pages")

@@ -1,0 +1,142 @@
+"""User records on their way, and what is told of them in the end."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from penstock.wire.aggregate import effective_hash_key
+
+PARTITION_KEY_MAX_CHARS: Final = 256
+HELD_BYTES: Final = (
+    600  # what a record takes in memory besides its data and key: itself, its future, its places in tables
+)
+NO_ATTEMPTS: Final[tuple["Attempt", ...]] = ()
+
+
+class Attempt(Struct, frozen=True, gc=False):
+    """One try to put a record."""
+
+    delay_ms: int  # since the record came, or since the attempt before
+    duration_ms: int  # of the request
+    successful: bool
+    error_code: str | None = None  # AWS's, or Expired, Wrong Shard, Record Count Mismatch
+    error_message: str | None = None
+
+
+class UserRecordResult(Struct, frozen=True, gc=False):
+    """What became of a record."""
+
+    successful: bool
+    shard_id: str | None  # where it is
+    sequence_number: str | None  # of the Kinesis record that it is in
+    attempts: tuple[Attempt, ...]
+
+
+class UserRecord(Struct, frozen=True, gc=False):
+    """A record as it was put, for those who want it back."""
+
+    partition_key: str
+    explicit_hash_key: str | None
+    data: bytes
+
+
+class UserRecordFailed(Exception):
+    """A record was not put.  `result` tells what was tried; `record` is there with `return_user_record_on_failure`."""
+
+    def __init__(self, result: UserRecordResult, record: UserRecord | None = None) -> None:
+        last = result.attempts[-1] if result.attempts else None
+        why = f"{last.error_code}: {last.error_message}" if last is not None else "it was given up"
+        super().__init__(f"the record was not put, after {len(result.attempts)} attempts: {why}")
+        self.result = result
+        self.record = record
+
+
+class ProducerClosed(Exception):
+    """The producer is closed: it takes no records any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the producer is closed")
+
+
+class Promise(Protocol):
+    """Who waits for a record: a future of asyncio or of a thread."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+    def set_result(self, result: Any) -> object:
+        """Tell what became of it."""
+        ...
+
+    def set_exception(self, exception: Any) -> object:
+        """Tell why it failed."""
+        ...
+
+
+class Put(Struct, eq=False, gc=False):
+    """One user record on its way."""
+
+    partition_key: str
+    data: bytes
+    explicit_hash_key: str | None  # decimal digits
+    hash_key: int
+    size_bytes: int  # data and partition key
+    arrived_ms: int
+    deadline_ms: int  # when it should be sent
+    expires_ms: int  # when it may no longer be
+    promise: Promise
+    unique_id: str | None
+    shard_id: str | None = None  # where it was predicted to go
+    last_ms: int = 0  # when the attempt before ended; at first, when it came
+    attempts: tuple[Attempt, ...] = NO_ATTEMPTS
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory, about."""
+        return self.size_bytes + HELD_BYTES
+
+
+class Entry(Struct, eq=False, gc=False):
+    """A Kinesis record to be sent: some user records, packed or a single one as it is."""
+
+    puts: Sequence[Put]
+    partition_key: str
+    explicit_hash_key: str
+    data: bytes
+    shard_id: str | None
+    deadline_ms: int
+    expires_ms: int
+
+    @property
+    def size_bytes(self) -> int:
+        """As PutRecords counts it."""
+        return len(self.data) + len(self.partition_key)
+
+
+def checked(
+    partition_key: str, data: bytes | bytearray | memoryview, explicit_hash_key: str | int | None, largest_bytes: int
+) -> tuple[bytes, str | None, int, int]:
+    """Data, explicit hash key, hash key and size of a record.  Raises ValueError, TypeError."""
+    if type(data) is not bytes:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        data = bytes(data)
+    if type(partition_key) is not str:
+        raise TypeError(f"a partition key must be a string, not {type(partition_key).__name__}")
+    if not 0 < len(partition_key) <= PARTITION_KEY_MAX_CHARS:
+        raise ValueError(
+            f"a partition key must have 1 to {PARTITION_KEY_MAX_CHARS} characters, not {len(partition_key)}"
+        )
+    key_bytes = len(partition_key) if partition_key.isascii() else len(partition_key.encode())
+    explicit = None if explicit_hash_key is None else str(explicit_hash_key)
+    hash_key = effective_hash_key(partition_key, explicit)
+    if hash_key is None:
+        raise ValueError(
+            f"an explicit hash key must be a number from 0 to 2**128 - 1, not {str(explicit_hash_key)[:80]!r}"
+        )
+    size_bytes = len(data) + key_bytes
+    if size_bytes > largest_bytes:
+        raise ValueError(f"data and partition key must have at most {largest_bytes} bytes, not {size_bytes}")
+    return data, None if explicit is None else str(hash_key), hash_key, size_bytes
