@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from penstock.clients.aws import Connection
 from penstock.producer.config import ProducerConfig
 from penstock.producer.core import Core
-from penstock.producer.records import UserRecordResult
+from penstock.producer.records import ProducerClosed, UserRecordResult
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class AsyncProducer:
         The future raises UserRecordFailed.  Raises ValueError or TypeError for what can never be put, and ProducerClosed.
         """
         core = self._core
+        if not core.is_open:
+            raise ProducerClosed
         future: asyncio.Future[UserRecordResult] = asyncio.get_running_loop().create_future()
         put = core.make(partition_key, data, explicit_hash_key, future)
         if core.driver.must_wait:

@@ -17,7 +17,7 @@ from penstock.producer.config import ConfigError, ProducerConfig, endpoint_url
 from penstock.producer.driver import Driver
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import ProducerClosed, Promise, Put, checked
+from penstock.producer.records import Data, Promise, Put, checked
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -67,19 +67,29 @@ class Core:
     def make(
         self,
         partition_key: str,
-        data: bytes | bytearray | memoryview,
+        data: Data,
         explicit_hash_key: str | int | None,
         promise: Promise,
     ) -> Put:
-        """A record for the pipeline.  Raises ValueError, TypeError, ProducerClosed."""
-        if not self.is_open:
-            raise ProducerClosed
+        """A record for the pipeline.  Raises ValueError, TypeError."""
         config = self.config
-        held = checked(partition_key, data, explicit_hash_key, config.max_user_record_size)
+        data, explicit, hash_key, held_bytes = checked(
+            partition_key, data, explicit_hash_key, config.max_user_record_size
+        )
         now_ms = self._clock.now_ms()
-        unique_id = f"{self._id_prefix}{next(self._ids)}" if config.idempotent else None
-        deadline_ms, expires_ms = now_ms + config.record_max_buffered_time, now_ms + config.record_ttl
-        return Put(partition_key, *held, now_ms, deadline_ms, expires_ms, promise, unique_id, None, now_ms)
+        return Put(
+            partition_key,
+            data,
+            explicit,
+            hash_key,
+            held_bytes,
+            now_ms,
+            now_ms + config.record_max_buffered_time,
+            now_ms + config.record_ttl,
+            promise,
+            f"{self._id_prefix}{next(self._ids)}" if config.idempotent else None,
+            now_ms,
+        )
 
     @property
     def oldest_record_ms(self) -> int:

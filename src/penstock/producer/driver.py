@@ -52,6 +52,9 @@ class Driver:
         self._tick_ms = max(1, min(DRAIN_MS, config.record_max_buffered_time // 4))
         self._most_bytes = config.outstanding_max_bytes
         self._work = asyncio.Event()
+        self.must_wait = (
+            False  # whether a record has to wait for its turn: there is no room, or others were there before
+        )
         self.on_results: Callable[[], None] | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -61,21 +64,13 @@ class Driver:
 
     def put(self, put: Put) -> None:
         """Take a record; who may not wait need not ask whether it must."""
-        if not self.pipeline.outstanding:
+        pipeline = self.pipeline
+        if not pipeline.outstanding:
             self._work.set()
-        self.pipeline.put(put)
-        if self._waiting:
+        pipeline.put(put)
+        if self.must_wait or pipeline.outstanding_bytes >= self._most_bytes:
+            self.must_wait = True
             self._admit()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much is under way that the next record has to wait."""
-        return self.pipeline.outstanding_bytes >= self._most_bytes
-
-    @property
-    def must_wait(self) -> bool:
-        """Whether a record has to wait for its turn: there is no room, or others were there before."""
-        return bool(self._waiting) or self.is_full
 
     async def turn(self) -> None:
         """Return when it is the caller's turn to put, which it has to do at once.  Raises ProducerClosed."""
@@ -89,11 +84,12 @@ class Driver:
 
     def _admit(self) -> None:
         """Let the next one in line put, if there is room."""
-        while self._waiting and not self.is_full:
+        while self._waiting and self.pipeline.outstanding_bytes < self._most_bytes:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
+        self.must_wait = bool(self._waiting) or self.pipeline.outstanding_bytes >= self._most_bytes
 
     def dismiss(self) -> None:
         """Turn away who still waits to put."""

@@ -3,9 +3,10 @@
 Source: KPL's metrics.md, metrics_constants.h and metrics_manager.cc.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
-from penstock.clients.metrics import Dimensions, Level, Meter, Metric
+from penstock.clients.metrics import Datum, Dimensions, Level, Meter, Metric, Statistics
 from penstock.producer.config import ProducerConfig
 
 _LEVELS: Final = {"none": Level.NONE, "summary": Level.SUMMARY, "detailed": Level.DETAILED}
@@ -41,6 +42,11 @@ class Measures:
     def put(self, metric: Metric, value: float, shard_id: str | None = None, times: int = 1) -> None:
         """Count a number, of a shard where one is named."""
         self.meter.put(metric, value, self._dimensions(shard_id), times)
+
+    def put_all(self, metric: Metric, values: Sequence[float], shard_id: str | None) -> None:
+        """Count several numbers, at least one."""
+        held = Statistics(len(values), sum(values), min(values), max(values))
+        self.meter.merge(Datum(metric, self._dimensions(shard_id), held))
 
     def error(self, code: str, shard_id: str | None, times: int = 1) -> None:
         """Count an error by its code, and among all errors."""

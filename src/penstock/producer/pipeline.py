@@ -13,9 +13,8 @@ Rules of this file:
 Source: KPL's pipeline.h and retrier.cc.
 """
 
-import heapq
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from heapq import heappop
 from itertools import takewhile
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from penstock.producer.config import ProducerConfig
 from penstock.producer.limiter import Limiter
 from penstock.producer.measures import Measures
 from penstock.producer.records import Attempt, Entry, Put, UserRecord, UserRecordFailed, UserRecordResult
-from penstock.producer.reducers import NEVER_MS, Collector, Packer, Request, entry_alone
+from penstock.producer.reducers import NEVER_MS, Collector, Due, Packer, Request, entry_alone
 from penstock.producer.shardmap import ShardMap
 
 FLUSH_AFTER_MS: Final = 80  # flush gives the limiter so long before it empties the collector
@@ -36,7 +35,6 @@ WRONG_SHARD: Final = "Wrong Shard"
 COUNT_MISMATCH: Final = "Record Count Mismatch"
 TIMED_OUT: Final = "User Record Timeout"
 CLOSED: Final = "Closed"
-_GONE: Final = object()
 
 
 class Pipeline:
@@ -45,8 +43,9 @@ class Pipeline:
     def __init__(self, config: ProducerConfig, measured: Measures) -> None:
         self._config = config
         self._measures = measured
+        self._due: Due = []
         self._packers: dict[str, Packer] = {}
-        self._due: list[tuple[int, str]] = []  # a heap of packers' deadlines, stale ones among them
+        self._in_order: list[Packer] = []  # those of the open shards, as the shard map has them
         self._limiter = Limiter(config.rate_limit)
         self._collector = Collector(config)
         self._empty_collector_ms = NEVER_MS
@@ -54,30 +53,26 @@ class Pipeline:
         self._received = 0
         self.shards = ShardMap()
         self.requests: list[Request] = []  # to be sent, in this order
-        self.outstanding: dict[Put, None] = {}  # every record without a result, the oldest first
+        self.outstanding: dict[
+            Put, bool
+        ] = {}  # (as a set that keeps its order) every record without a result, the oldest first
         self.outstanding_bytes = 0
 
     def put(self, put: Put) -> None:
         """Take a new record."""
-        self.outstanding[put] = None
+        self.outstanding[put] = True
         self.outstanding_bytes += put.held_bytes
         self._received += 1
         self._place(put, put.arrived_ms)
 
     def _place(self, put: Put, now_ms: int) -> None:
-        shard_id = put.shard_id = self.shards.predict(put.hash_key)
-        if shard_id is None:
-            self._collect(entry_alone(put))
+        shards = self.shards
+        if not shards.is_ready:
+            self._collect(entry_alone(put, None))
         elif not self._config.aggregation_enabled:
-            self._limit(entry_alone(put), now_ms)
+            self._limit(entry_alone(put, shards.shard_ids[shards.place(put.hash_key)]), now_ms)
         else:
-            packer = self._packers.get(shard_id)
-            if packer is None:
-                packer = self._packers[shard_id] = Packer(self._config)
-            before_ms = packer.deadline_ms
-            full = packer.add(put)
-            if packer.deadline_ms < before_ms or full is not None:
-                heapq.heappush(self._due, (packer.deadline_ms, shard_id))
+            full = self._in_order[shards.place(put.hash_key)].add(put)
             if full is not None:
                 self._limit(full, now_ms)
 
@@ -91,7 +86,7 @@ class Pipeline:
     def tick(self, now_ms: int) -> None:
         """Let time pass: send on what is due, what may pass, and give up what has expired."""
         while self._due and self._due[0][0] <= now_ms:
-            _, shard_id = heapq.heappop(self._due)
+            _, shard_id = heappop(self._due)
             packer = self._packers.get(shard_id)
             if packer is not None and packer.deadline_ms <= now_ms:
                 self._unpack(packer, now_ms)
@@ -127,6 +122,9 @@ class Pipeline:
         self.shards.listed(shards, now_ms)
         for shard_id in self._packers.keys() - shards.keys():
             self._unpack(self._packers.pop(shard_id), now_ms)
+        for shard_id in shards.keys() - self._packers.keys():
+            self._packers[shard_id] = Packer(shard_id, self._config, self._due)
+        self._in_order = [self._packers[shard_id] for shard_id in self.shards.shard_ids]
         self._limiter.keep_only(frozenset(shards))
 
     def failed(self, request: Request, code: str, message: str, began_ms: int, now_ms: int) -> None:
@@ -135,7 +133,7 @@ class Pipeline:
         self._measures.error(code, None)
         for entry in request:
             self._measures.put(measures.KINESIS_RECORDS_PUT, 0, entry.shard_id)
-            self._again(entry.puts, code, message, began_ms, now_ms)
+            self._again(entry, code, message, began_ms, now_ms)
 
     def answered(self, request: Request, answers: Sequence[Mapping[str, Any]], began_ms: int, now_ms: int) -> None:
         """The `Records` of an answer to a request."""
@@ -144,7 +142,7 @@ class Pipeline:
             message = f"the request had {len(request)} records, the answer {len(answers)}"
             self._measures.error(COUNT_MISMATCH, None)
             for entry in request:
-                self._fail_all(entry.puts, COUNT_MISMATCH, message, began_ms, now_ms)
+                self._fail_all(entry, COUNT_MISMATCH, message, began_ms, now_ms)
             return
         for entry, answer in zip(request, answers, strict=True):
             if answer.get("SequenceNumber"):
@@ -154,50 +152,40 @@ class Pipeline:
                 self._refused(entry, code, message, began_ms, now_ms)
 
     def _landed(self, entry: Entry, shard_id: str, number: str, began_ms: int, now_ms: int) -> None:
-        measured = self._measures
         if entry.shard_id is not None and shard_id != entry.shard_id:
             held = self.shards.hash_range(shard_id)
             self.shards.invalidate(began_ms)
             if held is None or not all(held.start <= put.hash_key <= held.end for put in entry.puts):
                 message = f"it went to {shard_id or 'no shard'}, and {entry.shard_id} was expected"
-                measured.error(WRONG_SHARD, entry.shard_id)
-                self._again(entry.puts, WRONG_SHARD, message, began_ms, now_ms)
+                self._measures.error(WRONG_SHARD, entry.shard_id)
+                self._again(entry, WRONG_SHARD, message, began_ms, now_ms)
                 return
-        measured.put(measures.KINESIS_RECORDS_PUT, 1, shard_id)
-        measured.put(measures.KINESIS_RECORDS_DATA_PUT, entry.size_bytes, shard_id)
-        measured.put(measures.USER_RECORDS_PER_KINESIS_RECORD, len(entry.puts), shard_id)
+        self._measure_success(entry, shard_id, began_ms)
         self._succeed(entry.puts, shard_id, number, began_ms, now_ms)
 
     def _succeed(self, puts: Sequence[Put], shard_id: str, number: str, began_ms: int, now_ms: int) -> None:
         """Tell every record of an entry where it is.  Those that came in the same millisecond share what they are told."""
-        told: dict[int, UserRecordResult] = {}
-        delays: Counter[int] = Counter()
-        data_bytes, held_bytes = 0, 0
-        forget: Callable[[Put, object], object] = self.outstanding.pop  # type-checkers know no default of another type
+        took_ms, since_ms, result = now_ms - began_ms, -1, None
+        forget = self.outstanding.pop
+        held_bytes = 0
         for put in puts:
-            delay_ms = began_ms - put.last_ms
-            delays[delay_ms] += 1
-            data_bytes += len(put.data)
-            if forget(put, _GONE) is _GONE:
+            if forget(put, False) is False:
                 continue  # its time was up while it was under way
             held_bytes += put.held_bytes
-            if put.promise.done():
-                continue
-            result = told.get(delay_ms)
-            if result is None or put.attempts:
-                attempt = Attempt(delay_ms, now_ms - began_ms, True)
+            if result is None or put.last_ms != since_ms or put.attempts:
+                since_ms = put.last_ms if not put.attempts else -1
+                attempt = Attempt(began_ms - put.last_ms, took_ms, True)
                 result = UserRecordResult(True, shard_id, number, (*put.attempts, attempt))
-                if not put.attempts:
-                    told[delay_ms] = result
-            put.promise.set_result(result)
+            promise = put.promise
+            if not promise.done():
+                promise.set_result(result)
         self.outstanding_bytes -= held_bytes
-        self._measure_success(puts, shard_id, delays, data_bytes)
 
     def abandon(self) -> None:
         """Nothing more is sent: what has no result fails."""
         for put in list(self.outstanding):
             self._note(put, CLOSED, "the producer was closed", put.last_ms, put.last_ms)
-            self._fail(put)
+            self._fail(put, None)
 
     def _overlooked(self, now_ms: int) -> None:
         """Give up records that nobody wants to wait for any longer."""
@@ -207,7 +195,7 @@ class Pipeline:
         late = list(takewhile(lambda put: put.arrived_ms + patience_ms <= now_ms, self.outstanding))
         for put in late:
             self._note(put, TIMED_OUT, f"there was no result after {patience_ms} ms", now_ms, now_ms)
-            self._fail(put)
+            self._fail(put, None)
 
     def _sample(self, now_ms: int) -> None:
         if self._received:
@@ -222,61 +210,62 @@ class Pipeline:
         self._measures.put(measures.KINESIS_RECORDS_PER_REQUEST, len(request))
         self._measures.put(measures.USER_RECORDS_PER_REQUEST, sum(len(entry.puts) for entry in request))
 
-    def _measure_success(self, puts: Sequence[Put], shard_id: str, delays: Counter[int], data_bytes: int) -> None:
-        measured = self._measures
+    def _measure_success(self, entry: Entry, shard_id: str, began_ms: int) -> None:
+        measured, puts = self._measures, entry.puts
+        measured.put(measures.KINESIS_RECORDS_PUT, 1, shard_id)
+        measured.put(measures.KINESIS_RECORDS_DATA_PUT, entry.size_bytes, shard_id)
+        measured.put(measures.USER_RECORDS_PER_KINESIS_RECORD, len(puts), shard_id)
         measured.put(measures.USER_RECORDS_PUT, 1, shard_id, len(puts))
-        measured.put(measures.USER_RECORDS_DATA_PUT, data_bytes / len(puts), shard_id, len(puts))
-        for delay_ms, times in delays.items():
-            measured.put(measures.BUFFERING_TIME, delay_ms, shard_id, times)
-        for retries, times in Counter([len(put.attempts) for put in puts]).items():
-            measured.put(measures.RETRIES_PER_RECORD, retries, shard_id, times)
+        measured.put_all(measures.USER_RECORDS_DATA_PUT, [len(put.data) for put in puts], shard_id)
+        measured.put_all(measures.BUFFERING_TIME, [began_ms - put.arrived_ms for put in puts], shard_id)
+        measured.put_all(measures.RETRIES_PER_RECORD, [len(put.attempts) for put in puts], shard_id)
 
     def _refused(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
         self._measures.put(measures.KINESIS_RECORDS_PUT, 0, entry.shard_id)
         self._measures.error(code, entry.shard_id)
         if code == THROTTLED and self._config.fail_if_throttled:
-            self._fail_all(entry.puts, code, message, began_ms, now_ms)
+            self._fail_all(entry, code, message, began_ms, now_ms)
         else:
-            self._again(entry.puts, code, message, began_ms, now_ms)
+            self._again(entry, code, message, began_ms, now_ms)
 
-    def _again(self, puts: Sequence[Put], code: str, message: str, began_ms: int, now_ms: int) -> None:
+    def _again(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
         """Put records again that were not taken, unless they have expired."""
-        for put in puts:
+        for put in entry.puts:
             self._note(put, code, message, began_ms, now_ms)
             if put not in self.outstanding:
                 continue  # its time was up while it was under way
             if put.expires_ms <= now_ms:
-                self._expire(put, "the record has reached its expiration", now_ms)
+                self._expire(put, entry.shard_id, "the record has reached its expiration", now_ms)
             else:
                 put.deadline_ms = now_ms + self._config.record_max_buffered_time // 2
                 self._place(put, now_ms)
 
-    def _fail_all(self, puts: Sequence[Put], code: str, message: str, began_ms: int, now_ms: int) -> None:
-        for put in puts:
+    def _fail_all(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
+        for put in entry.puts:
             self._note(put, code, message, began_ms, now_ms)
-            self._fail(put)
+            self._fail(put, entry.shard_id)
 
     def _give_up(self, entry: Entry, now_ms: int) -> None:
         for put in entry.puts:
-            self._expire(put, "the record has expired while it waited in the limiter", now_ms)
+            self._expire(put, entry.shard_id, "the record has expired while it waited in the limiter", now_ms)
 
-    def _expire(self, put: Put, message: str, now_ms: int) -> None:
-        self._measures.put(measures.USER_RECORD_EXPIRED, 1, put.shard_id)
-        self._measures.error(EXPIRED, put.shard_id)
+    def _expire(self, put: Put, shard_id: str | None, message: str, now_ms: int) -> None:
+        self._measures.put(measures.USER_RECORD_EXPIRED, 1, shard_id)
+        self._measures.error(EXPIRED, shard_id)
         self._note(put, EXPIRED, message, now_ms, now_ms)
-        self._fail(put)
+        self._fail(put, shard_id)
 
     @staticmethod
     def _note(put: Put, code: str, message: str, began_ms: int, now_ms: int) -> None:
         attempt = Attempt(began_ms - put.last_ms, now_ms - began_ms, False, code, message)
         put.attempts, put.last_ms = (*put.attempts, attempt), now_ms
 
-    def _fail(self, put: Put) -> None:
+    def _fail(self, put: Put, shard_id: str | None) -> None:
         if put not in self.outstanding:
             return
         del self.outstanding[put]
         self.outstanding_bytes -= put.held_bytes
-        self._measures.put(measures.USER_RECORDS_PUT, 0, put.shard_id)
+        self._measures.put(measures.USER_RECORDS_PUT, 0, shard_id)
         if not put.promise.done():
             back = self._config.return_user_record_on_failure
             record = UserRecord(put.partition_key, put.explicit_hash_key, put.data) if back else None

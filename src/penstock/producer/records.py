@@ -1,13 +1,16 @@
 """User records on their way, and what is told of them in the end."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from penstock.core.hashkeys import hash_key
 from penstock.wire.aggregate import effective_hash_key
 
 PARTITION_KEY_MAX_CHARS: Final = 256
+KEYS_KEPT_MAX: Final = 16_384
 HELD_BYTES: Final = (
     600  # what a record takes in memory besides its data and key: itself, its future, its places in tables
 )
@@ -82,20 +85,14 @@ class Put(Struct, eq=False, gc=False):
     data: bytes
     explicit_hash_key: str | None  # decimal digits
     hash_key: int
-    size_bytes: int  # data and partition key
+    held_bytes: int  # what it takes in memory, about
     arrived_ms: int
     deadline_ms: int  # when it should be sent
     expires_ms: int  # when it may no longer be
     promise: Promise
     unique_id: str | None
-    shard_id: str | None = None  # where it was predicted to go
-    last_ms: int = 0  # when the attempt before ended; at first, when it came
+    last_ms: int  # when the attempt before ended; at first, when it came
     attempts: tuple[Attempt, ...] = NO_ATTEMPTS
-
-    @property
-    def held_bytes(self) -> int:
-        """What it takes in memory, about."""
-        return self.size_bytes + HELD_BYTES
 
 
 class Entry(Struct, eq=False, gc=False):
@@ -115,28 +112,38 @@ class Entry(Struct, eq=False, gc=False):
         return len(self.data) + len(self.partition_key)
 
 
-def checked(
-    partition_key: str, data: bytes | bytearray | memoryview, explicit_hash_key: str | int | None, largest_bytes: int
-) -> tuple[bytes, str | None, int, int]:
-    """Data, explicit hash key, hash key and size of a record.  Raises ValueError, TypeError."""
+Data = bytes | bytearray | memoryview
+Held = tuple[bytes, str | None, int, int]  # data, explicit hash key, hash key, held bytes
+
+
+def checked(partition_key: str, data: Data, explicit_hash_key: str | int | None, largest_bytes: int) -> Held:
+    """What of a record a Put holds, after its key.  Raises ValueError, TypeError."""
     if type(data) is not bytes:
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if not isinstance(data, Data):
             raise TypeError(f"data must be bytes, not {type(data).__name__}")
         data = bytes(data)
-    if type(partition_key) is not str:
+    place, key_bytes = _key_facts(partition_key)
+    explicit = None
+    if explicit_hash_key is not None:
+        given = effective_hash_key("", str(explicit_hash_key))
+        if given is None:
+            shown = str(explicit_hash_key)[:80]
+            raise ValueError(f"an explicit hash key must be a number from 0 to 2**128 - 1, not {shown!r}")
+        place, explicit = given, str(given)
+    size_bytes = len(data) + key_bytes
+    if size_bytes > largest_bytes:
+        raise ValueError(f"data and partition key must have at most {largest_bytes} bytes, not {size_bytes}")
+    return data, explicit, place, size_bytes + HELD_BYTES
+
+
+@lru_cache(maxsize=KEYS_KEPT_MAX)
+def _key_facts(partition_key: str) -> tuple[int, int]:
+    """The hash key of a partition key, and its length in bytes."""
+    if not isinstance(partition_key, str):
         raise TypeError(f"a partition key must be a string, not {type(partition_key).__name__}")
     if not 0 < len(partition_key) <= PARTITION_KEY_MAX_CHARS:
         raise ValueError(
             f"a partition key must have 1 to {PARTITION_KEY_MAX_CHARS} characters, not {len(partition_key)}"
         )
-    key_bytes = len(partition_key) if partition_key.isascii() else len(partition_key.encode())
-    explicit = None if explicit_hash_key is None else str(explicit_hash_key)
-    hash_key = effective_hash_key(partition_key, explicit)
-    if hash_key is None:
-        raise ValueError(
-            f"an explicit hash key must be a number from 0 to 2**128 - 1, not {str(explicit_hash_key)[:80]!r}"
-        )
-    size_bytes = len(data) + key_bytes
-    if size_bytes > largest_bytes:
-        raise ValueError(f"data and partition key must have at most {largest_bytes} bytes, not {size_bytes}")
-    return data, None if explicit is None else str(hash_key), hash_key, size_bytes
+    written = partition_key.encode()  # what UTF-8 cannot write is a ValueError, too
+    return hash_key(written), len(written)

@@ -7,6 +7,8 @@ Rules of this file: pure; nothing is larger than its bounds, except a single rec
 Source: KPL's reducer.h, aggregator.h and collector.h.
 """
 
+from collections.abc import Sequence
+from heapq import heappush
 from typing import Final
 
 from penstock.producer.config import ProducerConfig
@@ -20,40 +22,40 @@ NEVER_MS: Final = 2**63
 Request = list[Entry]
 
 
-def entry_of(puts: list[Put], packed: Aggregate | None) -> Entry:
+def entry_of(puts: Sequence[Put], packed: Aggregate | None, shard_id: str | None) -> Entry:
     """The Kinesis record of some user records; of a single one without an aggregate it is the record itself."""
     first = puts[0]
     if packed is None:
         key, explicit, data = first.partition_key, str(first.hash_key), first.data
     else:
         key, explicit, data = packed.pack()
-    deadline_ms, expires_ms = first.deadline_ms, first.expires_ms
-    for put in puts:
-        if put.deadline_ms < deadline_ms:
-            deadline_ms = put.deadline_ms
-        if put.expires_ms < expires_ms:
-            expires_ms = put.expires_ms
-    return Entry(puts, key, explicit, data, first.shard_id, deadline_ms, expires_ms)
+    deadline_ms, expires_ms = min([put.deadline_ms for put in puts]), min([put.expires_ms for put in puts])
+    return Entry(puts, key, explicit, data, shard_id, deadline_ms, expires_ms)
 
 
-def entry_alone(put: Put) -> Entry:
+def entry_alone(put: Put, shard_id: str | None) -> Entry:
     """The Kinesis record of one user record.  A unique id needs an aggregate to travel in."""
     if put.unique_id is None:
-        return entry_of([put], None)
+        return entry_of((put,), None, shard_id)
     packed = Aggregate(NEVER_MS)
     packed.add(put.partition_key, put.data, put.explicit_hash_key, put.unique_id)
-    return entry_of([put], packed)
+    return entry_of((put,), packed, shard_id)
 
 
 class Packer:
-    """The user records of one predicted shard, being packed."""
+    """The user records of one predicted shard, being packed.
 
-    __slots__ = ("_config", "_packed", "_puts", "deadline_ms")
+    `due` is a heap that packers share: each deadline of a packer is in it, and some that no longer hold.
+    """
 
-    def __init__(self, config: ProducerConfig) -> None:
-        self._config = config
+    __slots__ = ("_due", "_max_bytes", "_max_count", "_packed", "_puts", "deadline_ms", "shard_id")
+
+    def __init__(self, shard_id: str, config: ProducerConfig, due: "Due") -> None:
+        self.shard_id = shard_id
+        self._due = due
+        self._max_bytes, self._max_count = config.aggregation_max_size, config.aggregation_max_count
         self._puts: list[Put] = []
-        self._packed = Aggregate(config.aggregation_max_size)
+        self._packed = Aggregate(self._max_bytes)
         self.deadline_ms = NEVER_MS
 
     def add(self, put: Put) -> Entry | None:
@@ -65,8 +67,9 @@ class Packer:
         self._puts.append(put)
         if put.deadline_ms < self.deadline_ms:
             self.deadline_ms = put.deadline_ms
-        if full is None and len(self._puts) >= self._config.aggregation_max_count:
-            return self.take()
+            heappush(self._due, (put.deadline_ms, self.shard_id))
+        if len(self._puts) >= self._max_count:
+            return self.take()  # `full` is None: what had to make room was more than one
         return full
 
     def take(self) -> Entry | None:
@@ -75,10 +78,13 @@ class Packer:
         if not puts:
             return None
         plain = len(puts) == 1 and puts[0].unique_id is None
-        entry = entry_of(puts, None if plain else self._packed)
-        self._puts, self._packed = [], Aggregate(self._config.aggregation_max_size)
+        entry = entry_of(puts, None if plain else self._packed, self.shard_id)
+        self._puts, self._packed = [], Aggregate(self._max_bytes)
         self.deadline_ms = NEVER_MS
         return entry
+
+
+Due = list[tuple[int, str]]
 
 
 class Collector:

@@ -47,7 +47,7 @@ class ShardMap:
 
     def __init__(self) -> None:
         self._ends: list[int] = []  # of the open shards' ranges, ascending
-        self._shard_ids: list[str] = []  # whose they are
+        self.shard_ids: list[str] = []  # of the open shards, in this order
         self._ranges: dict[str, HashRange] = {}  # of open shards, and for a while of closed ones
         self._forget_ms: dict[str, int] = {}  # when a closed shard is forgotten
         self._backoff_ms = BACKOFF_FIRST_MS
@@ -55,12 +55,9 @@ class ShardMap:
         self.is_ready = False
         self.list_at_ms: int | None = 0  # when it wants to be listed; None: it does not
 
-    def predict(self, hash_key: int) -> str | None:
-        """The shard that owns a key; None while the map is not ready.  Cost: 0.2 us."""
-        if not self.is_ready:
-            return None
-        at = bisect_left(self._ends, hash_key)
-        return self._shard_ids[at]
+    def place(self, hash_key: int) -> int:
+        """Where in `shard_ids` the owner of a key is, in a map that is ready.  Cost: 0.2 us."""
+        return bisect_left(self._ends, hash_key)
 
     def hash_range(self, shard_id: str) -> HashRange | None:
         """The range of a shard, open or lately closed; None if it is not known."""
@@ -82,7 +79,7 @@ class ShardMap:
         self._ranges |= shards
         ordered = sorted((held.end, shard_id) for shard_id, held in shards.items())
         self._ends = [end for end, _ in ordered]
-        self._shard_ids = [shard_id for _, shard_id in ordered]
+        self.shard_ids = [shard_id for _, shard_id in ordered]
         self._backoff_ms = BACKOFF_FIRST_MS
         self._updated_ms = now_ms
         self.is_ready, self.list_at_ms = True, None
