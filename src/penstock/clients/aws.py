@@ -14,11 +14,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from threading import Lock
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 _BODY: Final = "penstock-body"  # an argument that is none of the operation's
+_AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _JSON: Final = "application/x-amz-json-"
 
 
@@ -131,7 +134,14 @@ def _make_client(name: str, connection: Connection) -> Any:
     )
     client.meta.events.register(f"provide-client-params.{name}", _keep_body)
     client.meta.events.register(f"before-call.{name}", _put_body)
+    if name == "kinesis" and not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AWS_DOMAINS):
+        client.meta.events.register(f"before-call.{name}", partial(_stay, client.meta.endpoint_url))
     return client
+
+
+def _stay(endpoint_url: str, params: dict[str, Any], **_: object) -> None:
+    """Send a call to the endpoint that was named, where botocore would send it to AWS: it does so for a StreamId."""
+    params["url"] = endpoint_url.rstrip("/") + params["url_path"]
 
 
 def _keep_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ NONSENSE: Final = (
     TypeError,
     ValueError,
 )  # what botocore's parser makes of some wrong answers
+NO_ANSWER: Final = "Invalid Response"  # the code of attempts that it ends
 REQUEST_FAILED: Final = (*CALL_ERRORS, TimeoutError, *NONSENSE)
 
 
@@ -142,13 +143,13 @@ class Driver:
             return put_records_body(self._stream, request)
 
         try:
-            answer = await self._service.call_encoded("put_records", body, **self._stream.arguments)
-            answers = list(answer.get("Records") or ())
-            self.pipeline.answered(request, answers, began_ms, self._clock.now_ms())
+            told = _records(await self._service.call_encoded("put_records", body, **self._stream.arguments))
         except REQUEST_FAILED as error:
-            code = error_code(error) or type(error).__name__
+            code = NO_ANSWER if isinstance(error, NONSENSE) else error_code(error) or type(error).__name__
             logger.info("PutRecords of %d records failed: %s", len(request), error_text(error))
             self.pipeline.failed(request, code, error_text(error), began_ms, self._clock.now_ms())
+        else:
+            self.pipeline.answered(request, told, began_ms, self._clock.now_ms())
         self._pump()
 
     async def _list(self, began_ms: int) -> None:
@@ -172,3 +173,11 @@ class Driver:
                 return shards
             page = await self._service.call("list_shards", MaxResults=SHARDS_A_PAGE, NextToken=token)
         raise BadListing(f"there is no end after {PAGES_MAX} pages")
+
+
+def _records(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an answer tells of each record.  Raises ValueError where it tells nothing: botocore reads half a document as an empty one."""
+    told = answer.get("Records")
+    if not isinstance(told, list) or not all(isinstance(each, dict) for each in told):
+        raise ValueError("the answer tells nothing of the records")
+    return told

@@ -114,6 +114,13 @@ def test_events_of_a_subscription_come_one_by_one(server: PenstockServer) -> Non
         assert asyncio.run(first(kinesis)) == [b"one"]
 
 
+def test_call_by_stream_id_stays_at_the_endpoint_that_was_named(server: PenstockServer) -> None:
+    summary = server.client().describe_stream_summary(StreamName="orders")["StreamDescriptionSummary"]
+    with closing(Service("kinesis", connection(server))) as kinesis:
+        answer = kinesis.ask("list_shards", StreamId=summary["StreamId"])
+    assert len(answer["Shards"]) == 2
+
+
 def policy(statement: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
