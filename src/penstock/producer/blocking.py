@@ -68,8 +68,6 @@ class Producer:
 
         The future raises UserRecordFailed.  Raises ValueError or TypeError for what can never be put, and ProducerClosed.
         """
-        if not self._open:
-            raise ProducerClosed
         future: Future[UserRecordResult] = Future()
         put = self._core.make(partition_key, data, explicit_hash_key, future)
         may_wait = get_ident() != self._thread.ident  # a callback of a result would wait for itself

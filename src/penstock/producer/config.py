@@ -1,6 +1,6 @@
 """The configuration table: every key of the Kinesis Producer Library, with its default, its range and what it does here.
 
-Theory.  A field of `ProducerConfig` is one key.  Keys go by KPL's names in snake_case; `of` and `read_properties` take them as KPL spells
+Theory.  A field of `ProducerConfig` is one key.  Keys go by KPL's names in snake_case; `of` and `of_properties` take them as KPL spells
 them, too (`RecordMaxBufferedTime`, `recordMaxBufferedTime`), so a KPL properties file can be used as it is.  Keys about KPL's native
 process, for which there is nothing here to configure, are taken and have no effect; their doc says so.
 Rules of this file:
@@ -13,7 +13,6 @@ Source: KPL's default_config.properties and KinesisProducerConfiguration.
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 _LARGEST: Final = 2**63 - 1
@@ -177,15 +176,15 @@ class ProducerConfig:
         return cls(**chosen)
 
     @classmethod
-    def read_properties(cls, path: str | Path) -> Self:
-        """A configuration from a KPL properties file.  Raises ConfigError, OSError."""
+    def of_properties(cls, properties: str) -> Self:
+        """A configuration from the text of a KPL properties file.  Raises ConfigError."""
         values = {}
-        for line in Path(path).read_text(encoding="utf-8").splitlines():
+        for line in properties.splitlines():
             text = line.strip()
             if text and text[0] not in "#!":
                 key, separator, value = text.partition("=")
                 if not separator:
-                    raise ConfigError(f"{path}: {text[:80]!r} must be `key = value`")
+                    raise ConfigError(f"{text[:80]!r} must be `key = value`")
                 values[key.strip()] = value.strip()
         return cls.of(values)
 

@@ -1,7 +1,6 @@
 """The configuration table: KPL's keys, defaults and ranges, KPL's spelling, and errors that say what to do."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -116,16 +115,12 @@ def test_password_when_it_cannot_be_used_is_not_shown() -> None:
     assert "12345" not in str(refused.value)
 
 
-def test_properties_file_of_kpl_is_taken_as_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "kpl.properties"
-    file.write_text(
-        "# KPL\n! too\n\nRecordMaxBufferedTime = 200\nAggregationEnabled=false\nMetricsLevel = NONE\nTempDirectory = /tmp\n"
-    )
-    found = ProducerConfig.read_properties(file)
+def test_properties_of_kpl_are_taken_as_they_are() -> None:
+    text = "# KPL\n! too\n\nRecordMaxBufferedTime = 200\nAggregationEnabled=false\nMetricsLevel = NONE\nTempDirectory = /tmp\n"
+    found = ProducerConfig.of_properties(text)
     assert (found.record_max_buffered_time, found.aggregation_enabled, found.metrics_level) == (200, False, "none")
-    file.write_text("RecordTtl\n")
     with pytest.raises(ConfigError, match="must be `key = value`"):
-        ProducerConfig.read_properties(file)
+        ProducerConfig.of_properties("RecordTtl\n")
 
 
 def test_every_key_is_explained_and_those_without_effect_say_so() -> None:
