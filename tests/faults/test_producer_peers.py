@@ -138,6 +138,13 @@ def producer(peer: Peer, **config: object) -> Producer:
     return Producer("orders", {"RecordMaxBufferedTime": 10, "RequestTimeout": 100, **config}, connection=where)
 
 
+def warm_up(running: Producer, peer: Peer) -> None:
+    """Put records until it is known where they go."""
+    while not running._core.pipeline.shards.is_ready:
+        assert running.put("k", b"warm").result(ANSWER_S).successful
+    peer.requests.clear()
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -153,19 +160,19 @@ def producer(peer: Peer, **config: object) -> Producer:
 )
 def test_record_when_an_answer_cannot_be_used_is_put_again(peer: Peer, answer: Answer, code: str) -> None:
     with producer(peer) as running:
-        assert running.put("k", b"warm").result(ANSWER_S).successful
+        warm_up(running, peer)
         peer.script = [answer, answer]
         result = running.put("k", b"x").result(ANSWER_S)
     attempts = [attempt.error_code or "" for attempt in result.attempts]
     assert len(attempts) == 3
     assert set(attempts[:2]) <= set(code.split("|"))
     assert attempts[2] == ""
-    assert peer.requests[1:] == [[b"x"]] * 3
+    assert peer.requests == [[b"x"]] * 3
 
 
 def test_record_when_an_answer_names_no_shard_is_put_again_and_then_believed(peer: Peer) -> None:
     with producer(peer) as running:
-        assert running.put("k", b"warm").result(ANSWER_S).successful
+        warm_up(running, peer)
         peer.script = [nowhere]
         result = running.put("k", b"x").result(ANSWER_S)
     assert [attempt.error_code for attempt in result.attempts] == ["Wrong Shard", None]
@@ -173,7 +180,7 @@ def test_record_when_an_answer_names_no_shard_is_put_again_and_then_believed(pee
 
 def test_records_when_an_answer_has_another_number_of_them_fail(peer: Peer) -> None:
     with producer(peer) as running:
-        assert running.put("k", b"warm").result(ANSWER_S).successful
+        warm_up(running, peer)
         peer.script = [too_many]
         error = running.put("k", b"x").exception(ANSWER_S)
     assert isinstance(error, UserRecordFailed)
@@ -209,7 +216,7 @@ def test_records_when_shards_are_listed_wrong_are_put_all_the_same(
     with producer(peer) as running:
         futures = [running.put("k", b"%d" % number) for number in range(10)]
         assert all(future.result(ANSWER_S).successful for future in futures)
-    assert 1 <= peer.listings <= 20
+    assert peer.listings <= 20
 
 
 def test_shards_when_listing_fails_are_listed_again_after_a_pause(peer: Peer) -> None:
