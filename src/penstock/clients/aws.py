@@ -74,7 +74,8 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         asked = loop.run_in_executor(self._threads, lambda: self.ask(operation, **arguments))
-        return await asyncio.wait_for(asked, self._connection.deadline_ms / 1000)
+        async with asyncio.timeout(self._connection.deadline_ms / 1000):  # wait_for can lose a cancellation, until 3.12
+            return await asked
 
     def ask(self, operation: str, /, **arguments: object) -> dict[str, Any]:
         """`call` for a program that may block."""

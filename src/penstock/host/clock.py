@@ -6,8 +6,11 @@ Rule of this file: the only readers of time in the package.
 import asyncio
 import heapq
 import time
+from typing import Final
 
 from penstock.core.ids import Millis
+
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has no other, and counts suspends in it
 
 
 class SystemClock:
@@ -28,6 +31,16 @@ class SteadyClock(SystemClock):
     def now_ms(self) -> Millis:
         """Milliseconds since some moment."""
         return Millis(time.monotonic_ns() // 1_000_000)
+class SteadyClock:
+    """Time that never jumps and goes on while the machine is suspended; its zero means nothing.  For leases."""
+
+    def now_ms(self) -> Millis:
+        """Milliseconds since a moment of the past."""
+        return Millis(time.clock_gettime_ns(_STEADY) // 1_000_000)
+
+    async def sleep(self, duration_ms: int) -> None:
+        """Return when `duration_ms` have passed, or more where the machine was suspended."""
+        await asyncio.sleep(duration_ms / 1000)
 
 
 class TestClock:

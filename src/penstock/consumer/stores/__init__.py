@@ -1,0 +1,1 @@
+"""The lease stores, each of the shape that `consumer/store.py` gives."""
