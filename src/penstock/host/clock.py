@@ -26,21 +26,11 @@ class SystemClock:
 
 
 class SteadyClock(SystemClock):
-    """The machine's clock as durations need it: it never jumps, and its zero means nothing."""
+    """The machine's clock as durations and leases need it: it never jumps, counts suspends, and its zero means nothing."""
 
     def now_ms(self) -> Millis:
         """Milliseconds since some moment."""
-        return Millis(time.monotonic_ns() // 1_000_000)
-class SteadyClock:
-    """Time that never jumps and goes on while the machine is suspended; its zero means nothing.  For leases."""
-
-    def now_ms(self) -> Millis:
-        """Milliseconds since a moment of the past."""
         return Millis(time.clock_gettime_ns(_STEADY) // 1_000_000)
-
-    async def sleep(self, duration_ms: int) -> None:
-        """Return when `duration_ms` have passed, or more where the machine was suspended."""
-        await asyncio.sleep(duration_ms / 1000)
 
 
 class TestClock:
