@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test test-compat oracle faults fuzz sim sim-hunt check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test test-compat native test-native oracle faults fuzz sim sim-hunt check format bench bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,6 +21,25 @@ setup: $(VENV)/.dev ## Install everything that development needs
 
 test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
 	@$(BIN)/pytest $(ARGS)
+
+native: $(VENV)/.runtime ## Build the hot path in Rust and install it (needs cargo); the server finds it by itself
+	@cargo --version >/dev/null 2>&1 || { echo "make native needs Rust: https://rustup.rs"; exit 1; }
+	@$(PIP) maturin
+	@$(BIN)/maturin build --quiet --release --manifest-path native/Cargo.toml --out native/build --interpreter $(BIN)/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps native/build/*.whl
+	@echo "native: installed; take it away with $(BIN)/pip uninstall penstock-native"
+
+test-native: $(VENV)/.dev ## Hold the native part against Python, byte by byte, and run what uses it (needs cargo)
+	@cargo fmt --manifest-path native/Cargo.toml --check
+	@cargo clippy --quiet --release --manifest-path native/Cargo.toml -- --deny warnings
+	@PYO3_BUILD_EXTENSION_MODULE=1 cargo build --quiet --release --manifest-path native/Cargo.toml
+	@mkdir -p native/build && cp native/target/release/libpenstock_native.so native/build/penstock_native.abi3.so
+	@PYTHONPATH=native/build $(BIN)/pytest tests/native/native_*.py $(ARGS)
+	@PYTHONPATH=native/build $(BIN)/pytest $(NATIVE_USERS) $(ARGS)
+
+NATIVE_USERS := tests/property/wire/test_fast_decoders.py tests/compat/test_records.py tests/compat/test_large_records.py \
+	tests/compat/test_reshard_under_load.py tests/compat/test_sealed_streams.py tests/compat/test_quotas.py tests/compat/test_fan_out.py \
+	tests/compat/test_audit.py tests/wire/test_cbor_calls.py tests/wire/test_large_cbor.py
 
 oracle: $(VENV)/.dev tests/oracle/node_modules/.installed ## Hold our decisions on policies against an independent judge's (needs Node.js)
 	@$(BIN)/pytest tests/oracle/policies_oracle.py --log-cli-level=INFO $(ARGS)

@@ -21,6 +21,7 @@ from penstock.host.clock import SystemClock, TestClock, monotonic_s
 from penstock.host.entropy import SystemEntropy
 from penstock.host.rootkey import ROOT_CREDENTIALS_FILE, write_credentials
 from penstock.host.tasks import LoopTasks
+from penstock.host.threads import WorkThreads
 from penstock.server.auditfile import open_audit
 from penstock.server.exchange import Answer, Exchange
 from penstock.server.health import RequestMetrics, measure_lag
@@ -62,6 +63,7 @@ class App:
         self._stream_metrics = StreamMetrics(self._registry)
         self._requests = RequestMetrics(self._registry)
         self._tasks = LoopTasks()
+        self._threads = WorkThreads()
         self._listener: Listener | None = None
         self._trust: Trust | None = None
         self._audit = open_audit(settings, clock, entropy)
@@ -86,6 +88,7 @@ class App:
             body_max_bytes=settings.max_body,
             depth_max=settings.max_depth,
             audit=self._audit,
+            threads=self._threads,
         )
         exchange = self._exchange
         pages = Pages(
@@ -163,6 +166,7 @@ class App:
         self._services.keys.close()
         await self._tasks.stop()
         await self._engine.close()
+        self._threads.close()
         if self._audit is not None:
             await asyncio.to_thread(self._audit.close)
         (self._data_dir / ENDPOINT_FILE).unlink(missing_ok=True)

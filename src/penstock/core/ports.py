@@ -4,10 +4,12 @@ Rules: no module outside `host/` reads a clock, draws a random number or spawns 
 simulation or a user's test can own all three.
 """
 
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 from penstock.core.ids import Millis
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -43,6 +45,14 @@ class Tasks(Protocol):
 
     async def stop(self) -> None:
         """Cancel what still runs, in the order of its start, and wait for it."""
+        ...
+
+
+class Threads(Protocol):
+    """Work beside the loop: what takes long and lets others run meanwhile, such as hashing."""
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns or raises.  Cost: 60 us."""
         ...
 
 

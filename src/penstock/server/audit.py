@@ -214,10 +214,16 @@ def parameters(value: Any, shape: Shape | None) -> Any:
     """What may be shown of an input or an output of this shape."""
     if value is None or shape is None or isinstance(value, EventStream):
         return None
-    document = value if isinstance(value, dict) else msgspec.to_builtins(value, builtin_types=(bytes,))
+    document = (
+        value if isinstance(value, dict) else msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_hidden)
+    )
     shown = _shown(document, shape, DEPTH_MAX)
     size = len(msgspec.json.encode(shown))
     return shown or None if size <= PARAMETERS_MAX_BYTES else {"omitted": True, "bytes": size}
+
+
+def _hidden(_: object) -> None:
+    """What is no plain value: records in columns."""
 
 
 def _shown(value: Any, shape: Shape | None, depth: int) -> Any:

@@ -11,8 +11,10 @@ from penstock.wire.route import Head, Route
 class Door(Protocol):
     """Finds out who calls."""
 
-    def caller(self, route: Route, head: Head, body: bytes) -> Caller:
-        """Who calls; `body` is as it came.  Raises the refusals of credentials."""
+    hashes: bool  # whether it needs the hash of a body
+
+    def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
+        """Who calls; `body` is as it came, and so is its hash, if it is known already.  Raises the refusals of credentials."""
         ...
 
     def check_named(self, head: Head) -> None:
@@ -26,10 +28,12 @@ class OpenDoor:
     A key id of 12 digits names its account, any other belongs to the default one.
     """
 
+    hashes = False
+
     def __init__(self, default_account: str) -> None:
         self._default_account = AccountId(default_account)
 
-    def caller(self, route: Route, head: Head, body: bytes) -> Caller:
+    def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
         """Who says that they call."""
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
             return Caller(self._default_account, Region(""), "", route.action, None, None, *head.surroundings)

@@ -10,13 +10,15 @@ Rules of this file:
 import logging
 import zlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from penstock.core.errors import SERVER_STATUS, Error, ServiceError
-from penstock.core.limits import DOCUMENT_DEPTH_MAX, REQUEST_BODY_MAX_BYTES
-from penstock.core.ports import Entropy
+from penstock.core.limits import DOCUMENT_DEPTH_MAX, KIB, REQUEST_BODY_MAX_BYTES
+from penstock.core.ports import Entropy, Threads
 from penstock.server.audit import Audit, Call
 from penstock.server.door import Door
 from penstock.server.events import EventBody
@@ -38,6 +40,9 @@ _CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
 _CORS_EXPOSED: Final = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
 _ID_BYTES: Final = 16
 _EXTENDED_ID_BYTES: Final = 72
+LARGE_BODY_BYTES: Final = (
+    64 * KIB
+)  # a larger one is read and hashed beside the loop: that takes longer than a thread's turn
 _IDS_DRAWN: Final = 64  # at once: asking the system costs 2 us, however little is asked for
 
 Headers = list[tuple[str, str]]
@@ -89,6 +94,7 @@ class Exchange:
         body_max_bytes: int = REQUEST_BODY_MAX_BYTES,
         depth_max: int = DOCUMENT_DEPTH_MAX,
         audit: Audit | None = None,
+        threads: Threads | None = None,
     ) -> None:
         self.router = router
         self._entropy = entropy
@@ -98,6 +104,7 @@ class Exchange:
         self._body_max_bytes = body_max_bytes
         self._depth_max = depth_max
         self._audit = audit
+        self._threads = threads
         self._drawn = b""
         self._drawn_at = 0
 
@@ -170,11 +177,15 @@ class Exchange:
     async def _carry_out(
         self, route: Route, head: Head, signed: bytes, body: bytes, request_id: str, call: Call
     ) -> Answer:
-        operation = route.operation
-        request, document = _fast_input(route, body), None
+        operation, document, digest = route.operation, None, None
+        if self._threads is not None and len(body) > LARGE_BODY_BYTES:
+            hashed = signed if self.door.hashes else None
+            request, digest = await self._threads.run(partial(_large_input, route, body, hashed))
+        else:
+            request = _fast_input(route, body)
         if request is None:
             document = call.request = _document(route, body, self._depth_max)
-        caller = call.caller = self.door.caller(route, head, signed)
+        caller = call.caller = self.door.caller(route, head, signed, digest)
         if document is not None:
             request = _checked_input(operation, document, _SCALARS[route.protocol])
         call.request = request
@@ -182,7 +193,11 @@ class Exchange:
         if isinstance(output, EventStream):
             headers = [("content-type", eventstream.CONTENT_TYPE)]
             return Answer(200, headers, EventBody(route, output, request_id))
-        answer = _output(route, output, request_id)
+        is_large = operation.codec.is_large
+        if is_large is not None and self._threads is not None and is_large(output):
+            answer = await self._threads.run(partial(_output, route, output, request_id))
+        else:
+            answer = _output(route, output, request_id)
         return Answer(200, [*route.headers, *_checksum(idiom_of(route.service.model), answer)], answer)
 
     def _draw_ids(self) -> tuple[str, str]:
@@ -208,6 +223,11 @@ class Exchange:
 def _fast_input(route: Route, body: bytes) -> Any | None:
     decode = route.operation.codec.decode.get(route.protocol)
     return decode(body) if decode is not None else None
+
+
+def _large_input(route: Route, body: bytes, hashed: bytes | None) -> tuple[Any | None, str | None]:
+    """What a fast decoder reads, and the hash of the body as it came, where it is needed."""
+    return _fast_input(route, body), None if hashed is None else sha256(hashed).hexdigest()
 
 
 def _document(route: Route, body: bytes, depth_max: int) -> dict[str, Any]:

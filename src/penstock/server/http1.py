@@ -159,26 +159,21 @@ class LengthBody:
     """A body of an announced length, put together as it arrives."""
 
     def __init__(self, length: int) -> None:
-        self._body = bytearray()
-        self._length = length
-
-    @property
-    def size(self) -> int:
-        """What arrived of the body."""
-        return len(self._body)
+        self._pieces: list[bytes] = []  # joined once: what grows piece by piece is copied again and again
+        self._missing = length
+        self.size = 0  # what arrived of the body
 
     def take(self) -> bytes:
         """The body, once it is whole."""
-        return bytes(self._body)
+        return b"".join(self._pieces)
 
     def feed(self, data: bytes) -> bytes | None:
         """Read on; None while the body goes on, else what lies behind its end."""
-        missing = self._length - len(self._body)
-        if len(data) < missing:
-            self._body += data
-            return None
-        self._body += data[:missing]
-        return data[missing:]
+        taken = data if len(data) <= self._missing else data[: self._missing]
+        self._pieces.append(taken)
+        self.size += len(taken)
+        self._missing -= len(taken)
+        return None if self._missing else data[len(taken) :]
 
 
 class ChunkedBody:

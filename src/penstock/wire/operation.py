@@ -28,6 +28,7 @@ class Codec:
         None  # from a checked document, where the input is no mirror of it
     )
     encode: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)
+    is_large: Callable[[Any], bool] | None = None  # whether an output takes long to encode
     encode_event: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)  # an event's payload
 
 

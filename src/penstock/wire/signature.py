@@ -165,10 +165,12 @@ class Verified(Struct, frozen=True):
 Lookup = Callable[[str], Secret | None]  # by access key id
 
 
-def verify(head: SignedHead, body: bytes, now_ms: int, expected: Expectation, lookup: Lookup) -> Verified:
-    """Who signed a request whose body is there: `begin` and `finish` in one."""
+def verify(
+    head: SignedHead, body: bytes, now_ms: int, expected: Expectation, lookup: Lookup, body_sha256: str | None = None
+) -> Verified:
+    """Who signed a request whose body is there, and perhaps its hash: `begin` and `finish` in one."""
     pending = begin(head, now_ms, expected, lookup)
-    return finish(pending, sha256(body).hexdigest() if pending.needs_hash else None)
+    return finish(pending, (body_sha256 or sha256(body).hexdigest()) if pending.needs_hash else None)
 
 
 def begin(head: SignedHead, now_ms: int, expected: Expectation, lookup: Lookup) -> Pending:

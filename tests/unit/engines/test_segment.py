@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from penstock.engines.api import Batch, LogId, Position
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, segment
 from penstock.engines.local.columns import Damaged, Records
 from penstock.engines.local.log import Options, open_log
@@ -20,8 +21,8 @@ DATA_ID: Final = "0123456789abcdef"
 
 
 def _body(log_no: int, first: int, data: list[bytes], arrival_ms: int = 5) -> bytes:
-    part = columns.columns_of([b"key"] * len(data), data)
-    return b"".join(columns.encode_parts(log_no, first, arrival_ms, [part]))
+    keys = Column.of([b"key"] * len(data), KEY_WIDTH)
+    return b"".join(columns.encode_rows(log_no, first, arrival_ms, keys, Column.of(data, DATA_WIDTH)))
 
 
 def _built(*bodies: bytes) -> Built:
@@ -36,7 +37,7 @@ def _read(built: Built) -> list[tuple[BlockRow, Records]]:
     assert len(content) == built.size_bytes
     at, length, checksum = segment.index_place(content[-TRAILER_BYTES:], len(content))
     rows = segment.decode_index(content[at : at + length], checksum)
-    return [(row, columns.cut(segment.decode_block(content[row.at : row.at + row.length], row))) for row in rows]
+    return [(row, columns.records_of(segment.decode_block(content[row.at : row.at + row.length], row))) for row in rows]
 
 
 def test_builder_when_small_blocks_follow_each_other_then_they_become_one() -> None:

@@ -13,8 +13,10 @@ Run (12 bytes): record count u32, arrival i64 ms.  Key lengths: u16 each.  Data 
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Final, NamedTuple
+
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span
 
 _HEAD: Final = struct.Struct("<QIIQII")
 _RUN: Final = struct.Struct("<Iq")
@@ -24,7 +26,7 @@ assert array("H").itemsize == 2
 assert array("I").itemsize == 4
 
 
-Column = bytes | memoryview  # a view where the bytes are only passed on
+Bytes = bytes | memoryview  # a view where the bytes are only passed on
 
 
 class Damaged(Exception):
@@ -45,10 +47,10 @@ class Block(NamedTuple):
     incarnation: int
     first_offset: int
     runs: Sequence[Run]
-    key_lengths: Column
-    data_lengths: Column
-    keys: Column
-    data: Column
+    key_lengths: Bytes
+    data_lengths: Bytes
+    keys: Bytes
+    data: Bytes
 
     @property
     def records(self) -> int:
@@ -67,45 +69,24 @@ class Block(NamedTuple):
 
 
 class Records(NamedTuple):
-    """A block cut into records."""
+    """The records of a block."""
 
     first_offset: int
-    keys: Sequence[bytes]
-    data: Sequence[bytes]
+    keys: Column
+    data: Column
     arrivals_ms: Sequence[int]
 
 
-class Columns(NamedTuple):
-    """The columns of some records, before it is known which block they go to."""
-
-    records: int
-    key_lengths: bytes
-    data_lengths: bytes
-    keys: bytes
-    data: bytes
-
-
-def columns_of(keys: Sequence[bytes], data: Sequence[bytes]) -> Columns:
-    """The columns of records.  Cost: 100 us for 500 records of 1 KiB."""
-    assert len(keys) == len(data) > 0
-    return Columns(
-        len(data),
-        array("H", map(len, keys)).tobytes(),
-        array("I", map(len, data)).tobytes(),
-        b"".join(keys),
-        b"".join(data),
-    )
-
-
-def encode_parts(log_no: int, first_offset: int, arrival_ms: int, parts: Sequence[Columns]) -> list[bytes]:
+def encode_rows(log_no: int, first_offset: int, arrival_ms: int, keys: Column, data: Column) -> list[bytes]:
     """The pieces of the bytes of a block of records that arrive together, copying none of them."""
-    count = sum(part.records for part in parts)
+    count = len(data)
+    assert len(keys) == count > 0
     return [
         _HEAD.pack(log_no, 0, count, first_offset, 1, 0) + _RUN.pack(count, arrival_ms),
-        *(part.key_lengths for part in parts),
-        *(part.data_lengths for part in parts),
-        *(part.keys for part in parts),
-        *(part.data for part in parts),
+        *(span.lengths for span in keys.spans),
+        *(span.lengths for span in data.spans),
+        *(span.body for span in keys.spans),
+        *(span.body for span in data.spans),
     ]
 
 
@@ -146,7 +127,7 @@ def encode(block: Block) -> list[bytes]:
     return [head, runs, *map(bytes, (block.key_lengths, block.data_lengths, block.keys, block.data))]
 
 
-def decode(body: Column) -> Block:
+def decode(body: Bytes) -> Block:
     """A block from its bytes; of views, where a view is given.  Raises Damaged."""
     if len(body) < HEAD_BYTES:
         raise Damaged("a block is shorter than its head")
@@ -165,24 +146,20 @@ def decode(body: Column) -> Block:
     )
 
 
-def cut(block: Block) -> Records:
-    """The records of a block.  Cost: 0.2 us a record."""
+def records_of(block: Block) -> Records:
+    """The records of a block, not cut."""
     arrivals: list[int] = []
     for run in block.runs:
         arrivals += [run.arrival_ms] * run.records
     return Records(
         block.first_offset,
-        _cut(bytes(block.keys), _lengths("H", block.key_lengths)),
-        _cut(bytes(block.data), _lengths("I", block.data_lengths)),
+        Column(KEY_WIDTH, (Span(bytes(block.key_lengths), bytes(block.keys)),)),
+        Column(DATA_WIDTH, (Span(bytes(block.data_lengths), bytes(block.data)),)),
         arrivals,
     )
 
 
-def _lengths(kind: str, column: Column) -> "array[int]":
+def _lengths(kind: str, column: Bytes) -> "array[int]":
     lengths = array(kind)
     lengths.frombytes(column)
     return lengths
-
-
-def _cut(column: bytes, lengths: "array[int]") -> list[bytes]:
-    return [column[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]

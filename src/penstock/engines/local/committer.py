@@ -18,7 +18,6 @@ from penstock.core.ports import Clock, DiskFull
 from penstock.engines.api import (
     Appended,
     AppendError,
-    Batch,
     Indeterminate,
     LogId,
     NoSuchLog,
@@ -26,9 +25,10 @@ from penstock.engines.api import (
     Sealed,
     Unavailable,
 )
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame
 from penstock.engines.local.cache import TailCache
-from penstock.engines.local.columns import Columns, Records
+from penstock.engines.local.columns import Records
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.state import JournalBlock, LogState
@@ -44,13 +44,18 @@ RECORD_BYTES = 6  # of a record beside its key and data: their lengths
 Outcome = Appended | AppendError
 
 
+class Rows(NamedTuple):
+    """A batch as columns; made before the queue, so that it happens while another commit is under way."""
+
+    log: LogId
+    keys: Column
+    data: Column
+
+
 class AppendEntry(NamedTuple):
     """Batches that wait, and who waits for them."""
 
-    batches: Sequence[Batch]
-    parts: Sequence[
-        Columns
-    ]  # of each batch; made before the queue, so that it happens while another commit is under way
+    batches: Sequence[Rows]
     done: "asyncio.Future[list[Outcome]]"
     size_bytes: int  # at most, in a group
 
@@ -74,17 +79,19 @@ class _Frame:
     kind: Kind
     log: LogState
     number: int = 0
-    keys: list[bytes] = field(default_factory=list)
-    data: list[bytes] = field(default_factory=list)
-    parts: list[Columns] = field(default_factory=list)
     first_offset: int = 0
     arrival_ms: int = 0
+    batches: list[Rows] = field(default_factory=list)
+    records: Records | None = None  # what the batches hold, once no more can join
 
     def body(self) -> list[bytes]:
-        """The pieces of its bytes."""
+        """The pieces of its bytes; nothing joins it any more."""
         match self.kind:
             case Kind.RECORDS:
-                return columns.encode_parts(self.log.log_no, self.first_offset, self.arrival_ms, self.parts)
+                keys = Column.joined((batch.keys for batch in self.batches), KEY_WIDTH)
+                data = Column.joined((batch.data for batch in self.batches), DATA_WIDTH)
+                self.records = Records(self.first_offset, keys, data, [self.arrival_ms] * len(data))
+                return columns.encode_rows(self.log.log_no, self.first_offset, self.arrival_ms, keys, data)
             case Kind.CREATE:
                 return frame.encode_control(self.kind, self.log.log_no, name=self.log.name)
             case Kind.SEAL:
@@ -95,9 +102,12 @@ class _Frame:
                 return frame.encode_control(self.kind, self.log.log_no)
 
 
-def group_bytes(parts: Sequence[Columns]) -> int:
+def group_bytes(batches: Sequence[Rows]) -> int:
     """What batches take in a group, at most."""
-    return sum(BATCH_BYTES + RECORD_BYTES * part.records + len(part.keys) + len(part.data) for part in parts)
+    return sum(
+        BATCH_BYTES + RECORD_BYTES * len(batch.data) + batch.keys.size_bytes + batch.data.size_bytes
+        for batch in batches
+    )
 
 
 def _control_bytes(entry: ControlEntry) -> int:
@@ -217,8 +227,7 @@ class Committer:
         outcomes: list[list[Outcome]] = []
         for entry in entries:
             if isinstance(entry, AppendEntry):
-                batches = zip(entry.batches, entry.parts, strict=True)
-                outcomes.append([self._plan_batch(batch, part, now_ms, frames, growing) for batch, part in batches])
+                outcomes.append([self._plan_batch(batch, now_ms, frames, growing) for batch in entry.batches])
                 continue
             growing.pop(entry.log.log_no, None)
             frames.append(_Frame(entry.kind, entry.log, entry.number))
@@ -227,9 +236,7 @@ class Committer:
             outcomes.append([])
         return frames, outcomes
 
-    def _plan_batch(
-        self, batch: Batch, part: Columns, now_ms: int, frames: list[_Frame], growing: dict[int, _Frame]
-    ) -> Outcome:
+    def _plan_batch(self, batch: Rows, now_ms: int, frames: list[_Frame], growing: dict[int, _Frame]) -> Outcome:
         log = self._logs.get(batch.log)
         if log is None or log.closing is Kind.DROP:
             return NoSuchLog(batch.log)
@@ -242,20 +249,17 @@ class Committer:
             growing[log.log_no] = planned
             frames.append(planned)
         first = Position(0, log.next_offset)
-        planned.keys += batch.keys
-        planned.data += batch.data
-        planned.parts.append(part)
+        planned.batches.append(batch)
         log.next_offset += len(batch.data)
         return Appended(first, planned.arrival_ms)
 
     def _apply(self, planned: _Frame, file: JournalFile, body_at: int, length: int) -> None:
         """Let readers see what is durable."""
-        log = planned.log
+        log, records = planned.log, planned.records
         match planned.kind:
             case Kind.RECORDS:
-                end, arrival_ms = planned.first_offset + len(planned.data), planned.arrival_ms
-                arrivals = [arrival_ms] * len(planned.data)
-                records = Records(planned.first_offset, planned.keys, planned.data, arrivals)
+                assert records is not None
+                end, arrival_ms = planned.first_offset + len(records.data), planned.arrival_ms
                 span = (arrival_ms, arrival_ms)
                 block = JournalBlock(planned.first_offset, end, span, file, body_at, length, records)
                 log.blocks.append(block)

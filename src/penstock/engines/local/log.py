@@ -24,10 +24,11 @@ from penstock.engines.api import (
     TooLarge,
     Unavailable,
 )
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns
 from penstock.engines.local.cache import BlockCache, TailCache
 from penstock.engines.local.columns import Block, Damaged, Records
-from penstock.engines.local.committer import AppendEntry, Committer, ControlEntry, group_bytes
+from penstock.engines.local.committer import AppendEntry, Committer, ControlEntry, Rows, group_bytes
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal
 from penstock.engines.local.recovery import Recovered, recover
@@ -137,8 +138,10 @@ class LocalLog:
 
     async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         """Write batches; return when they are durable."""
-        parts = [columns.columns_of(batch.keys, batch.data) for batch in batches]
-        size_bytes = group_bytes(parts)
+        rows = [
+            Rows(batch.log, Column.of(batch.keys, KEY_WIDTH), Column.of(batch.data, DATA_WIDTH)) for batch in batches
+        ]
+        size_bytes = group_bytes(rows)
         if size_bytes > self._journal.largest_group_bytes // 2:
             return [TooLarge(f"{size_bytes} bytes in one append") for _ in batches]
         while (
@@ -156,38 +159,40 @@ class LocalLog:
             )
             return [Unavailable("over --max-disk") for _ in batches]
         done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
-        self._committer.submit(AppendEntry(batches, parts, done, size_bytes))
+        self._committer.submit(AppendEntry(rows, done, size_bytes))
         return await done
 
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
         """Records from a position on."""
         found = self._find(log)
         offset = first = _clamp(found, position)
-        keys: list[bytes] = []
-        data: list[bytes] = []
+        keys: list[Column] = []
+        data: list[Column] = []
         arrivals: list[int] = []
         left_bytes = max_bytes
-        while len(data) < max_records and (piece := found.piece_at(offset)) is not None:
+        while len(arrivals) < max_records and (piece := found.piece_at(offset)) is not None:
             records, end = await self._records_at(found, piece, offset)
             if records is None or records.first_offset > offset:  # a gap that damage left
-                if data:
+                if arrivals:
                     break
                 offset = first = end if records is None else records.first_offset
                 continue
             skip = offset - records.first_offset
-            taken, used = fit(records.keys, records.data, skip, max_records - len(data), left_bytes, empty=not data)
-            keys += records.keys[skip : skip + taken]
-            data += records.data[skip : skip + taken]
+            most = max_records - len(arrivals)
+            taken, used = fit(records.keys, records.data, skip, most, left_bytes, empty=not arrivals)
+            keys.append(records.keys[skip : skip + taken])
+            data.append(records.data[skip : skip + taken])
             arrivals += records.arrivals_ms[skip : skip + taken]
             offset += taken
             left_bytes -= used
             if skip + taken < len(records.data):
                 break
-        if not data and found.piece_at(offset) is None:  # offsets that damage took lie before the end
+        if not arrivals and found.piece_at(offset) is None:  # offsets that damage took lie before the end
             offset = first = found.end
         end_now = Position(_INCARNATION, found.end)
         at = Position(_INCARNATION, first)
-        return Page(at, keys, data, arrivals, Position(_INCARNATION, offset), end_now, found.sealed)
+        cells = Column.joined(keys, KEY_WIDTH), Column.joined(data, DATA_WIDTH)
+        return Page(at, *cells, arrivals, Position(_INCARNATION, offset), end_now, found.sealed)
 
     async def find_time(self, log: LogId, at_ms: int) -> Position:
         """The first record that arrived at or after a moment."""
@@ -301,7 +306,7 @@ class LocalLog:
         return records.first_offset + bisect_left(records.arrivals_ms, at_ms)
 
     def _cut(self, key: tuple[str, int], block: Block) -> Records:
-        records = columns.cut(block)
+        records = columns.records_of(block)
         self._blocks.put(key, records, block.size_bytes)
         return records
 

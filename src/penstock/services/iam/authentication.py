@@ -24,6 +24,8 @@ _ANONYMOUS: Final = "anonymous"
 class SignedDoor:
     """With `--auth enforced`."""
 
+    hashes = True
+
     def __init__(self, identities: Identities, clock: Clock, machine: Clock, default_account: str) -> None:
         self._identities = identities
         self._clock = clock
@@ -31,14 +33,14 @@ class SignedDoor:
         self._default_account = AccountId(default_account)
         self._expectations: dict[str, Expectation] = {}
 
-    def caller(self, route: Route, head: Head, body: bytes) -> Caller:
+    def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
         """Who signed.  Raises AUTH_*, SIGNATURE_*, KEY_UNKNOWN, TOKEN_EXPIRED.  Cost: 12 us."""
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
             return Caller(self._default_account, Region(""), "", route.action, None, _ANONYMOUS, *head.surroundings)
         identities, service = self._identities, route.service.model.signing_name
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
         expected = self._expectations.get(service) or self._expect(service)
-        signer = verify(head, body, self._machine.now_ms(), expected, identities.lookup(token))
+        signer = verify(head, body, self._machine.now_ms(), expected, identities.lookup(token), body_sha256)
         identity = identities.identity_of(signer.access_key_id, token, self._clock.now_ms())
         if identity is None:  # what was signed with is known; so it is a session, and over
             raise Error.TOKEN_EXPIRED()

@@ -7,16 +7,17 @@ them unread, broken or not.  A test holds the two against each other.
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from cbor2 import CBORTag
 from msgspec import Meta, Struct
 
 from penstock.core.errors import ServiceError
-from penstock.core.limits import PARTITION_KEY_MAX_CHARS, PUT_RECORDS_MAX_COUNT, RECORD_MAX_MAX_KIB
+from penstock.core.limits import KIB, PARTITION_KEY_MAX_CHARS, PUT_RECORDS_MAX_COUNT, RECORD_MAX_MAX_KIB
 from penstock.engines.api import Page
-from penstock.services.streams import sequence
+from penstock.engines.column import size_of
+from penstock.services.streams import native, sequence
 from penstock.services.streams.hub import Pushed
 from penstock.services.streams.ops.record import (
     EncryptionType,
@@ -27,12 +28,15 @@ from penstock.services.streams.ops.record import (
 )
 from penstock.services.streams.ops.shard import ChildShard, describe_children
 from penstock.services.streams.sealed import OpenedPage
+from penstock.services.streams.writer import WrittenRows
 from penstock.wire import cbor, json
-from penstock.wire.operation import Codec, Output
+from penstock.wire.native import Format
+from penstock.wire.operation import Codec, Output, Protocol
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[a-zA-Z0-9_.-]+\Z")]
 _Key = Annotated[str, Meta(min_length=1, max_length=PARTITION_KEY_MAX_CHARS)]
 _HashKey = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,38})\Z")]
+LARGE_PAGE_BYTES: Final = 256 * KIB  # takes longer than a thread's turn
 _DATA_MAX_BYTES: Final = RECORD_MAX_MAX_KIB * 1024
 
 Blob = TypeVar("Blob", str, bytes)  # base64 in JSON, bytes in CBOR
@@ -67,11 +71,13 @@ _json_record = msgspec.json.Decoder(_PutRecord[str])
 
 
 def _records_from_json(body: bytes) -> PutRecordsRequest:
-    return _columns(_json_records.decode(body), json.decode_base64)
+    return native.read_records(body, "json") or _columns(_json_records.decode(body), json.decode_base64)
 
 
 def _records_from_cbor(body: bytes) -> PutRecordsRequest:
-    return _columns(msgspec.convert(cbor.decode_document(body), _PutRecords[bytes], builtin_types=(bytes,)), _checked)
+    return native.read_records(body, "cbor") or _columns(
+        msgspec.convert(cbor.decode_document(body), _PutRecords[bytes], builtin_types=(bytes,)), _checked
+    )
 
 
 def _columns(rows: _PutRecords[Blob], blob: Callable[[Blob], bytes]) -> PutRecordsRequest:
@@ -148,17 +154,38 @@ class _PutRecordsOut(Output):
     encryption_type: EncryptionType | None = None
 
 
-def _put_records_out(output: PutRecordsOutput) -> _PutRecordsOut:
+class _Form(NamedTuple):
+    """A protocol, as answers are written in it."""
+
+    name: Format
+    encode: Callable[[Output], bytes]
+    moment: Callable[[int], float | CBORTag]  # from milliseconds
+
+
+def _to_cbor(output: Output) -> bytes:
+    return cbor.encode_document(msgspec.to_builtins(output, builtin_types=(bytes, CBORTag)))
+
+
+_JSON: Final = _Form("json", json.encode_document, json.SCALARS.timestamp_out)
+_CBOR: Final = _Form("cbor", _to_cbor, cbor.SCALARS.timestamp_out)
+
+
+def _put_records_out(output: PutRecordsOutput, form: _Form) -> bytes:
+    results = output.results
+    if isinstance(results, WrittenRows):
+        return native.write_written(form.encode(_PutRecordsOut(failed_record_count=0, records=())), results, form.name)
     rows = [
         _Result(error_code=result.code, error_message=result.message)
         if isinstance(result, ServiceError)
         else _Result(sequence_number=result.sequence_number, shard_id=result.shard_id)
-        for result in output.results
+        for result in results
     ]
-    return _PutRecordsOut(
-        failed_record_count=sum(row.error_code is not None for row in rows),
-        records=rows,
-        encryption_type=output.encryption_type,
+    return form.encode(
+        _PutRecordsOut(
+            failed_record_count=sum(row.error_code is not None for row in rows),
+            records=rows,
+            encryption_type=output.encryption_type,
+        )
     )
 
 
@@ -204,13 +231,23 @@ def _rows(number_base: int, page: Page, moment: Callable[[int], float | CBORTag]
     return rows
 
 
-def _get_records_out(output: GetRecordsOutput, moment: Callable[[int], float | CBORTag]) -> _GetRecordsOut:
-    return _GetRecordsOut(
-        records=_rows(output.number_base, output.page, moment),
+def _paged(envelope: "_GetRecordsOut | _PushedOut", number_base: int, page: Page, form: _Form) -> bytes:
+    """The bytes of an answer with the records of a page; `envelope` has none yet."""
+    written = native.write_page(form.encode(envelope), number_base, page, form.name)
+    if written is not None:
+        return written
+    envelope.records = _rows(number_base, page, form.moment)
+    return form.encode(envelope)
+
+
+def _get_records_out(output: GetRecordsOutput, form: _Form) -> bytes:
+    envelope = _GetRecordsOut(
+        records=(),
         millis_behind_latest=output.millis_behind_latest,
         next_shard_iterator=output.next_shard_iterator,
         child_shards=output.child_shards,
     )
+    return _paged(envelope, output.number_base, output.page, form)
 
 
 class _PushedOut(Output):
@@ -222,42 +259,34 @@ class _PushedOut(Output):
     child_shards: Sequence[ChildShard] | None = None
 
 
-def _pushed_out(pushed: Pushed, moment: Callable[[int], float | CBORTag]) -> _PushedOut:
-    return _PushedOut(
-        records=_rows(pushed.number_base, pushed.page, moment),
+def _pushed_out(pushed: Pushed, form: _Form) -> bytes:
+    envelope = _PushedOut(
+        records=(),
         millis_behind_latest=pushed.millis_behind_latest,
         continuation_sequence_number=pushed.continuation,
         child_shards=None if pushed.children is None else describe_children(pushed.children),
     )
+    return _paged(envelope, pushed.number_base, pushed.page, form)
 
 
-def _to_cbor(output: Output) -> bytes:
-    return cbor.encode_document(msgspec.to_builtins(output, builtin_types=(bytes, CBORTag)))
+def _is_large(output: GetRecordsOutput) -> bool:
+    return size_of(output.page.data) > LARGE_PAGE_BYTES
+
+
+def _in_both(write: Callable[[Any, _Form], bytes]) -> dict[Protocol, Callable[[Any], bytes]]:
+    return {"json": lambda output: write(output, _JSON), "cbor": lambda output: write(output, _CBOR)}
 
 
 CODECS: Final = {
     "PutRecord": Codec(
         decode={"json": _or_none(_record_from_json), "cbor": _or_none(_record_from_cbor)},
-        encode={"json": json.encode_document, "cbor": _to_cbor},
+        encode={"json": _JSON.encode, "cbor": _CBOR.encode},
     ),
     "PutRecords": Codec(
         decode={"json": _or_none(_records_from_json), "cbor": _or_none(_records_from_cbor)},
         convert=_records_from_document,
-        encode={
-            "json": lambda output: json.encode_document(_put_records_out(output)),
-            "cbor": lambda output: _to_cbor(_put_records_out(output)),
-        },
+        encode=_in_both(_put_records_out),
     ),
-    "GetRecords": Codec(
-        encode={
-            "json": lambda output: json.encode_document(_get_records_out(output, json.SCALARS.timestamp_out)),
-            "cbor": lambda output: _to_cbor(_get_records_out(output, cbor.SCALARS.timestamp_out)),
-        },
-    ),
-    "SubscribeToShard": Codec(
-        encode_event={
-            "json": lambda pushed: json.encode_document(_pushed_out(pushed, json.SCALARS.timestamp_out)),
-            "cbor": lambda pushed: _to_cbor(_pushed_out(pushed, cbor.SCALARS.timestamp_out)),
-        },
-    ),
+    "GetRecords": Codec(encode=_in_both(_get_records_out), is_large=_is_large),
+    "SubscribeToShard": Codec(encode_event=_in_both(_pushed_out)),
 }

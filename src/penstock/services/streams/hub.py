@@ -19,6 +19,7 @@ from penstock.core import limits
 from penstock.core.errors import ServiceError
 from penstock.core.ports import Clock
 from penstock.engines.api import Page, Position
+from penstock.engines.column import size_of
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.reader import Reader, is_last, millis_behind
@@ -169,4 +170,4 @@ def feed(view: StreamView, held: ShardView, start: Position, page: Page, now_ms:
     # repeats one.  Source: the API reference; UNVERIFIED: what AWS's own number looks like
     mark = sequence.between(page.next, page.arrivals_ms[-1] if page.arrivals_ms else now_ms)
     pushed = Pushed(base, page, str(base + mark), millis_behind(page, now_ms))
-    return Fed(Event(EVENT, pushed), start, page.next, sum(map(len, page.data)) + sum(map(len, page.keys)))
+    return Fed(Event(EVENT, pushed), start, page.next, size_of(page.data) + size_of(page.keys))

@@ -74,6 +74,7 @@ def arrived(arrival_ms: int) -> int:
     return arrival_ms // 1000 << _ARRIVED_SHIFT
 
 
+NUMBER_BYTES: Final = 24  # as the native part is given a number: 186 bits and zeros
 NEXT_RECORD: Final = 1 << _INDEX_SHIFT  # between the numbers of two records that arrived in the same second
 
 

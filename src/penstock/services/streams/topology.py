@@ -18,6 +18,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from penstock.core.hashkeys import HASH_KEY_MAX as HASH_KEY_MAX
 from penstock.core.hashkeys import HashRange as HashRange
 from penstock.core.hashkeys import hash_key as hash_key
+from penstock.wire import native
 
 BOUNDARY_SLACK: Final = 2**40  # hash keys: more than any roundings add up to, and nothing beside a range
 
@@ -114,8 +115,17 @@ class Ring(Generic[Owner]):
         assert check_tiling([held for held, _ in owners]), "the open shards of a stream tile the hash space"
         ordered = sorted(owners, key=lambda entry: entry[0])
         self._starts = [held.start for held, _ in ordered]
-        self._owners = [owner for _, owner in ordered]
+        self.owners = [owner for _, owner in ordered]
+        self._native: native.Ring | None = None
 
     def find(self, key: int) -> Owner:
         """The owner of a hash key in 0 .. HASH_KEY_MAX.  Cost: 0.2 us at 10,000 shards."""
-        return self._owners[bisect_right(self._starts, key) - 1]
+        return self.owners[bisect_right(self._starts, key) - 1]
+
+    @property
+    def native(self) -> native.Ring:
+        """The same for the native part, which answers places in `owners`; asked for only where there is one."""
+        if self._native is None:
+            assert native.NATIVE is not None
+            self._native = native.NATIVE.Ring(b"".join(start.to_bytes(16, "big") for start in self._starts))
+        return self._native

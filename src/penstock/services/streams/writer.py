@@ -6,12 +6,15 @@ A shard that is being closed refuses its group; the group waits for the shard's 
 """
 
 import logging
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ports import Clock
 from penstock.engines.api import Appended, AppendError, Batch, LogId, NoSuchLog, Overloaded, RecordLog, Sealed
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span, size_of
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
@@ -20,10 +23,9 @@ from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.topology import hash_key
 from penstock.services.streams.traffic import Traffic
+from penstock.wire.native import Rows
 
 logger = logging.getLogger(__name__)
-
-Cell = TypeVar("Cell")
 
 
 class Written(NamedTuple):
@@ -33,15 +35,30 @@ class Written(NamedTuple):
     sequence_number: str
 
 
+class WrittenRows(msgspec.Struct, frozen=True):
+    """Where all records of a framed request went; the native part words the answer."""
+
+    order: bytes  # for each record the place of its shard in `shards`, two bytes each
+    shards: list[tuple[str, bytes]]  # its id, and the number of the first record, 24 bytes little-endian
+
+
 class _Group:
     """The records of one request that go to one shard."""
 
-    __slots__ = ("data", "keys", "places")
+    __slots__ = ("data", "hash_keys", "keys", "places")
 
     def __init__(self) -> None:
         self.places: list[int] = []  # their places in the request
         self.keys: list[bytes] = []
         self.data: list[bytes] = []
+        self.hash_keys: list[int | None] = []  # where the request names one
+
+    def add(self, place: int, key: bytes, blob: bytes, hash_key: int | None) -> None:
+        """One more record."""
+        self.places.append(place)
+        self.keys.append(key)
+        self.data.append(blob)
+        self.hash_keys.append(hash_key)
 
 
 def _batch(log: LogId, group: _Group, seal: Seal | None) -> Batch:
@@ -49,8 +66,8 @@ def _batch(log: LogId, group: _Group, seal: Seal | None) -> Batch:
     return Batch(log, group.keys, group.data) if seal is None else Batch(log, *seal.rows(log, group.keys, group.data))
 
 
-def _at(places: Sequence[int], column: Sequence[Cell]) -> list[Cell]:
-    return [column[place] for place in places]
+def _framed_batch(log: LogId, key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> Batch:
+    return Batch(log, Column(KEY_WIDTH, (Span(key_lengths, keys),)), Column(DATA_WIDTH, (Span(data_lengths, data),)))
 
 
 class Writer:
@@ -78,19 +95,68 @@ class Writer:
         results: list[Written | ServiceError | None] = [None] * len(data)
         groups = self._group(view, keys, data, hash_keys, results)
         outcomes = await self._log.append([_batch(held.log, group, seal) for held, group in groups.items()])
-        moved: list[int] = []  # the places of records whose shard was closed under them
+        await self._conclude(view, groups, outcomes, results, seal)
+        return [result for result in results if result is not None]
+
+    async def _conclude(
+        self,
+        view: StreamView,
+        groups: Mapping[ShardView, _Group],
+        outcomes: Sequence[Appended | AppendError],
+        results: list[Written | ServiceError | None],
+        seal: Seal | None,
+    ) -> None:
+        """Answer for each record; those whose shard was closed under them are written to its children."""
+        moved: list[_Group] = []
         written = 0
         for (held, group), outcome in zip(groups.items(), outcomes, strict=True):
             if isinstance(outcome, Sealed) and await self._succeeded(view, held):
-                moved += group.places
+                moved.append(group)
             else:
                 written += self._settle(view, held, group, outcome, results)
         self._traffic.put_many(view, results, written)
-        if moved:
-            moved.sort()
-            again = await self.write(view, _at(moved, keys), _at(moved, data), _at(moved, hash_keys), seal)
-            for place, result in zip(moved, again, strict=True):
+        for group in moved:
+            again = await self.write(view, group.keys, group.data, group.hash_keys, seal)
+            for place, result in zip(group.places, again, strict=True):
                 results[place] = result
+
+    def takes_framed(self, view: StreamView) -> bool:
+        """Whether records may be written as they were framed: nobody looks at each of them."""
+        return view.stream.key_id is None and view.stream.distribution != "AUTO" and not self._checks(view)
+
+    async def write_framed(self, view: StreamView, rows: Rows) -> WrittenRows | list[Written | ServiceError]:
+        """As `write`, of records that the native part has read."""
+        ring = view.ring
+        framed, order = rows.group(ring.native)
+        helds = [ring.owners[group[0]] for group in framed]
+        batches = [_framed_batch(held.log, *group[2:]) for held, group in zip(helds, framed, strict=True)]
+        outcomes = await self._log.append(batches)
+        written = [outcome for outcome in outcomes if isinstance(outcome, Appended)]
+        if len(written) < len(outcomes):
+            return await self._conclude_framed(view, helds, outcomes, rows, order)
+        shards = []
+        for held, batch, outcome in zip(helds, batches, written, strict=True):
+            number = held.number_base + sequence.tail(outcome.first, outcome.arrival_ms)
+            shards.append((held.shard_id, number.to_bytes(sequence.NUMBER_BYTES, "little")))
+            self._count(held, len(batch.data), size_of(batch.data) + size_of(batch.keys), outcome.arrival_ms)
+        self._traffic.stream(view.stream.uid).put_many(len(rows), len(rows), 0)
+        return WrittenRows(order, shards)
+
+    async def _conclude_framed(
+        self,
+        view: StreamView,
+        helds: Sequence[ShardView],
+        outcomes: Sequence[Appended | AppendError],
+        rows: Rows,
+        order: bytes,
+    ) -> list[Written | ServiceError]:
+        """Not every record was written: answer for each."""
+        groups = [_Group() for _ in helds]
+        records = zip(memoryview(order).cast("H"), *rows.lists(), strict=True)
+        for place, (number, key, blob, hashed) in enumerate(records):
+            groups[number].add(place, key, blob, int.from_bytes(hashed, "big"))
+        results: list[Written | ServiceError | None] = [None] * len(rows)
+        await self._conclude(view, dict(zip(helds, groups, strict=True)), outcomes, results, None)
         return [result for result in results if result is not None]
 
     async def write_one(
@@ -140,9 +206,7 @@ class Writer:
             group = groups.get(held)
             if group is None:
                 group = groups[held] = _Group()
-            group.places.append(place)
-            group.keys.append(key)
-            group.data.append(blob)
+            group.add(place, key, blob, explicit)
         return groups
 
     def _refusal(self, view: StreamView, held: ShardView, size_bytes: int) -> ServiceError | None:
@@ -170,7 +234,7 @@ class Writer:
             for place in group.places:
                 results[place] = Written(name, str(number))
                 number += sequence.NEXT_RECORD
-            size_bytes = sum(map(len, group.data)) + sum(map(len, group.keys))
+            size_bytes = size_of(group.data) + size_of(group.keys)
             self._count(held, len(group.data), size_bytes, outcome.arrival_ms)
             return len(group.data)
         refusal = self._failure(view, held, len(group.data), outcome)

@@ -13,6 +13,7 @@ from penstock.core.context import Caller
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import Millis, shard_id
 from penstock.engines.api import Page, Position
+from penstock.engines.column import size_of
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.iterator import ShardIterator, open_iterator, seal
@@ -23,7 +24,8 @@ from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.service import Streams
 from penstock.services.streams.starting import Start, StartType, find_start
 from penstock.services.streams.topology import HASH_KEY_MAX
-from penstock.services.streams.writer import Written
+from penstock.services.streams.writer import Written, WrittenRows
+from penstock.wire.native import Rows
 from penstock.wire.operation import Output
 
 EncryptionType = Literal["KMS"]  # AWS leaves the member out where nothing is encrypted
@@ -72,18 +74,19 @@ async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest
 
 
 class PutRecordsRequest(StreamRequest, kw_only=True):
-    """PutRecords, its records in columns of one length."""
+    """PutRecords, its records in columns of one length, or as the native part has read them; each of those has a key."""
 
-    data: Sequence[bytes]
-    partition_keys: Sequence[str | None]
-    explicit_hash_keys: Sequence[str | None]
+    data: Sequence[bytes] = ()
+    partition_keys: Sequence[str | None] = ()
+    explicit_hash_keys: Sequence[str | None] = ()
+    framed: Rows | None = None
     dry_run: bool = False
 
 
 class PutRecordsOutput(msgspec.Struct, frozen=True):
     """One result per record, in the order of the request."""
 
-    results: Sequence[Written | ServiceError]
+    results: Sequence[Written | ServiceError] | WrittenRows
     encryption_type: EncryptionType | None = None
 
 
@@ -93,13 +96,32 @@ async def put_records(streams: Streams, caller: Caller, request: PutRecordsReque
     Raises RECORD_TOO_LARGE, REQUEST_TOO_LARGE, HASH_KEY_RANGE, StreamKeyError.
     """
     view = streams.find_readable(caller, request)
-    keys, hash_keys = _placed(streams, view, request.partition_keys, request.explicit_hash_keys)
-    _check_sizes(view, keys, request.data)
+    rows = request.framed
+    if rows is not None:
+        _check_sizes(view, rows.largest_bytes, rows.size_bytes, len(rows))
+        if streams.writer.takes_framed(view):
+            return PutRecordsOutput(await streams.writer.write_framed(view, rows))
+    keys, data, hash_keys = _records(streams, view, request)
+    sizes = [len(key) + len(blob) for key, blob in zip(keys, data, strict=True)]
+    _check_sizes(view, max(sizes), sum(sizes), len(sizes))
     if request.dry_run:
         raise Error.DRY_RUN()
     seal = None if view.stream.key_id is None else await streams.envelope.seal_for(caller, view)
-    results = await streams.writer.write(view, keys, request.data, hash_keys, seal)
+    results = await streams.writer.write(view, keys, data, hash_keys, seal)
     return PutRecordsOutput(results, None if seal is None else "KMS")
+
+
+def _records(
+    streams: Streams, view: StreamView, request: PutRecordsRequest
+) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[int | None]]:
+    """Keys, data and hash keys of a request."""
+    if request.framed is None:
+        keys, hash_keys = _placed(streams, view, request.partition_keys, request.explicit_hash_keys)
+        return keys, request.data, hash_keys
+    framed_keys, data, hashes = request.framed.lists()
+    if view.stream.distribution == "AUTO":
+        return framed_keys, data, _spread(streams, len(data))
+    return framed_keys, data, [int.from_bytes(one, "big") for one in hashes]
 
 
 def _placed(
@@ -107,14 +129,18 @@ def _placed(
 ) -> tuple[list[bytes], list[int | None]]:
     """Partition keys as bytes and explicit hash keys as numbers; with strategy AUTO, keys of no meaning and numbers of our own."""
     if view.stream.distribution == "AUTO":
-        drawn = streams.entropy.bytes(16 * len(keys))
-        spread: list[int | None] = [int.from_bytes(drawn[at : at + 16], "big") for at in range(0, len(drawn), 16)]
-        return [(key or "").encode() for key in keys], spread
+        return [(key or "").encode() for key in keys], _spread(streams, len(keys))
     if None in keys:
         raise Error.PARTITION_KEY_MISSING()
     return [key.encode() for key in keys if key is not None], [
         None if text is None else _explicit_hash_key(text) for text in hash_keys
     ]
+
+
+def _spread(streams: Streams, count: int) -> list[int | None]:
+    """Hash keys of our own."""
+    drawn = streams.entropy.bytes(16 * count)
+    return [int.from_bytes(drawn[at : at + 16], "big") for at in range(0, len(drawn), 16)]
 
 
 def _explicit_hash_key(text: str) -> int:
@@ -124,10 +150,9 @@ def _explicit_hash_key(text: str) -> int:
     return value
 
 
-def _check_sizes(view: StreamView, keys: Sequence[bytes], data: Sequence[bytes]) -> None:
-    sizes = [len(key) + len(blob) for key, blob in zip(keys, data, strict=True)]
-    _check_size(view, max(sizes))
-    if sum(sizes) > limits.PUT_RECORDS_MAX_BYTES and len(sizes) > 1:
+def _check_sizes(view: StreamView, largest_bytes: int, size_bytes: int, count: int) -> None:
+    _check_size(view, largest_bytes)
+    if size_bytes > limits.PUT_RECORDS_MAX_BYTES and count > 1:
         raise Error.REQUEST_TOO_LARGE(limit_bytes=limits.PUT_RECORDS_MAX_BYTES)
 
 
@@ -219,7 +244,7 @@ async def get_records(streams: Streams, caller: Caller, request: GetRecordsReque
     page = await streams.reader.scan(view, held, position, request.limit, limits.GET_RECORDS_MAX_BYTES)
     if isinstance(page, OpenedPage):
         streams.envelope.check_page(caller, view, page)
-    size_bytes = sum(map(len, page.data)) + sum(map(len, page.keys))
+    size_bytes = size_of(page.data) + size_of(page.keys)
     streams.meter.count_read(view, held, size_bytes, now_ms)
     streams.metrics.records_out.inc(len(page.data))
     streams.metrics.bytes_out.inc(size_bytes)

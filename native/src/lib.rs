@@ -1,0 +1,249 @@
+//! Penstock's hot path in Rust: PutRecords decoded and framed, pages of records encoded.
+//!
+//! Theory.  Everything here exists in Python too, and tests hold the two against each other byte by byte.  What is not plainly fine is
+//! answered with None, and Python decides; so nothing here words an error.  The interpreter is let go of while bytes are worked on.
+
+mod cbor;
+mod json;
+mod number;
+mod pages;
+mod rows;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use number::{NUMBER_BYTES, Number, Writer};
+use pages::{Page, Span};
+use rows::Columns;
+
+/// Where the ranges of a stream's open shards begin, ascending from 0.
+#[pyclass(frozen, module = "penstock_native")]
+struct Ring {
+    starts: Vec<u128>,
+}
+
+#[pymethods]
+impl Ring {
+    /// `starts`: 16 bytes each, big-endian.
+    #[new]
+    fn new(starts: &[u8]) -> PyResult<Self> {
+        let starts: Vec<u128> =
+            starts.chunks_exact(16).map(|start| u128::from_be_bytes(start.try_into().expect("16 bytes"))).collect();
+        if starts.first() != Some(&0) || !starts.is_sorted() {
+            return Err(PyValueError::new_err("a ring begins at 0 and ascends"));
+        }
+        Ok(Self { starts })
+    }
+}
+
+/// The records of one PutRecords.
+#[pyclass(frozen, module = "penstock_native")]
+struct Rows {
+    columns: Columns,
+    #[pyo3(get)]
+    largest_bytes: usize,
+    #[pyo3(get)]
+    size_bytes: usize,
+}
+
+/// Records of one shard: its place in the ring, their number, then the lengths and bytes of their keys and data.
+type Group<'py> = (usize, usize, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+#[pymethods]
+impl Rows {
+    fn __len__(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Partition keys, data and hash keys (16 bytes, big-endian) as lists.
+    fn lists<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let (keys, data): (Vec<_>, Vec<_>) =
+            self.columns.records().iter().map(|(key, data)| (PyBytes::new(py, key), PyBytes::new(py, data))).unzip();
+        let hashes = self.columns.hash_keys.iter().map(|key| PyBytes::new(py, &key.to_be_bytes()));
+        Ok((PyList::new(py, keys)?, PyList::new(py, data)?, PyList::new(py, hashes.collect::<Vec<_>>())?))
+    }
+
+    /// The records by shard, in the order in which shards first occur, and for each record the place of its shard in that order.
+    fn group<'py>(&self, py: Python<'py>, ring: &Ring) -> PyResult<(Vec<Group<'py>>, Bound<'py, PyBytes>)> {
+        let (order, owners) = py.detach(|| self.places(ring));
+        let mut rows: Vec<Vec<(&[u8], &[u8])>> = vec![Vec::new(); owners.len()];
+        for (group, record) in order.iter().zip(self.columns.records()) {
+            rows[usize::from(*group)].push(record);
+        }
+        let groups = owners.iter().zip(&rows).map(|(owner, records)| gathered(py, *owner, records));
+        let places: Vec<u8> = order.iter().flat_map(|number| number.to_le_bytes()).collect();
+        Ok((groups.collect::<PyResult<_>>()?, PyBytes::new(py, &places)))
+    }
+}
+
+impl Rows {
+    /// For each record the place of its shard among those that occur, and these.
+    fn places(&self, ring: &Ring) -> (Vec<u16>, Vec<usize>) {
+        let mut owners: Vec<usize> = Vec::new();
+        let mut known: HashMap<usize, u16> = HashMap::new();
+        let order = self.columns.hash_keys.iter().map(|key| {
+            let owner = ring.starts.partition_point(|start| start <= key) - 1;
+            *known.entry(owner).or_insert_with(|| {
+                owners.push(owner);
+                (owners.len() - 1) as u16
+            })
+        });
+        (order.collect(), owners)
+    }
+}
+
+/// Records of one shard end to end.
+fn gathered<'py>(py: Python<'py>, owner: usize, records: &[(&[u8], &[u8])]) -> PyResult<Group<'py>> {
+    let (keys_bytes, data_bytes) =
+        records.iter().fold((0, 0), |(keys, all), (key, data)| (keys + key.len(), all + data.len()));
+    let key_lengths: Vec<u8> = records.iter().flat_map(|(key, _)| (key.len() as u16).to_le_bytes()).collect();
+    let data_lengths: Vec<u8> = records.iter().flat_map(|(_, data)| (data.len() as u32).to_le_bytes()).collect();
+    Ok((
+        owner,
+        records.len(),
+        PyBytes::new(py, &key_lengths),
+        PyBytes::new(py, &data_lengths),
+        filled(py, keys_bytes, |out| records.iter().for_each(|(key, _)| out.put(key)))?,
+        filled(py, data_bytes, |out| records.iter().for_each(|(_, data)| out.put(data)))?,
+    ))
+}
+
+/// Bytes of a known length, written by `write`, which needs no interpreter.
+fn filled<'py>(py: Python<'py>, length: usize, write: impl FnOnce(&mut Writer)) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, length, |buffer| {
+        let mut out = Writer::new(buffer);
+        unpanicked(|| write(&mut out))?;
+        if out.is_full() { Ok(()) } else { Err(PyValueError::new_err("an answer was measured wrongly")) }
+    })
+}
+
+/// The stream's name and the records of a PutRecords in JSON, or None where Python shall look.
+#[pyfunction]
+fn read_json(py: Python<'_>, body: &[u8]) -> PyResult<Option<(String, Rows)>> {
+    Ok(unpanicked(|| py.detach(|| json::read(body)))?.map(rows_of))
+}
+
+/// As `read_json`, of CBOR.
+#[pyfunction]
+fn read_cbor(py: Python<'_>, body: &[u8]) -> PyResult<Option<(String, Rows)>> {
+    Ok(unpanicked(|| py.detach(|| cbor::read(body)))?.map(rows_of))
+}
+
+/// What `work` returns.  A panic is a bug, and costs the request that met it: in Python it would be no `Exception`, and end the server.
+fn unpanicked<T>(work: impl FnOnce() -> T) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| PyRuntimeError::new_err("the native part panicked"))
+}
+
+fn rows_of((name, columns): (String, Columns)) -> (String, Rows) {
+    let (largest_bytes, size_bytes) = columns.sizes();
+    (name, Rows { columns, largest_bytes, size_bytes })
+}
+
+/// Lengths and bytes of keys, then of data.
+type SpanBytes<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+/// An answer with a page of records: `head`, the records, `tail`.  None where Python shall write it.
+///
+/// `number`: of the first record without its arrival, 24 bytes little-endian.
+#[pyfunction]
+fn write_page<'py>(
+    py: Python<'py>,
+    format: &str,
+    head: &[u8],
+    spans: Vec<SpanBytes<'py>>,
+    number: &[u8],
+    arrivals_ms: Vec<u64>,
+    tail: &[u8],
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let cbor = is_cbor(format)?;
+    let base = Number::from_le(&number_of(number)?);
+    let views: Vec<Span<'_>> = spans
+        .iter()
+        .map(|(key_lengths, keys, data_lengths, data)| Span {
+            keys: keys.as_bytes(),
+            key_lengths: key_lengths.as_bytes(),
+            data: data.as_bytes(),
+            data_lengths: data_lengths.as_bytes(),
+        })
+        .collect();
+    let measured = unpanicked(|| {
+        py.detach(|| {
+            let page = Page::new(&views, base, arrivals_ms)?;
+            let length = if cbor { page.cbor_len() } else { page.json_len() };
+            Some((page, length))
+        })
+    })?;
+    let Some((page, length)) = measured else { return Ok(None) };
+    let answer = filled(py, head.len() + length + tail.len(), |out| {
+        py.detach(|| {
+            out.put(head);
+            if cbor {
+                page.write_cbor(out);
+            } else {
+                page.write_json(out);
+            }
+            out.put(tail);
+        });
+    })?;
+    Ok(Some(answer))
+}
+
+/// What PutRecords answers where every record was written: `head`, an item for each record, `tail`.
+///
+/// `order`: for each record the place of its shard in `shards`, two bytes each; a shard is its id and the number of its first record.
+#[pyfunction]
+fn write_written<'py>(
+    py: Python<'py>,
+    format: &str,
+    head: &[u8],
+    order: &[u8],
+    shards: Vec<(String, Vec<u8>)>,
+    tail: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let cbor = is_cbor(format)?;
+    let step = Number::power(pages::INDEX_SHIFT);
+    let mut owners = Vec::with_capacity(shards.len());
+    for (shard_id, number) in &shards {
+        owners.push((pages::frame_written(shard_id, cbor), Number::from_le(&number_of(number)?)));
+    }
+    let mut answer = Vec::with_capacity(head.len() + order.len() / 2 * 128 + tail.len());
+    answer.extend_from_slice(head);
+    for (place, owner) in order.chunks_exact(2).enumerate() {
+        let owner = usize::from(u16::from_le_bytes([owner[0], owner[1]]));
+        let (frame, number) = owners.get_mut(owner).ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        if place > 0 && !cbor {
+            answer.push(b',');
+        }
+        pages::append_written(frame, number, cbor, &mut answer);
+        *number = number.plus(&step);
+    }
+    answer.extend_from_slice(tail);
+    Ok(PyBytes::new(py, &answer))
+}
+
+fn is_cbor(format: &str) -> PyResult<bool> {
+    match format {
+        "json" => Ok(false),
+        "cbor" => Ok(true),
+        _ => Err(PyValueError::new_err("a format is json or cbor")),
+    }
+}
+
+fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
+    bytes.try_into().map_err(|_| PyValueError::new_err("a number has 24 bytes"))
+}
+
+#[pymodule]
+fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Ring>()?;
+    module.add_class::<Rows>()?;
+    module.add_function(wrap_pyfunction!(read_json, module)?)?;
+    module.add_function(wrap_pyfunction!(read_cbor, module)?)?;
+    module.add_function(wrap_pyfunction!(write_page, module)?)?;
+    module.add_function(wrap_pyfunction!(write_written, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Sequence numbers as decimal text, each a fixed step above the one before.
+//!
+//! Theory.  A number of up to 192 bits is kept as four digits of base 10^19, so that a step is an addition with carries and the text is
+//! three or four words printed, where a division of the whole number would cost ten times as much.
+
+const BASE: u64 = 10_000_000_000_000_000_000;
+const CHUNK_DIGITS: usize = 19;
+const CHUNKS: usize = 4;
+pub const NUMBER_BYTES: usize = 24; // little-endian, of a number that comes from Python
+
+/// A number, least digit first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Number([u64; CHUNKS]);
+
+impl Number {
+    /// From little-endian bytes.
+    pub fn from_le(bytes: &[u8; NUMBER_BYTES]) -> Self {
+        let mut words = [0u64; 3];
+        for (word, piece) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(piece.try_into().expect("a chunk of eight bytes"));
+        }
+        let mut digits = [0u64; CHUNKS];
+        for digit in &mut digits {
+            let mut rest = 0u64;
+            for word in words.iter_mut().rev() {
+                let value = (u128::from(rest) << 64) | u128::from(*word);
+                *word = (value / u128::from(BASE)) as u64;
+                rest = (value % u128::from(BASE)) as u64;
+            }
+            *digit = rest;
+        }
+        Self(digits)
+    }
+
+    /// 2 to the power of `shift`, which is below 192.
+    pub fn power(shift: u32) -> Self {
+        let mut bytes = [0u8; NUMBER_BYTES];
+        bytes[(shift / 8) as usize] = 1 << (shift % 8);
+        Self::from_le(&bytes)
+    }
+
+    pub fn plus(mut self, other: &Self) -> Self {
+        let mut carry = 0u64;
+        for (digit, more) in self.0.iter_mut().zip(other.0) {
+            let sum = u128::from(*digit) + u128::from(more) + u128::from(carry);
+            carry = u64::from(sum >= u128::from(BASE));
+            *digit = if carry == 1 { (sum - u128::from(BASE)) as u64 } else { sum as u64 };
+        }
+        self
+    }
+
+    /// How long its text is.
+    pub fn text_len(&self) -> usize {
+        let top = self.0.iter().rposition(|digit| *digit != 0).unwrap_or(0);
+        top * CHUNK_DIGITS + self.0[top].checked_ilog10().unwrap_or(0) as usize + 1
+    }
+
+    pub fn write(&self, out: &mut Writer) {
+        let length = self.text_len();
+        let place = out.take(length);
+        let mut end = length;
+        for digit in self.0 {
+            let start = end.saturating_sub(CHUNK_DIGITS);
+            write_digits(digit, &mut place[start..end]);
+            end = start;
+        }
+    }
+}
+
+/// `value` in decimal, with zeros in front until `place` is full.
+pub fn write_digits(mut value: u64, place: &mut [u8]) {
+    for byte in place.iter_mut().rev() {
+        *byte = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Fills a buffer from its front.  What is written was measured before; more than fits is a bug, and panics.
+pub struct Writer<'buffer> {
+    buffer: &'buffer mut [u8],
+    at: usize,
+}
+
+impl<'buffer> Writer<'buffer> {
+    pub fn new(buffer: &'buffer mut [u8]) -> Self {
+        Self { buffer, at: 0 }
+    }
+
+    pub fn take(&mut self, length: usize) -> &mut [u8] {
+        let start = self.at;
+        self.at += length;
+        &mut self.buffer[start..self.at]
+    }
+
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.take(bytes.len()).copy_from_slice(bytes);
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.at == self.buffer.len()
+    }
+}

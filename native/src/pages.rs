@@ -1,0 +1,280 @@
+//! Records to the bytes of an answer.
+//!
+//! Theory.  An answer is measured first and written once, into bytes that Python owns.
+
+use base64_simd::{Out, STANDARD};
+
+use crate::number::{Number, Writer, write_digits};
+
+/// Records end to end, as the engine holds them.
+pub struct Span<'page> {
+    pub keys: &'page [u8],
+    pub key_lengths: &'page [u8], // two bytes each, little-endian
+    pub data: &'page [u8],
+    pub data_lengths: &'page [u8], // four bytes each
+}
+
+impl<'page> Span<'page> {
+    /// Keys and data; `None` where the lengths do not fit them.
+    fn records(&self) -> Option<Vec<(&'page str, &'page [u8])>> {
+        let (mut keys, mut data) = (self.keys, self.data);
+        let mut records = Vec::with_capacity(self.key_lengths.len() / 2);
+        for (key, blob) in self.key_lengths.chunks_exact(2).zip(self.data_lengths.chunks_exact(4)) {
+            let key_length = u16::from_le_bytes(key.try_into().ok()?) as usize;
+            let length = u32::from_le_bytes(blob.try_into().ok()?) as usize;
+            let (key, keys_left) = keys.split_at_checked(key_length)?;
+            let (blob, data_left) = data.split_at_checked(length)?;
+            (keys, data) = (keys_left, data_left);
+            records.push((std::str::from_utf8(key).ok()?, blob));
+        }
+        (keys.is_empty() && data.is_empty()).then_some(records)
+    }
+}
+
+/// Records of one page, with their numbers and arrival times.
+pub struct Page<'page> {
+    records: Vec<(&'page str, &'page [u8])>,
+    base: Number, // of the first record, but for its arrival
+    arrivals_ms: Vec<u64>,
+}
+
+pub const INDEX_SHIFT: u32 = 80; // between the numbers of two records
+const ARRIVED_SHIFT: u32 = 36;
+
+impl<'page> Page<'page> {
+    /// `None` where the columns are not of one length.
+    pub fn new(spans: &[Span<'page>], base: Number, arrivals_ms: Vec<u64>) -> Option<Self> {
+        let mut records = Vec::with_capacity(arrivals_ms.len());
+        for span in spans {
+            records.append(&mut span.records()?);
+        }
+        (records.len() == arrivals_ms.len()).then_some(Self { records, base, arrivals_ms })
+    }
+
+    /// Each record with its number and arrival time.
+    fn rows(&self) -> impl Iterator<Item = (Number, u64, &'page str, &'page [u8])> {
+        let step = Number::power(INDEX_SHIFT);
+        let mut base = self.base;
+        let mut arrived = (u64::MAX, base); // the second that was looked at last, and its part of a number
+        self.records.iter().zip(&self.arrivals_ms).map(move |((key, data), ms)| {
+            let second = ms / 1000;
+            if arrived.0 != second {
+                let mut bytes = [0u8; 24];
+                bytes[..16].copy_from_slice(&(u128::from(second) << ARRIVED_SHIFT).to_le_bytes());
+                arrived = (second, Number::from_le(&bytes));
+            }
+            let number = base.plus(&arrived.1);
+            base = base.plus(&step);
+            (number, *ms, *key, *data)
+        })
+    }
+
+    pub fn json_len(&self) -> usize {
+        let commas = self.records.len().saturating_sub(1);
+        self.rows().fold(commas, |total, (number, ms, key, data)| {
+            total + JSON_FIXED + number.text_len() + seconds(ms).len() + data.len().div_ceil(3) * 4 + escaped_len(key)
+        })
+    }
+
+    /// The items of a JSON list.
+    pub fn write_json(&self, out: &mut Writer) {
+        let mut timestamp = (u64::MAX, Text::default());
+        for (place, (number, ms, key, data)) in self.rows().enumerate() {
+            if place > 0 {
+                out.put(b",");
+            }
+            out.put(b"{\"SequenceNumber\":\"");
+            number.write(out);
+            out.put(b"\",\"ApproximateArrivalTimestamp\":");
+            if timestamp.0 != ms {
+                timestamp = (ms, seconds(ms));
+            }
+            out.put(timestamp.1.bytes());
+            out.put(b",\"Data\":\"");
+            let length = data.len().div_ceil(3) * 4;
+            let written = STANDARD.encode(data, Out::from_slice(out.take(length)));
+            debug_assert_eq!(written.len(), length);
+            out.put(b"\",\"PartitionKey\":\"");
+            write_escaped(key, out);
+            out.put(b"\"}");
+        }
+    }
+
+    pub fn cbor_len(&self) -> usize {
+        self.rows().fold(0, |total, (number, ms, key, data)| {
+            let text = number.text_len();
+            total
+                + CBOR_FIXED
+                + cbor_head_len(text as u64)
+                + text
+                + cbor_head_len(ms)
+                + cbor_head_len(data.len() as u64)
+                + data.len()
+                + cbor_head_len(key.len() as u64)
+                + key.len()
+        })
+    }
+
+    /// The items of a CBOR list.
+    pub fn write_cbor(&self, out: &mut Writer) {
+        for (number, ms, key, data) in self.rows() {
+            out.put(&[0xA4]);
+            cbor_text("SequenceNumber", out);
+            cbor_head(3, number.text_len() as u64, out);
+            number.write(out);
+            cbor_text("ApproximateArrivalTimestamp", out);
+            out.put(&[0xC1]);
+            cbor_head(0, ms, out);
+            cbor_text("Data", out);
+            cbor_head(2, data.len() as u64, out);
+            out.put(data);
+            cbor_text("PartitionKey", out);
+            cbor_text(key, out);
+        }
+    }
+}
+
+/// What stands before and behind the number of a record that was written to a shard.
+pub fn frame_written(shard_id: &str, cbor: bool) -> (Vec<u8>, Vec<u8>) {
+    if !cbor {
+        return (b"{\"SequenceNumber\":\"".to_vec(), format!("\",\"ShardId\":\"{shard_id}\"}}").into_bytes());
+    }
+    let mut end = Vec::new();
+    append_cbor_text("ShardId", &mut end);
+    append_cbor_text(shard_id, &mut end);
+    let mut start = vec![0xA2];
+    append_cbor_text("SequenceNumber", &mut start);
+    (start, end)
+}
+
+/// One item of the answer to PutRecords.
+pub fn append_written(frame: &(Vec<u8>, Vec<u8>), number: &Number, cbor: bool, answer: &mut Vec<u8>) {
+    let length = number.text_len();
+    answer.extend_from_slice(&frame.0);
+    let at = answer.len();
+    answer.resize(at + if cbor { cbor_head_len(length as u64) } else { 0 } + length, 0);
+    let mut out = Writer::new(&mut answer[at..]);
+    if cbor {
+        cbor_head(3, length as u64, &mut out);
+    }
+    number.write(&mut out);
+    answer.extend_from_slice(&frame.1);
+}
+
+fn append_cbor_text(text: &str, bytes: &mut Vec<u8>) {
+    let at = bytes.len();
+    bytes.resize(at + cbor_head_len(text.len() as u64) + text.len(), 0);
+    cbor_text(text, &mut Writer::new(&mut bytes[at..]));
+}
+
+const JSON_FIXED: usize = r#"{"SequenceNumber":"","ApproximateArrivalTimestamp":,"Data":"","PartitionKey":""}"#.len();
+const CBOR_FIXED: usize = 1 + (1 + 14) + (2 + 27) + 1 + (1 + 4) + (1 + 12); // the map, four names, the tag
+
+/// A short text.
+#[derive(Default, Clone, Copy)]
+struct Text {
+    digits: [u8; 24],
+    length: usize,
+}
+
+impl Text {
+    fn len(&self) -> usize {
+        self.length
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.digits[..self.length]
+    }
+}
+
+/// Milliseconds as seconds with as many places as they need.
+fn seconds(ms: u64) -> Text {
+    let (whole, mut rest) = (ms / 1000, ms % 1000);
+    let mut text = Text { length: whole.checked_ilog10().unwrap_or(0) as usize + 1, ..Text::default() };
+    write_digits(whole, &mut text.digits[..text.length]);
+    if rest > 0 {
+        let mut places = 3;
+        while rest % 10 == 0 {
+            rest /= 10;
+            places -= 1;
+        }
+        text.digits[text.length] = b'.';
+        write_digits(rest, &mut text.digits[text.length + 1..text.length + 1 + places]);
+        text.length += 1 + places;
+    }
+    text
+}
+
+/// What a byte of a JSON string is written as, if not as itself.
+fn escape(byte: u8, hex: &mut [u8; 6]) -> Option<&[u8]> {
+    Some(match byte {
+        b'"' => b"\\\"",
+        b'\\' => b"\\\\",
+        8 => b"\\b",
+        9 => b"\\t",
+        10 => b"\\n",
+        12 => b"\\f",
+        13 => b"\\r",
+        0..32 => {
+            *hex = *b"\\u0000";
+            hex[4] = b'0' + (byte >> 4);
+            hex[5] = b"0123456789abcdef"[usize::from(byte & 15)];
+            hex
+        }
+        _ => return None,
+    })
+}
+
+fn is_plain(key: &str) -> bool {
+    key.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+}
+
+fn escaped_len(key: &str) -> usize {
+    if is_plain(key) {
+        return key.len();
+    }
+    let mut hex = [0; 6];
+    key.bytes().map(|byte| escape(byte, &mut hex).map_or(1, <[u8]>::len)).sum()
+}
+
+fn write_escaped(key: &str, out: &mut Writer) {
+    if is_plain(key) {
+        return out.put(key.as_bytes());
+    }
+    let mut hex = [0; 6];
+    for byte in key.bytes() {
+        match escape(byte, &mut hex) {
+            Some(escaped) => out.put(escaped),
+            None => out.put(&[byte]),
+        }
+    }
+}
+
+fn cbor_head_len(value: u64) -> usize {
+    match value {
+        0..24 => 1,
+        24..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        0x1_0000..0x1_0000_0000 => 5,
+        _ => 9,
+    }
+}
+
+fn cbor_head(kind: u8, value: u64, out: &mut Writer) {
+    let bytes = value.to_be_bytes();
+    let width = cbor_head_len(value) - 1;
+    let size = match width {
+        0 => value as u8,
+        1 => 24,
+        2 => 25,
+        4 => 26,
+        _ => 27,
+    };
+    out.put(&[kind << 5 | size]);
+    out.put(&bytes[8 - width..]);
+}
+
+fn cbor_text(text: &str, out: &mut Writer) {
+    cbor_head(3, text.len() as u64, out);
+    out.put(text.as_bytes());
+}

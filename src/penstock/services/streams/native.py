@@ -1,0 +1,63 @@
+"""Short cuts through the native part, for requests and pages of plain records.
+
+Theory.  A whole answer is worded once without its records, in Python; the native part puts the records into it.  Whatever it does not
+take it leaves alone (None), and codec.py goes the long way to the same bytes; tests hold the two against each other.
+"""
+
+from struct import pack
+from typing import Final
+
+from penstock.engines.api import Page
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
+from penstock.services.streams import sequence
+from penstock.services.streams.ops.record import PutRecordsRequest
+from penstock.services.streams.sealed import OpenedPage
+from penstock.services.streams.writer import WrittenRows
+from penstock.wire.native import NATIVE, Format
+
+_JSON_LIST: Final = b"[]"
+_CBOR_LIST: Final = b"\x80"
+_RECORDS: Final = {"json": b'"Records":', "cbor": b"\x67Records"}
+
+
+def read_records(body: bytes, form: Format) -> PutRecordsRequest | None:
+    """PutRecords from its bytes."""
+    if NATIVE is None:
+        return None
+    found = NATIVE.read_json(body) if form == "json" else NATIVE.read_cbor(body)
+    return None if found is None else PutRecordsRequest(stream_name=found[0], framed=found[1])
+
+
+def write_page(envelope: bytes, number_base: int, page: Page, form: Format) -> bytes | None:
+    """An answer with a page's records; `envelope` is one whose list of records is empty."""
+    if NATIVE is None or isinstance(page, OpenedPage) or not page.arrivals_ms:
+        return None
+    keys, data = Column.of(page.keys, KEY_WIDTH), Column.of(page.data, DATA_WIDTH)
+    spans = [(*key_span, *data_span) for key_span, data_span in zip(keys.spans, data.spans, strict=True)]
+    number = (number_base + sequence.tail(page.first, 0)).to_bytes(sequence.NUMBER_BYTES, "little")
+    head, tail = _opened(envelope, len(page.arrivals_ms), form)
+    return NATIVE.write_page(form, head, spans, number, page.arrivals_ms, tail)
+
+
+def write_written(envelope: bytes, rows: WrittenRows, form: Format) -> bytes:
+    """The answer to PutRecords."""
+    assert NATIVE is not None, "what is framed was framed by it"
+    head, tail = _opened(envelope, len(rows.order) // 2, form)
+    return NATIVE.write_written(form, head, rows.order, rows.shards, tail)
+
+
+def _opened(envelope: bytes, count: int, form: Format) -> tuple[bytes, bytes]:
+    """What stands before and behind the items of an envelope's list of records, when it has `count` of them."""
+    head, name, rest = envelope.partition(_RECORDS[form])
+    if form == "json":
+        assert rest.startswith(_JSON_LIST)
+        return head + name + b"[", rest[1:]
+    assert rest.startswith(_CBOR_LIST)
+    return head + name + _cbor_list(count), rest[1:]
+
+
+def _cbor_list(count: int) -> bytes:
+    """The head of a CBOR list (RFC 8949, 3.1)."""
+    if count < 24:
+        return pack("B", 0x80 | count)
+    return pack(">BB", 0x98, count) if count < 1 << 8 else pack(">BH", 0x99, count)

@@ -1,0 +1,89 @@
+"""The native part: the hot path in Rust, where it is installed (`make native`).
+
+Rule of this file: None where it is not; everything that it does is done in Python too, and nothing may depend on it but speed.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, Literal, Protocol, cast
+
+Format = Literal["json", "cbor"]
+
+
+class Ring(Protocol):
+    """Where the ranges of a stream's open shards begin."""
+
+
+class Rows(Protocol):
+    """The records of one PutRecords: plainly fine, each with a partition key."""
+
+    @property
+    def largest_bytes(self) -> int:
+        """Key and data of the largest record."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Keys and data of all."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def lists(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Partition keys, data, and hash keys of 16 bytes, big-endian."""
+        ...
+
+    def group(self, ring: Ring) -> tuple[list[tuple[int, int, bytes, bytes, bytes, bytes]], bytes]:
+        """The records by shard, and for each record the place of its shard among these, in two bytes, little-endian.
+
+        A shard is its place in the ring and how many records it gets, then the lengths of keys and data, and keys and data end to end.
+        """
+        ...
+
+
+class Native(Protocol):
+    """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
+
+    @property
+    def Ring(self) -> Callable[[bytes], Ring]:  # noqa: N802
+        """Makes a ring from first hash keys of 16 bytes, big-endian, ascending from 0."""
+        ...
+
+    def read_json(self, body: bytes) -> tuple[str, Rows] | None:
+        """The stream's name and the records of a PutRecords, or None where Python shall look."""
+        ...
+
+    def read_cbor(self, body: bytes) -> tuple[str, Rows] | None:
+        """The same of CBOR."""
+        ...
+
+    def write_page(
+        self,
+        form: Format,
+        head: bytes,
+        spans: Sequence[tuple[bytes, bytes, bytes, bytes]],
+        number: bytes,
+        arrivals_ms: Sequence[int],
+        tail: bytes,
+    ) -> bytes | None:
+        """`head`, the records, `tail`; `number` is the first record's but for its arrival.  None where Python shall write it.
+
+        A span is the lengths of keys and the keys, the lengths of data and the data.
+        """
+        ...
+
+    def write_written(
+        self, form: Format, head: bytes, order: bytes, shards: Sequence[tuple[str, bytes]], tail: bytes
+    ) -> bytes:
+        """`head`, where each record went, `tail`; a shard is its id and the number of its first record."""
+        ...
+
+
+def _find() -> Native | None:
+    try:
+        return cast("Native", import_module("penstock_native"))
+    except ImportError:
+        return None
+
+
+NATIVE: Final = _find()

@@ -1,0 +1,102 @@
+"""What the native part reads is what Python reads, and goes to the same shards."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span
+from penstock.services.streams.topology import Ring, hash_key, tiling
+from penstock.wire import cbor, json
+from penstock.wire.native import NATIVE, Rows
+
+ROWS = st.lists(
+    st.tuples(st.text(min_size=1, max_size=8), st.binary(max_size=40), st.none() | st.integers(0, 2**128 - 1)),
+    min_size=1,
+    max_size=40,
+)
+
+
+def read(rows: list[tuple[str, bytes, int | None]], form: str) -> Rows:
+    records: list[dict[str, Any]] = [
+        {"Data": json.encode_base64(data) if form == "json" else data, "PartitionKey": key}
+        | ({} if explicit is None else {"ExplicitHashKey": str(explicit)})
+        for key, data, explicit in rows
+    ]
+    document = {"StreamName": "s", "Records": records}
+    assert NATIVE is not None
+    wire: Any = {"json": json, "cbor": cbor}[form]
+    readers = {"json": NATIVE.read_json, "cbor": NATIVE.read_cbor}
+    found = readers[form](wire.encode_document(document))
+    assert found is not None
+    assert found[0] == "s"
+    return found[1]
+
+
+@pytest.mark.parametrize("form", ["json", "cbor"])
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(rows=ROWS, starts=st.sets(st.integers(1, 2**128 - 1), max_size=9))
+def test_group_when_given_any_records_puts_each_where_python_puts_it(
+    form: str, rows: list[tuple[str, bytes, int | None]], starts: set[int]
+) -> None:
+    ranges = tiling([0, *sorted(starts)])
+    ring = Ring([(held, number) for number, held in enumerate(ranges)])
+    framed = read(rows, form)
+    groups, order = framed.group(ring.native)
+    told = [(ring.owners[owner], *_cut(*columns)) for owner, _, *columns in groups]
+    expected: dict[int, list[tuple[bytes, bytes]]] = {}
+    for key, data, explicit in rows:
+        owner = ring.find(hash_key(key.encode()) if explicit is None else explicit)
+        expected.setdefault(owner, []).append((key.encode(), data))
+    assert told == [(owner, *map(list, zip(*records, strict=True))) for owner, records in expected.items()]
+    assert [count for _, count, *_ in groups] == [len(records) for records in expected.values()]
+    owners = [told[place][0] for place in memoryview(order).cast("H")]
+    assert owners == [ring.find(hash_key(key.encode()) if explicit is None else explicit) for key, _, explicit in rows]
+    assert framed.size_bytes == sum(len(key.encode()) + len(data) for key, data, _ in rows)
+    assert framed.largest_bytes == max(len(key.encode()) + len(data) for key, data, _ in rows)
+
+
+def _cut(key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> tuple[list[bytes], list[bytes]]:
+    columns = Column(KEY_WIDTH, (Span(key_lengths, keys),)), Column(DATA_WIDTH, (Span(data_lengths, data),))
+    return list(columns[0]), list(columns[1])
+
+
+INDEFINITE = (  # as Jackson writes it: maps and lists without a count
+    b"\xbf\x6aStreamName\x61s\x67Records\x9f\xbf\x64Data\x42ab\x6cPartitionKey\x61k\xff\xbf\x64Data\x40\x6cPartitionKey\x61l\xff\xff\xff"
+)
+
+
+def test_read_cbor_when_counts_are_left_open_reads_it() -> None:
+    assert NATIVE is not None
+    found = NATIVE.read_cbor(INDEFINITE)
+    assert found is not None
+    assert found[1].lists()[:2] == ([b"k", b"l"], [b"ab", b""])
+
+
+@pytest.mark.parametrize("end", range(len(INDEFINITE)))
+def test_read_cbor_when_it_is_cut_off_leaves_it_to_python(end: int) -> None:
+    assert NATIVE is not None
+    assert NATIVE.read_cbor(INDEFINITE[:end]) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xa2\x6aStreamName\x61s\x67Records\x9b\xff\xff\xff\xff\xff\xff\xff\xff",  # a list of 2 ** 64 - 1
+        b"\xa2\x6aStreamName\x61s\x67Records\x81\xa2\x64Data\x5b\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\xbb\x00\x00\x00\x01\x00\x00\x00\x00",
+        b"\xa1" * 100_000,
+    ],
+)
+def test_read_cbor_when_lengths_lie_leaves_it_to_python(body: bytes) -> None:
+    assert NATIVE is not None
+    assert NATIVE.read_cbor(body) is None
+
+
+def test_read_json_when_there_are_500_records_takes_them_and_not_one_more() -> None:
+    assert NATIVE is not None
+    row = b'{"Data":"AA==","PartitionKey":"k"}'
+    for count in (500, 501):
+        body = b'{"StreamName":"s","Records":[' + b",".join([row] * count) + b"]}"
+        assert (NATIVE.read_json(body) is not None) == (count == 500)
