@@ -302,7 +302,7 @@ def test_limits_aws_refuses_per_record_and_recovers() -> None:
 
 def _read_five_times(kinesis: Any, iterator: str) -> None:
     for _ in range(5):
-        kinesis.get_records(ShardIterator=iterator)
+        kinesis.get_records(ShardIterator=iterator, Limit=1)
 
 
 def test_faults_are_suffered_until_cleared(
