@@ -41,7 +41,7 @@ from penstock.services.leases.ops import backup, batch, item, lifetime, search, 
 from penstock.services.leases.ops import tag as lease_tag
 from penstock.services.leases.service import Leases, open_leases
 from penstock.services.metrics import targets as metric_targets
-from penstock.services.metrics.ops import put
+from penstock.services.metrics.ops import data, listing, put, statistics
 from penstock.services.metrics.own import OwnMetrics
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.metrics.service import Metrics, open_metrics
@@ -83,7 +83,7 @@ STREAM_OPERATIONS: Final = (
 )
 IAM_OPERATIONS: Final = (attachment, inline, key, managed_policy, profile, role, user)
 STS_OPERATIONS: Final = (sts,)
-METRIC_OPERATIONS: Final = (put,)
+METRIC_OPERATIONS: Final = (data, listing, put, statistics)
 METRIC_CODECS: Final = {"PutMetricData": put.CODEC}
 LEASE_OPERATIONS: Final = (lease_account, backup, batch, item, lifetime, search, table, lease_tag, transaction)
 

@@ -18,8 +18,8 @@ def client_of(server: PenstockServer, protocol: str, **options: Any) -> Any:
     loader = session.get_component("data_loader")
     load = loader.load_service_model
 
-    def chosen(service: str, kind: str, **version: Any) -> Any:
-        model = load(service, kind, **version)
+    def chosen(service: str, kind: str, api_version: str | None = None) -> Any:
+        model = load(service, kind, api_version)
         if kind != "service-2":
             return model
         return {**model, "metadata": {**model["metadata"], "protocol": protocol, "protocols": [protocol]}}

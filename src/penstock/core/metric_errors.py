@@ -44,13 +44,10 @@ class MetricError(Table):
         _COMBINATION,
         "The parameters Statistics and ExtendedStatistics are mutually exclusive and you have specified both.",
     )
-    STATISTIC = Row(_VALUE, "The value {value} for parameter {parameter} is not supported.")
+    STATISTIC = Row(  # UNVERIFIED: wording; AWS has more statistics
+        _VALUE, "The value {value} for parameter {parameter} is not supported."
+    )
     TOKEN = Row("InvalidNextToken", "Invalid NextToken")  # UNVERIFIED: wording
     LIST_TOKEN = Row(_VALUE, "Invalid nextToken")  # UNVERIFIED: wording
-    LINKED_ACCOUNTS = Row(  # ours in its reason
-        _VALUE, "The parameter {parameter} is not supported: no accounts are linked here."
-    )
-    QUERY = Row(_VALIDATION, "{lines}")
-    EXPRESSION = Row(  # UNVERIFIED: wording
-        _VALIDATION, "Error in expression '{id}' [{problem}]"
-    )
+    QUERIES = Row(_VALIDATION, "{lines}\n")  # source: the line's end is in what elastic/beats#32687 quotes
+    EXPRESSION = Row(_VALIDATION, "Error in expression '{id}': {problem}.")  # UNVERIFIED: wording

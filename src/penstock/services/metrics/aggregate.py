@@ -98,6 +98,8 @@ class Aggregate(msgspec.Struct, array_like=True):
         """The lowest value that at least `share` (0 .. 1) of the values do not exceed; None where the values are not known."""
         if self.buckets is None or not self.count:
             return None
+        if share in (0, 1):
+            return self.high if share else self.low
         wanted = share * (self.zeros + sum(self.buckets.values()))
         passed = self.zeros
         if passed and passed >= wanted:
