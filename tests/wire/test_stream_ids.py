@@ -1,4 +1,4 @@
-"""StreamId, by hand: boto3 sends it to a host of its own."""
+"""StreamId, by hand and by boto3, which sends AWS's to a host of its own, whatever its endpoint."""
 
 from typing import Any
 
@@ -74,6 +74,13 @@ def test_stream_id_when_it_stands_alone_names_the_stream(penstock: PenstockServe
             answer = wire.call(operation, {"StreamId": stream_id, **more})
             assert answer.status == 200, (operation, answer.document)
         assert wire.call("ListStreams").document["StreamNames"] == []
+
+
+def test_stream_id_when_an_sdk_has_an_endpoint_goes_there(penstock: PenstockServer) -> None:
+    kinesis = penstock.client()
+    kinesis.create_stream(StreamName="a", ShardCount=1)
+    stream_id = kinesis.describe_stream_summary(StreamName="a")["StreamDescriptionSummary"]["StreamId"]
+    assert kinesis.describe_stream(StreamId=stream_id)["StreamDescription"]["StreamName"] == "a"
 
 
 def test_stream_id_when_an_arn_stands_beside_it_must_agree(penstock: PenstockServer) -> None:

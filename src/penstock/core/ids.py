@@ -9,9 +9,7 @@ from typing import Final, NewType
 AccountId = NewType("AccountId", str)  # 12 digits
 Region = NewType("Region", str)  # us-east-1, ...
 StreamName = NewType("StreamName", str)  # 1..128 of [a-zA-Z0-9_.-]
-StreamUid = NewType(
-    "StreamUid", str
-)  # 20 of [a-z0-9], "-", 3 of [a-z0-9]: AWS's StreamId; never reused, unlike the name
+StreamUid = NewType("StreamUid", str)  # 24 of [a-z0-9]: our StreamId; never reused, unlike the name
 ShardNo = NewType("ShardNo", int)  # 0 .. 2**31-1
 Millis = NewType("Millis", int)  # milliseconds since the epoch, or a duration in milliseconds
 
@@ -39,11 +37,10 @@ def parse_shard_id(text: str) -> ShardNo | None:
 
 
 def stream_uid(entropy: bytes) -> StreamUid:
-    """A StreamId from 23 random bytes.  Source: the pattern in the API model."""
-    assert len(entropy) == 23
+    """A StreamId from 24 random bytes: AWS's, without its hyphen, or SDKs would take it to AWS (docs/adr/0011)."""
+    assert len(entropy) == 24
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
-    text = "".join(alphabet[byte % len(alphabet)] for byte in entropy)
-    return StreamUid(f"{text[:20]}-{text[20:]}")
+    return StreamUid("".join(alphabet[byte % len(alphabet)] for byte in entropy))
 
 
 def uuid_text(entropy: bytes) -> str:

@@ -4,8 +4,12 @@ import gzip
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from penstock.wire.model import ServiceModel, parse_model
+
+# patterns that we widen, by service and shape: our StreamIds have no hyphen (docs/adr/0011)
+_PATTERNS: Final = {"kinesis": {"StreamId": "[a-z0-9]{20}[a-z0-9-][a-z0-9]{3}"}}
 
 
 @cache
@@ -17,5 +21,5 @@ def load_model(service: str) -> ServiceModel:
     folder = max((Path(spec.origin).parent / "data" / service).iterdir())
     packed = folder / "service-2.json.gz"
     if packed.exists():
-        return parse_model(gzip.decompress(packed.read_bytes()))
-    return parse_model((folder / "service-2.json").read_bytes())
+        return parse_model(gzip.decompress(packed.read_bytes()), _PATTERNS.get(service, {}))
+    return parse_model((folder / "service-2.json").read_bytes(), _PATTERNS.get(service, {}))

@@ -9,6 +9,7 @@ strangers choose what it is run on and some of the models' patterns take `re` se
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -125,9 +126,11 @@ class _Document(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Document)
 
 
-def parse_model(document: bytes) -> ServiceModel:
-    """Read a `service-2.json` document; its operations are compiled as they are asked for."""
+def parse_model(document: bytes, patterns: Mapping[str, str] = MappingProxyType({})) -> ServiceModel:
+    """Read a `service-2.json` document; its operations are compiled as they are asked for.  `patterns` replace the model's, by shape."""
     model = _decoder.decode(document)
+    for name, pattern in patterns.items():
+        model.shapes[name].pattern = pattern
     meta, compiler = model.metadata, _Compiler(model.shapes)
     codes = {name: raw.error["code"] for name, raw in model.shapes.items() if "code" in raw.error}
     return ServiceModel(

@@ -54,6 +54,7 @@ def test_stream_uid_when_made_of_any_bytes_fits_the_model() -> None:
     assert shape is not None
     pattern = shape.members["StreamId"].pattern
     assert pattern is not None
-    for entropy in (bytes(23), bytes(range(233, 256)), b"\xff" * 23):
+    for entropy in (bytes(24), bytes(range(232, 256)), b"\xff" * 24):
         assert re.fullmatch(pattern, stream_uid(entropy))
-    assert stream_uid(bytes(23)) != stream_uid(b"\x01" + bytes(22))
+        assert "-" not in stream_uid(entropy)
+    assert stream_uid(bytes(24)) != stream_uid(b"\x01" + bytes(23))

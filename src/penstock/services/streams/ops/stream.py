@@ -65,7 +65,7 @@ async def create_stream(streams: Streams, caller: Caller, request: CreateStreamR
         account=caller.account,
         region=caller.region,
         name=StreamName(request.stream_name),
-        uid=stream_uid(streams.entropy.bytes(23)),
+        uid=stream_uid(streams.entropy.bytes(24)),
         created_ms=now_ms,
         status="CREATING",
         mode=mode,
