@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -52,7 +53,12 @@ NODE = Toolchain(
     "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
 )  # fmt: skip
 GO = Toolchain("go", ("go",), "target/compat", "go", "build", "-o", "target/compat", ".")
-TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, GO)}
+_KCLPY = Path(sys.prefix) / "kclpy"  # a virtual environment of its own: its samples are no business of our linters
+KCLPY = Toolchain(
+    "kclpy", ("java",), str(_KCLPY / "pyvenv.cfg"),
+    "sh", "-c", f"{sys.executable} -m venv {_KCLPY} && {_KCLPY}/bin/pip install --quiet --requirement requirements.txt",
+)  # fmt: skip
+TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, GO, KCLPY)}
 
 
 def environment(server: Server, *, tls: bool = False) -> dict[str, str]:

@@ -1,0 +1,112 @@
+"""KCL as it comes: two workers, a reshard in the middle, one worker killed; by polling and by enhanced fan-out, at the same time."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from kcl_worlds import SHARD_END, Feed, Lease, LeaseTable, assert_in_order_by_key, data_of
+from programs import Line, Program, eventually
+from served import Server, server
+from toolchains import environment, java
+from worlds import World, world
+
+STREAM, APPLICATION = "orders", "billing"
+START_S, BALANCE_S, RESHARD_S, TAKEOVER_S = 200, 120, 90, 120
+WORKERS = ("a", "b")
+PARENTS = ("shardId-000000000000", "shardId-000000000002", "shardId-000000000003")
+
+
+class Seen(NamedTuple):
+    """What was put, what the workers tell, and the leases before the reshard and at the end."""
+
+    put: set[str]
+    batches: list[Line]
+    ended: set[str]
+    balance: list[int]
+    survivor: str
+    leases: dict[str, Lease]
+    graceful: bool
+
+
+def play(directory: Path, mode: str) -> Seen:
+    """The leader is killed where records are polled, the other worker where they are pushed."""
+    with server(directory / "data", "--transition-ms", "0") as running:
+        running.client().create_stream(StreamName=STREAM, ShardCount=4)
+        feed, table = Feed(running.client(), STREAM), LeaseTable(running, APPLICATION)
+        workers = {"a": worker(running, directory, "a", mode)}
+        eventually(lambda: bool(table.open_leases()), START_S, "the first worker has leases", *workers.values())
+        workers["b"] = worker(running, directory, "b", mode)
+        everyone = list(workers.values())
+        eventually(lambda: sorted(table.open_leases().values()) == [2, 2], BALANCE_S, "leases are balanced", *everyone)
+        balance = sorted(table.open_leases().values())
+        reshard(running)
+        eventually(lambda: shards(everyone, "shardEnded") >= set(PARENTS), RESHARD_S, "shards have ended", *everyone)
+        leader = table.leader()
+        victim = next(name for name in WORKERS if (name == leader) == (mode == "polling"))
+        survivor = next(name for name in WORKERS if name != victim)
+        workers[victim].kill()
+        eventually(
+            lambda: set(table.open_leases()) == {survivor},
+            TAKEOVER_S,
+            "the survivor has every lease",
+            workers[survivor],
+        )
+        put = feed.stop()
+        eventually(lambda: data_of(told(everyone, "batch")) >= put, TAKEOVER_S, "everything is read", workers[survivor])
+        workers[survivor].close_input()
+        workers[survivor].finish(60)
+        [stopped] = workers[survivor].lines("stopped")
+        batches, ended = told(everyone, "batch"), shards(everyone, "shardEnded")
+        return Seen(put, batches, ended, balance, survivor, table.leases(), stopped["gracefully"])
+
+
+def worker(running: Server, directory: Path, name: str, mode: str) -> Program:
+    command = java("KclWorker", APPLICATION, STREAM, name, mode)
+    return Program(command, environment(running), directory / f"{name}.stderr")
+
+
+def reshard(running: Server) -> None:
+    """Two shards merged, one split: of four shards one goes on."""
+    kinesis = running.client()
+    kinesis.merge_shards(StreamName=STREAM, ShardToMerge=PARENTS[1], AdjacentShardToMerge=PARENTS[2])
+    kinesis.split_shard(StreamName=STREAM, ShardToSplit=PARENTS[0], NewStartingHashKey=str(2**125))
+
+
+def told(programs: "list[Program]", event: str) -> list[Line]:
+    return [line for program in programs for line in program.lines(event)]
+
+
+def shards(programs: "list[Program]", event: str) -> set[str]:
+    return {line["shard"] for line in told(programs, event)}
+
+
+@world
+def polling(directory: Path) -> Seen:
+    return play(directory, "polling")
+
+
+@world
+def fan_out(directory: Path) -> Seen:
+    return play(directory, "fanout")
+
+
+def judge(scenario: World[Seen]) -> None:
+    seen = scenario.outcome()
+    assert data_of(seen.batches) == seen.put
+    assert_in_order_by_key(seen.batches)
+    assert seen.ended == set(PARENTS)
+    assert seen.balance == [2, 2]
+    assert {lease.checkpoint for shard, lease in seen.leases.items() if shard in PARENTS} <= {SHARD_END}
+    assert seen.graceful
+
+
+@pytest.mark.needs("java")
+@pytest.mark.plays(polling)
+def test_kcl_polling_loses_nothing_over_a_reshard_and_a_killed_leader() -> None:
+    judge(polling)
+
+
+@pytest.mark.needs("java")
+@pytest.mark.plays(fan_out)
+def test_kcl_fan_out_loses_nothing_over_a_reshard_and_a_killed_worker() -> None:
+    judge(fan_out)
