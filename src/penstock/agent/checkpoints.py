@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from penstock.agent.buffers import Place
@@ -33,10 +34,11 @@ class CheckpointError(Exception):
 
 
 class Checkpoints:
-    """The file of checkpoints.  Its methods block; call them from one thread at a time."""
+    """The file of checkpoints.  Its methods block, and wait for each other."""
 
     def __init__(self, path: Path, wait_s: int) -> None:
         """Open the file, or make it with its folder.  Raises CheckpointError."""
+        self._turn = Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
@@ -74,7 +76,7 @@ class Checkpoints:
         """Keep rows, and drop those of names that are gone.  Raises CheckpointError; then nothing of it is kept."""
         updated = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         try:
-            with self._database:
+            with self._turn, self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.execute("INSERT OR IGNORE INTO FILE_MARKS VALUES (?, '', x'')", (flow,))
                 for name in gone:
@@ -98,7 +100,7 @@ class Checkpoints:
         """Drop what was not touched for so many days.  Raises CheckpointError."""
         limit = datetime.fromtimestamp((now_ms - older_than_days * DAY_MS) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         try:
-            with self._database:
+            with self._turn, self._database:
                 self._database.execute("DELETE FROM FILE_CHECKPOINTS WHERE lastUpdated < ?", (limit,))
                 self._database.execute(
                     "DELETE FROM FILE_MARKS WHERE path <> '' AND NOT EXISTS (SELECT 1 FROM FILE_CHECKPOINTS AS kept"
@@ -109,8 +111,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._database.close()
-        os.close(self._lock)
+        with self._turn:
+            self._database.close()
+            os.close(self._lock)
 
 
 def _lock(path: Path) -> int:

@@ -71,6 +71,11 @@ class Flow:
         return len(self._following.sources)
 
     @property
+    def troubled(self) -> bool:
+        """Whether something cannot be read."""
+        return self._following.troubled
+
+    @property
     def behind_bytes(self) -> int:
         """What is known to be in the files and was not read."""
         return sum(max(0, source.size - source.position) for source in self._following.sources.values())
@@ -121,7 +126,7 @@ class Flow:
         self._following.close()
 
     async def turn(self) -> bool:
-        """Look, read, hand over; whether anything was read."""
+        """Look, read, hand over; whether anything was read, or waits to be."""
         if await self._following.refresh():
             await self._rest_quiet()
         moved = False
@@ -130,7 +135,7 @@ class Flow:
                 moved |= await self._read(source, found)
         await self._flush_waiting()
         await self._hand_over([self._buffer.due(self._clock.now_ms())])
-        return moved
+        return moved or self._following.unexamined
 
     async def _read(self, source: Source, found: files.Moved) -> bool:
         """Read what a file has more than was read of it; whether that was anything."""
@@ -186,7 +191,7 @@ class Flow:
         """Take multi-line records for whole whose next line does not come."""
         now_ms = self._clock.now_ms()
         for source in self._following.sources.values():
-            if source.holds_record and now_ms - source.moved_ms >= self._plan.settings.buffer_age_ms:
+            if source.holds_record and not 0 <= now_ms - source.moved_ms < self._plan.settings.buffer_age_ms:
                 await self._process(source, Fed(source.flush(), source.window))
 
     async def _rest_quiet(self) -> None:
@@ -195,7 +200,7 @@ class Flow:
         sources = list(self._following.sources.values())
         newest_ms = max((source.modified_ms for source in sources), default=0)
         for source in sources:
-            if now_ms - source.moved_ms < QUIET_MS or source.changed or source.size > source.position:
+            if 0 <= now_ms - source.moved_ms < QUIET_MS or source.changed or source.size > source.position:
                 continue
             if source.holds_part and (source.modified_ms < newest_ms or not source.lasting):
                 await self._process(source, source.finish())

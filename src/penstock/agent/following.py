@@ -145,6 +145,17 @@ class Following:
             self._dirty.pop(source.number, None)
 
     @property
+    def troubled(self) -> bool:
+        """Whether something cannot be read."""
+        return bool(self._told)
+
+    @property
+    def unexamined(self) -> bool:
+        """Whether there are files that could be opened now and were not yet."""
+        waiting = any(source.changed and key not in self.open for key, source in self.sources.items())
+        return waiting and not self._told and any(not self.sources[key].changed for key in self.open)
+
+    @property
     def must_save(self) -> bool:
         """Whether there is something that the checkpoints do not know."""
         return bool(self._dirty or self._gone) or not self._saved
@@ -211,9 +222,8 @@ class Following:
             self._dirty[source.number] = source
 
     def _lose_name(self, source: Source) -> None:
-        others = (other.name for other in self.sources.values() if other is not source)
-        if source.name is not None and source.name not in others:
-            self._gone.add(source.name)
+        if source.name is not None:
+            self._gone.add(source.name)  # unless another is saved under it in the same step
         source.name = None
 
     async def _follow(self, start: Start) -> None:

@@ -111,7 +111,9 @@ class Agent:
         logger.info("%s", self.status())
         if not sent:
             logger.error("%d records were not sent; they are read again at the next start", self._unsent)
-        return (Ending.FINISHED if sent else Ending.GAVE_UP) if finished or self._ending is None else self._ending
+        if self._ending is not None:
+            return self._ending
+        return Ending.FINISHED if sent and not any(flow.troubled for flow in self.flows) else Ending.GAVE_UP
 
     async def close(self) -> None:
         """Let go of everything; requests under way are not waited for."""
@@ -144,6 +146,9 @@ class Agent:
         self._running += 1
         try:
             await flow.run(once=once)
+        except Exception:  # a fault of ours: whoever runs the agent starts it again
+            self.end(Ending.GAVE_UP)
+            raise
         finally:
             self._running -= 1
             if not self._running:
@@ -153,7 +158,7 @@ class Agent:
         """Give up on deliveries: after shutdownTimeoutMillis, or when nothing has moved for long."""
         limit_ms = max(self._settings.shutdown_ms, ONCE_PATIENCE_MS) if moving else self._settings.shutdown_ms
         since_ms, sent = self._clock.now_ms(), -1
-        while self._clock.now_ms() - since_ms < limit_ms:
+        while 0 <= self._clock.now_ms() - since_ms < limit_ms:
             now_sent = sum(flow.meter.counts.records_sent for flow in self.flows)
             if moving and now_sent != sent:
                 since_ms, sent = self._clock.now_ms(), now_sent

@@ -487,3 +487,57 @@ def test_flow_when_lines_are_headers_and_footers_then_they_are_not_sent_also_aft
         assert kept.records == numbered(1, 2)
 
     play(scene)
+
+
+def test_flow_when_it_runs_once_over_many_files_then_each_is_read(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        kept = Kept()
+        for number in range(150):
+            (tmp_path / f"app.log.{number:03d}").write_bytes(lines(number) if number % 100 == 99 else b"")
+        tailed = Tailed(tmp_path, kept, clock, filePattern=str(tmp_path / "app.log.*"))
+        await tailed.flow.begin()
+        await tailed.flow.run(once=True)
+        await tailed.room.emptied()
+        await tailed.crash()
+        assert kept.records == numbered(99)
+        assert not tailed.flow.troubled
+
+    play(scene)
+
+
+def test_flow_when_the_clock_is_set_back_then_what_waits_is_sent_all_the_same(tmp_path: Path) -> None:
+    async def scene(clock: TestClock) -> None:
+        kept = Kept()
+        clock.advance(86_400_000)
+        (tmp_path / "app.log").write_bytes(b"# one\n")
+        tailed = Tailed(tmp_path, kept, clock, multiLineStartPattern="#", maxBufferAgeMillis=60_000)
+        await tailed.flow.begin()
+        await tailed.flow.turn()
+        clock.reset()
+        await tailed.settle()
+        clock.advance(60_000)
+        await tailed.settle()
+        await tailed.crash()
+        assert kept.records == [b"# one\n"]
+
+    play(scene)
+
+
+def test_flow_when_only_lines_from_before_a_truncation_are_acknowledged_then_the_checkpoint_stays_at_the_start(
+    tmp_path: Path,
+) -> None:
+    async def scene(clock: TestClock) -> None:
+        log, kept = tmp_path / "app.log", Kept()
+        kept.down = True
+        log.write_bytes(lines(*range(10)))
+        tailed = await Tailed(tmp_path, kept, clock, retryMaxBackoffMillis=100).begin()
+        log.write_bytes(lines(77))
+        await tailed.settle()
+        kept.down, kept.answers = False, [Outcome(()), *[PutFailed("busy")] * 100]
+        await tailed.settle(8)
+        rows, _ = tailed.checkpoints.load(tailed.flow.flow_id)
+        await tailed.crash()
+        assert kept.records == numbered(*range(10))
+        assert [row.place.offset for row in rows] == [0]
+
+    play(scene)
