@@ -30,6 +30,7 @@ from penstock.server.measures import bounds_of, patience_of
 from penstock.server.pages import HEALTH, BadPageRequest, Page, Pages, json_answer
 from penstock.server.trust import Trust
 from penstock.services.iam.service import Iam, NewKey
+from penstock.services.metrics.exposition import Exposition
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams.service import Streams
 from penstock.services.streams.survey import survey
@@ -78,6 +79,7 @@ class App:
         self._engine = await open_engine(settings, self._data_dir, self.clock, self._entropy)
         self._export_storage()
         self._services = await self._open_services()
+        self._registry.register(Exposition(lambda: self._services.metrics))
         await self._prepare_identities()
         self._exchange = Exchange(
             self._services.router,

@@ -25,6 +25,7 @@ from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.walfile import HEADER_BYTES, find_rot
 from penstock.services.iam.records import ROOT as IAM_ROOT
 from penstock.services.iam.records import decode as decode_identity
+from penstock.services.metrics.series import SERIES, decode_series
 from penstock.services.streams.peaks import TRAFFIC_ROOT, decode_traffic
 from penstock.services.streams.state import (
     DATA_KEYS,
@@ -119,7 +120,8 @@ async def _read(path: Path) -> tuple[list[str], Sequence[tuple[str, Versioned]]]
     try:
         complaints = await meta.check()
         try:
-            return complaints, [*await meta.scan(ROOT), *await meta.scan(IAM_ROOT)]
+            # the hours of metrics may be gigabytes; their checksums were looked at
+            return complaints, [*await meta.scan(ROOT), *await meta.scan(IAM_ROOT), *await meta.scan(SERIES)]
         except MetaUnavailable as error:
             return complaints or [str(error)], []
     finally:
@@ -143,6 +145,8 @@ def _take(found: Metadata, key: str, value: bytes) -> None:
             decode_traffic(value)
         elif key.startswith(IAM_ROOT):
             decode_identity(key, value)
+        elif key.startswith(SERIES):
+            decode_series(value)
     except msgspec.MsgspecError as error:
         found.findings.append(Finding(META_FILE, f"the value of {key!r} does not decode: {error}"))
 

@@ -79,16 +79,6 @@ def decode_chunk(value: bytes) -> Chunk:
     return _chunk_decoder.decode(value)
 
 
-def check_stored(key: str, value: bytes) -> None:
-    """Raise msgspec.MsgspecError for what no key of this service may hold."""
-    if key.startswith(SERIES):
-        decode_series(value)
-    elif key.startswith(HOURS):
-        decode_chunk(value)
-    else:
-        msgspec.msgpack.decode(value, type=int)
-
-
 def series_id(place: Place, metric: Metric, unit: str) -> str:
     """The id of a series."""
     return blake2b(msgspec.msgpack.encode((place, metric, unit)), digest_size=ID_BYTES).hexdigest()
