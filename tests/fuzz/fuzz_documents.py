@@ -1,6 +1,7 @@
 """Targets of the wire's decoders: bodies in JSON, CBOR and forms, event streams, and signatures."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -12,7 +13,8 @@ from fuzz_doors import request_of
 
 from penstock.core.errors import ServiceError
 from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
-from penstock.wire import aggregate, cbor, chunks, eventstream, json, query, sigv4
+from penstock.services.metrics import expression
+from penstock.wire import aggregate, cbor, chunks, eventstream, json, query, rpc, sigv4
 from penstock.wire.authorization import written
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.operation import Operation
@@ -25,8 +27,12 @@ JSON_OPERATIONS: Final = [
 ]
 CBOR_OPERATIONS: Final = [each for _, each in sorted(SERVICES["kinesis"].operations.items()) if each.model.input]
 FORM_OPERATIONS: Final = [
-    each for name in ("iam", "sts") for _, each in sorted(SERVICES[name].operations.items()) if each.model.input
+    each
+    for name in ("iam", "sts", "cloudwatch")
+    for _, each in sorted(SERVICES[name].operations.items())
+    if each.model.input
 ]
+RPC_OPERATIONS: Final = [each for _, each in sorted(SERVICES["cloudwatch"].operations.items()) if each.model.input]
 REFUSALS: Final = frozenset({"SerializationException", "ValidationException"})
 DEPTH_MAX: Final = 64
 NOW_MS: Final = 1_440_938_160_000  # 2015-08-30T12:36:00Z
@@ -44,7 +50,8 @@ def take(operation: Operation, document: Any, scalars: Scalars) -> Any | None:
     except ServiceError as refused:
         _expect(refused)
         return None
-    assert coerce(shape, render(shape, value, scalars), scalars) == value or scalars is not json.SCALARS
+    rendered = render(shape, value, scalars)
+    assert scalars is not json.SCALARS or coerce(shape, rendered, scalars) == value
     if operation.codec.convert is not None:
         return operation.codec.convert(value)
     return msgspec.convert(value, operation.input_type, builtin_types=(bytes,))
@@ -82,6 +89,25 @@ def form(data: bytes) -> None:
     except ValueError:  # as the router refuses it
         return
     take(operation, query.read_input(operation.model.input, fields), query.SCALARS)
+
+
+LINES: Final = {
+    "m1": expression.Line({0: 1.0, 1: 2.0, 3: 1e308}, 0, 5, 1),
+    "m2": expression.Line({1: -0.0, 4: 5e-324}, 0, 5, 1),
+    "none": expression.Line({}, 0, 5, 1),
+}
+
+
+def metric_math(data: bytes) -> None:
+    """An expression, worked out over some lines: whatever is told is finite, and in a period."""
+    try:
+        node, names = expression.parse(data.decode("utf-8", "replace")[:2048])
+        if names <= {*LINES, ""}:
+            value = node(expression.Scope(LINES.__getitem__, lambda part: [*LINES.values()]))
+            lines = value if isinstance(value, list) else [value] if isinstance(value, expression.Line) else []
+            assert all(math.isfinite(each) and 0 <= at < 5 for line in lines for at, each in line.points.items())
+    except (expression.BadExpression, OverflowError):
+        return
 
 
 def event_stream(data: bytes) -> None:
@@ -165,7 +191,9 @@ def _chunks(reader: chunks.Chunks | None, body: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "json": partial(document, json, JSON_OPERATIONS, "json"),
     "cbor": partial(document, cbor, CBOR_OPERATIONS, "cbor"),
+    "rpc": partial(document, rpc, RPC_OPERATIONS, "rpc"),
     "form": form,
+    "expression": metric_math,
     "eventstream": event_stream,
     "aggregate": aggregate_record,
     "signature": signature,

@@ -9,8 +9,8 @@ from typing import Final
 
 import cbor2
 from documented import SERVICES
-from fuzz_documents import CBOR_OPERATIONS, FORM_OPERATIONS, JSON_OPERATIONS
-from fuzz_world import ACCOUNT, FORM, POLICY, TRUST, VERSIONS, call_head
+from fuzz_documents import CBOR_OPERATIONS, FORM_OPERATIONS, JSON_OPERATIONS, RPC_OPERATIONS
+from fuzz_world import ACCOUNT, FORM, POLICY, RPC, TARGETS, TRUST, call_head
 from generated import form_fields, plausible
 
 from penstock.wire import aggregate, eventstream
@@ -31,6 +31,7 @@ CALLS: Final[list[tuple[str, str, dict[str, object]]]] = [
     ("kinesis", "PutResourcePolicy", {"ResourceARN": STREAM, "Policy": POLICY}),
     ("kms", "GenerateRandom", {"NumberOfBytes": 8}),
     ("kms", "Encrypt", {"KeyId": "alias/k", "Plaintext": "AAEC", "EncryptionContext": {"a": "b"}}),
+    ("cloudwatch", "PutMetricData", {"Namespace": "App", "MetricData": [{"MetricName": "m", "Value": 1}]}),
     ("iam", "ListUsers", {"PathPrefix": "/"}),
     ("iam", "PutRolePolicy", {"RoleName": "reader", "PolicyName": "p", "PolicyDocument": POLICY}),
     ("iam", "TagUser", {"UserName": "ann", "Tags.member.1.Key": "k", "Tags.member.1.Value": "v"}),
@@ -54,18 +55,19 @@ CONDITIONS: Final = {
 
 def raw(head: Head, body: bytes) -> bytes:
     """A request as bytes."""
-    lines = [f"{head.method} / HTTP/1.1", *(f"{name}: {value}" for name, value in head.headers.items())]
+    lines = [f"{head.method} {head.path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.headers.items())]
     return "\n".join(lines).encode() + b"\n\n" + body
 
 
 def _requests() -> Iterator[bytes]:
     for service, operation, document in CALLS:
         head = call_head(service, operation)
-        if service in VERSIONS:
+        if service not in TARGETS:
             yield raw(head, form_fields(service, operation, document))
         else:
             yield raw(head, json.dumps(document).encode())
     yield raw(call_head("kinesis", "ListStreams", "application/x-amz-cbor-1.1"), cbor2.dumps({"Limit": 3}))
+    yield raw(call_head("cloudwatch", "ListMetrics", RPC), cbor2.dumps({"Namespace": "App"}))
     yield b"GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\n\n"
     yield b"OPTIONS / HTTP/1.1\norigin: x\naccess-control-request-headers: a\n\n"
     packed = zlib.compressobj(wbits=31)
@@ -117,6 +119,11 @@ def _documents() -> Iterator[tuple[str, bytes]]:
         yield "json", bytes([number]) + json.dumps(plausible(operation.model.input)).encode()
     for number, operation in enumerate(CBOR_OPERATIONS):
         yield "cbor", bytes([number]) + cbor2.dumps(plausible(operation.model.input, cbor=True))
+    for number, operation in enumerate(RPC_OPERATIONS):
+        yield "rpc", bytes([number]) + cbor2.dumps(plausible(operation.model.input, cbor=True))
+    for expression in ("m1 / m2 * 100", "SUM(METRICS('m')) - AVG([m1, m2])", "FILL(m1, REPEAT) + FILL(METRICS(), 0)",
+                       "-(1.5e3 + PERIOD(m1)) / FLOOR(none)", "FILL(m2, LINEAR) * MAX(m1)", "SEARCH('{A} b', 'Sum')"):  # fmt: skip
+        yield "expression", expression.encode()
     for number, operation in enumerate(FORM_OPERATIONS):
         yield "form", bytes([number]) + form_fields("iam", "x", plausible(operation.model.input))
 

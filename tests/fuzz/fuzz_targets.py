@@ -26,6 +26,8 @@ TARGETS: Final[dict[str, Callable[[], Attack]]] = {
     "tokens": Tokens,
     "json": lambda: fuzz_documents.TARGETS["json"],
     "cbor": lambda: fuzz_documents.TARGETS["cbor"],
+    "rpc": lambda: fuzz_documents.TARGETS["rpc"],
+    "expression": lambda: fuzz_documents.TARGETS["expression"],
     "form": lambda: fuzz_documents.TARGETS["form"],
     "eventstream": lambda: fuzz_documents.TARGETS["eventstream"],
     "aggregate": lambda: fuzz_documents.TARGETS["aggregate"],
