@@ -131,6 +131,7 @@ class Ledger:
     def done(self, batch: Batch) -> None:
         """Every record of a batch was taken."""
         batch.done = True
+        batch.records = []  # one that waits for an earlier batch holds its places alone
         self._settle()
 
     def _settle(self) -> None:

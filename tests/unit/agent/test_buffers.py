@@ -61,7 +61,7 @@ def test_ledger_when_batches_are_done_out_of_order_then_places_move_in_order() -
     ledger.done(batches[1])
     ledger.begin(Batch(0, places={1: Place(40, b"")}, done=True))
     assert moved == []
-    assert (len(ledger), ledger.records) == (4, 3)
+    assert (len(ledger), ledger.records) == (4, 1), "what was taken is not kept"
     ledger.done(batches[0])
     assert moved == [(1, 10), (1, 20), (1, 30), (1, 40)]
     assert len(ledger) == 0
