@@ -40,8 +40,8 @@ class AsyncProducer:
         self._core = Core(Stream(stream_name, stream_arn, stream_id), config, connection, registry)
 
     async def start(self) -> Self:
-        """Begin.  `async with` does it."""
-        self._core.start()
+        """Begin, after a look at the stream's shards.  `async with` does it."""
+        await self._core.start()
         return self
 
     async def put(

@@ -55,9 +55,9 @@ class Producer:
         self._open = False
 
     def start(self) -> Self:
-        """Begin.  `with` does it."""
+        """Begin, after a look at the stream's shards.  `with` does it."""
         self._thread.start()
-        self._do(self._start())
+        self._do(self._core.start())
         self._open = True
         return self
 
@@ -139,9 +139,6 @@ class Producer:
     def _flush(self) -> None:
         self._take_in()
         self._core.driver.flush()
-
-    async def _start(self) -> None:
-        self._core.start()
 
     async def _flush_sync(self) -> None:
         self._take_in()

@@ -58,9 +58,9 @@ class Core:
         sink, every_ms = self._make_sink()
         self._reporter = Reporter(self._measures.meter, sink, self._clock, every_ms)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin, on the running loop."""
-        self.driver.start()
+        await self.driver.start()
         self._tasks.spawn(self._reporter.run(), "metrics")
         self.is_open = True
 

@@ -29,6 +29,7 @@ logger = logging.getLogger("penstock.producer")
 SHARDS_A_PAGE: Final = 1000
 PAGES_MAX: Final = 1000  # of one listing
 FLUSH_EVERY_MS: Final = 500
+IN_A_ROW_MAX: Final = 500
 NONSENSE: Final = (
     AttributeError,
     KeyError,
@@ -53,14 +54,17 @@ class Driver:
         self._tick_ms = max(1, min(DRAIN_MS, config.record_max_buffered_time // 4))
         self._most_bytes = config.outstanding_max_bytes
         self._work = asyncio.Event()
+        self._in_a_row = 0  # records that were put since the loop was last left to others by `turn`
         self.must_wait = (
-            False  # whether a record has to wait for its turn: there is no room, or others were there before
+            False  # whether a record has to wait for its turn: for room, for others before it, or to let them run
         )
         self.on_results: Callable[[], None] | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def start(self) -> None:
-        """Begin to tick."""
+    async def start(self) -> None:
+        """Begin to tick, once the shards were listed or could not be: what comes before that cannot be packed."""
+        self.pipeline.shards.begin_listing()
+        await self._list(self._clock.now_ms())
         self._tasks.spawn(self._run(), "producer")
 
     def put(self, put: Put) -> None:
@@ -69,12 +73,19 @@ class Driver:
         if not pipeline.outstanding:
             self._work.set()
         pipeline.put(put)
-        if self.must_wait or pipeline.outstanding_bytes >= self._most_bytes:
+        self._in_a_row += 1
+        if self.must_wait or self._in_a_row >= IN_A_ROW_MAX or pipeline.outstanding_bytes >= self._most_bytes:
             self.must_wait = True
             self._admit()
 
     async def turn(self) -> None:
         """Return when it is the caller's turn to put, which it has to do at once.  Raises ProducerClosed."""
+        if not self._waiting and self._has_room:
+            self._in_a_row = 0
+            await self._clock.sleep(0)  # putting alone never waits, and nothing would ever be sent
+            if not self._waiting and self._has_room:
+                self.must_wait = False
+                return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -85,12 +96,16 @@ class Driver:
 
     def _admit(self) -> None:
         """Let the next one in line put, if there is room."""
-        while self._waiting and self.pipeline.outstanding_bytes < self._most_bytes:
+        while self._waiting and self._has_room:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        self.must_wait = bool(self._waiting) or self.pipeline.outstanding_bytes >= self._most_bytes
+        self.must_wait = bool(self._waiting) or not self._has_room or self._in_a_row >= IN_A_ROW_MAX
+
+    @property
+    def _has_room(self) -> bool:
+        return self.pipeline.outstanding_bytes < self._most_bytes
 
     def dismiss(self) -> None:
         """Turn away who still waits to put."""
