@@ -4,6 +4,7 @@ import hashlib
 import tracemalloc
 from typing import NamedTuple
 
+import aws_kinesis_agg.aggregator  # noqa: F401 - the messages are found once it has put itself on the path
 from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
