@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test test-compat native test-native oracle faults fuzz sim sim-hunt check format bench bench-storage docs lock clean
+.PHONY: help run demo setup test test-compat native test-native oracle faults fuzz sim sim-hunt check format bench bench-quick bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -72,6 +72,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Measure this server and its peers; results go to bench/results/
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-quick: $(VENV)/.dev ## Compare this code's speed with the kept ratios, in under 3 minutes (ARGS=--keep keeps new ones)
+	@$(BIN)/python -m bench.quick $(ARGS)
 
 bench-storage: $(VENV)/.dev ## Measure the durable engine alone, with 10 GB and a soak of 20 minutes
 	@$(BIN)/python -m bench.storage $(ARGS)

@@ -107,7 +107,7 @@ def _wait_for_quiet(patience_s: float) -> None:
             return
 
 
-def _serve_and_measure(server: Server, measure: Callable[..., Measured], timing: Timing) -> Measured:
+def serve_and_measure(server: Server, measure: Callable[..., Measured], timing: Timing) -> Measured:
     """One measurement of a fresh server; what goes wrong is its failure."""
     try:
         with running(server) as started:
@@ -156,7 +156,7 @@ def _plan(
             those = [each for each in servers if each.part in scenario.parts]
             first = (turn - 1) % len(those) if those else 0
             for server in those[first:] + those[:first]:
-                measure = partial(_serve_and_measure, server, scenario.measure, timing)
+                measure = partial(serve_and_measure, server, scenario.measure, timing)
                 yield Step(turn, scenario.name, server.name, measure, server.part == Part.PEER)
 
 
@@ -178,7 +178,8 @@ def _carry_out(result: Result, plan: list[Step], patience_s: float, path: Path, 
             progress.advance(task)
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """Where this runs."""
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if (
         info.exists()
@@ -193,7 +194,7 @@ def _machine() -> Machine:
     )
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of this checkout, or "unknown"."""
     if shutil.which("git") is None:
         return "unknown"
@@ -258,8 +259,8 @@ def _run(
         result = Result(
             date=time.strftime("%Y-%m-%d", time.gmtime()),
             command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
-            commit=_commit(),
-            machine=_machine(),
+            commit=commit(),
+            machine=machine(),
             rounds=rounds,
             timing=timing,
         )

@@ -82,7 +82,7 @@ def short(value: float) -> str:
     if value >= 1_000_000:
         return f"{value / 1_000_000:.2f}M"
     if value >= 10_000:
-        return f"{value / 1000:.0f}k"
+        return f"{value / 1000:.0f}k" if value >= 100_000 else f"{value / 1000:.1f}k"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -149,10 +149,10 @@ async def _request(folder: Path) -> AsyncIterator[list[Item]]:
 
         pages = [{"ShardIterator": await _filled(local), "Limit": PAGE_RECORDS}]
         yield [
-            requests("request-put-record", local, "PutRecord", singles(), 4000),
-            requests("request-put-records", local, "PutRecords", batches(), 120),
-            requests("request-get-records", local, "GetRecords", pages, 16),
-            requests("request-put-record-memory", memory, "PutRecord", singles(), 4000),
+            requests("request-put-record", local, "PutRecord", singles(), 2000),
+            requests("request-put-records", local, "PutRecords", batches(), 64),
+            requests("request-get-records", local, "GetRecords", pages, 8),
+            requests("request-put-record-memory", memory, "PutRecord", singles(), 2000),
         ]
 
 

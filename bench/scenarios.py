@@ -330,7 +330,7 @@ _SERVER: Final = [
     ), _put_record("put-record", SINGLE_CONNECTIONS), ALL),
     Scenario("put-record-1", "server", "PutRecord, 100 bytes, JSON, 1 connection, 8 shards", (
         _least("put-record-1 p50", "PutRecord 100 B, 1 connection, p50", "ms", 1.0, 0.5),
-        _least("put-record-1 p99", "the same, p99", "ms", 3.0, 1.5),
+        _least("put-record-1 p99", "PutRecord 100 B, 1 connection, p99", "ms", 3.0, 1.5),
     ), _put_record("put-record-1", 1), ALL),
     Scenario("get-records", "server", "GetRecords, pages of 10,000 records of 1,000 bytes (some peers cut them), JSON, 4 connections", (
         _rate("get-records", "GetRecords 10,000 x 1 KB", "MB/s", 300, 600),
@@ -340,12 +340,12 @@ _SERVER: Final = [
     ), _fan_out, ALL),
     Scenario("push", "server", "5,000 records/s of 1,024 bytes put singly, 1 consumer of one shard: from the put's start to the push", (
         _least("push p50", "put to push at 5,000 records/s, p50", "ms", 3, 1.5),
-        _least("push p99", "the same, p99", "ms", 10, 5),
+        _least("push p99", "put to push at 5,000 records/s, p99", "ms", 10, 5),
         _least("push after the answer p50", "from the put's answer to the push, p50", "ms"),
     ), _push("push", PUSH_RATE, 1), ALL),
     Scenario("push-20", "server", "1,000 records/s of 1,024 bytes put singly, 20 consumers of one shard", (
         _least("push-20 p50", "put to push at 1,000 records/s, 20 consumers, p50", "ms"),
-        _least("push-20 p99", "the same, p99", "ms"),
+        _least("push-20 p99", "put to push at 1,000 records/s, 20 consumers, p99", "ms"),
     ), _push("push-20", 1000, 20)),
     Scenario("wide-put-records", "server", "put-records with 10,000 shards", (
         _rate("wide-put-records", "PutRecords 500 x 1 KB, 10,000 shards", "records/s"),
@@ -374,9 +374,9 @@ _ROOMS: Final = [
     ), None),
     Scenario("wire", "wire", "bytes to operations and back, in one thread", (
         _least("verify-put-record", "signature, identity and policy of PutRecord 100 B", "us"),
-        _least("verify-put-records", "the same of PutRecords 500 x 1 KB", "us"),
+        _least("verify-put-records", "signature, identity and policy of PutRecords 500 x 1 KB", "us"),
         _least("decode-json", "PutRecords 500 x 1 KB from JSON", "us"),
-        _least("decode-cbor", "the same from CBOR", "us"),
+        _least("decode-cbor", "PutRecords 500 x 1 KB from CBOR", "us"),
     ), None),
     Scenario("request", "wire", "whole requests given to connections in one process, without sockets: CPU of all threads", (
         _least("request-put-record", "PutRecord 100 B, local, enforced", "us"),
