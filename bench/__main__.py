@@ -69,7 +69,7 @@ GUIDE: Final = (
     (__doc__ or "").replace("\n\n", "\n\n\b\n").replace("How to read the result.\n", "How to read the result.\n\n\b\n")
 )
 RESULTS: Final = Path(__file__).parent / "results"
-WARMUP_S: Final = 0.8
+WARMUP_S: Final = 0.7
 QUIET_CORES: Final = 0.2  # what other processes may use as a measurement begins
 ROOM_LIMIT_S: Final = 120
 _LOOK_S: Final = 0.2
@@ -153,10 +153,14 @@ def _plan(
             if scenario.measure is None:
                 yield Step(turn, scenario.name, US, partial(in_child, source, "bench.rooms", scenario.name))
                 continue
+            if scenario.rounds_max is not None and turn > scenario.rounds_max:
+                continue
             those = [each for each in servers if each.part in scenario.parts]
             first = (turn - 1) % len(those) if those else 0
             for server in those[first:] + those[:first]:
-                measure = partial(serve_and_measure, server, scenario.measure, timing)
+                audited = turn == 1 or server.part == Part.US
+                timed = Timing(timing.warmup_s, timing.window_s, audited)
+                measure = partial(serve_and_measure, server, scenario.measure, timed)
                 yield Step(turn, scenario.name, server.name, measure, server.part == Part.PEER)
 
 
@@ -221,7 +225,7 @@ def _chosen(only: tuple[str, ...]) -> list[Scenario]:
 
 @click.command(help=GUIDE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="How often to measure each.")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Length of each load.")
+@click.option("--seconds", type=click.FloatRange(0.2, 60), default=1.5, show_default=True, help="Length of each load.")
 @click.option("--only", multiple=True, type=click.Choice(NAMES), help="Only this scenario or room; may be repeated.")
 @click.option(
     "--subjects", multiple=True, metavar="NAME", help="Only this server (penstock, null, moto ...); may be repeated."

@@ -86,7 +86,7 @@ def _measured(running: Running, argv: list[str], warmup_s: float, window_s: floa
     finally:
         child.kill()
         child.wait()
-    rate, failures = _read(said)
+    rate, failures = read(said)
     return Outcome(
         answers=round(rate * window_s), window_s=window_s, acknowledged=0, latency_p50_ms=0.0, latency_p99_ms=0.0,
         latency_max_ms=0.0, client_cores=client_s / used.span_s, server_cores=used.server_s / used.span_s,
@@ -102,7 +102,7 @@ def _cpu_s(pid: int) -> float:
         return 0.0
 
 
-def _read(said: str) -> tuple[float, int]:
+def read(said: str) -> tuple[float, int]:
     """The rate, and how many answers were wrong.  Raises LoadFailed where the text is another."""
     finished, statuses, counts = _finished.search(said), _statuses.search(said), _counts.search(said)
     if finished is None or statuses is None or counts is None:

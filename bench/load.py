@@ -27,7 +27,7 @@ from bench.processes import Cpu, CpuTimes, cpu_times, tree_peak_mib, tree_rss_mi
 
 HOST: Final = "127.0.0.1"
 ANSWERS_MIN: Final = 20  # a window with fewer is stretched, so that a slow server's rate is not one of chance
-STRETCH_MAX: Final = 6  # times the window asked for
+STRETCH_MAX: Final = 4  # times the window asked for
 PATIENCE_S: Final = 60.0  # for outstanding answers, after the window
 FAILURES_MAX: Final = 100  # a run with more is over
 ENDS_BYTES: Final = 4096

@@ -1,10 +1,11 @@
 """The short form of the benchmarks, for CI: `make bench-quick`, under 3 minutes.  It fails where this code became slower.
 
 What happens.  In each of some rounds the rooms below the server (engine, wire, request; bench/rooms.py) and the server itself under four
-loads are measured.  Each figure is CPU time for a unit of work, divided into the CPU time of a fixed reference work (bench/reference.py) in
-the same moment, since on a shared machine that is steady where wall time is not.  The median of the rounds is held against the
-kept one in bench/results/quick.json; where it is more than 25% lower, that room is measured once more, and if the rounds of both
-agree, the run fails and names the room.
+loads are measured.  Each figure is CPU time for a unit of work, divided into the CPU time of a fixed reference work
+(bench/reference.py) in the same moment, since on a shared machine that is steady where wall time is not.  The median of the rounds
+is held against the kept one in bench/results/quick.json; where it is more than 25% lower, that room is measured once more, and if
+both tries agree, the run fails and names the room.  The server with its sockets is less steady: of it the best round is held
+against the kept one, and may be 40% lower.
 
 Kept ratios belong to a kind of processor.  `--keep` puts what was measured in the place of what was kept: do that on purpose, in a commit
 that says why.
@@ -27,14 +28,14 @@ from rich.table import Table
 
 from bench import reference
 from bench.__main__ import RESULTS, commit, in_child, machine, serve_and_measure
-from bench.compare import KEPT_SHARE_MIN, Fall, Kept, falls, medians, rooms
+from bench.compare import Fall, Kept, falls, rooms, settled
 from bench.rooms import ROOMS
 from bench.scenarios import SCENARIOS, Timing
 from bench.servers import US, Server, ours, snapshot
 
 KEPT: Final = RESULTS / "quick.json"
 ROUNDS: Final = 3
-TIMING: Final = Timing(0.4, 0.8)
+TIMING: Final = Timing(0.4, 0.8, audited=False)
 SERVED: Final = ("put-records", "put-record", "get-records", "fan-out")
 _REFERENCES: Final = 5
 
@@ -96,10 +97,10 @@ def judge(
     kept: Ratios, first: list[Ratios], again: Callable[[list[str]], list[Ratios]]
 ) -> tuple[dict[str, float], list[Fall]]:
     """The ratios found, and what fell too far, in the first rounds and again in all of them with those of a second try."""
-    found = medians(first)
+    found = settled(first)
     suspects = falls(kept, found)
     if suspects:
-        second = medians(again(rooms(suspects)))
+        second = settled(again(rooms(suspects)))
         suspected = {each.name for each in suspects}
         found |= {name: max(value, found[name]) for name, value in second.items() if name in suspected}
     return found, falls(kept, found)
@@ -165,11 +166,9 @@ def main(rounds: int, only: tuple[str, ...], keep: bool) -> None:
     elif fallen:
         other = "" if kept.processor == machine().processor else f" (kept on another processor, {kept.processor})"
         told = "\n".join(f"  {each}" for each in fallen)
-        sys.exit(f"bench-quick: more than {1 - KEPT_SHARE_MIN:.0%} slower than at {kept.commit}{other}:\n{told}")
+        sys.exit(f"bench-quick: slower than at {kept.commit}{other}:\n{told}")
     else:
-        console.print(
-            f"No ratio fell by more than {1 - KEPT_SHARE_MIN:.0%} since {kept.commit}; {spent}", highlight=False
-        )
+        console.print(f"No ratio fell too far since {kept.commit}; {spent}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -541,7 +541,8 @@ Cores are CPU seconds per second.  Steady is resident memory as the window close
 
 ## Are the records there?
 
-After each load of puts all shards are read, and counted; those of 10,000 shards are not, since that takes too long.
+After loads of puts (of others than `{US}` in the first round only) all shards are read, and counted.
+Those of 10,000 shards are not, since that takes too long.
 
 {_markdown(audits(result))}
 

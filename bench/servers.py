@@ -53,7 +53,7 @@ SHARD_LIMIT: Final = 100  # what peers are told to allow
 _POLL_S: Final = 0.002
 _FAILURE_CHARS: Final = 400  # of what is said of a failure
 _WORDS_CHARS: Final = 200  # of a server's log
-_SECRET: Final = re.compile("secret", re.IGNORECASE)
+_SECRET: Final = re.compile("secret|aws_|credential", re.IGNORECASE)
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _HIDDEN: Final = (
     "PENSTOCK_",

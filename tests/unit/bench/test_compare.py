@@ -2,7 +2,7 @@
 
 import pytest
 from bench import quick
-from bench.compare import Fall, falls, medians, rooms
+from bench.compare import Fall, falls, rooms, settled
 
 KEPT = {"wire/decode-json": 8.0, "engine/append": 4000.0}
 
@@ -24,8 +24,17 @@ def test_fall_when_told_then_names_its_room_and_how_much() -> None:
     assert str(Fall("wire/decode-json", 8.0, 4.8)) == "wire: decode-json fell by 40%, from 8 to 4.8"
 
 
-def test_medians_when_a_round_lacks_a_ratio_then_are_of_the_others() -> None:
-    assert medians([{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": 2.0, "b": 7.0}]) == {"a": 2.0, "b": 6.0}
+def test_settled_when_a_round_lacks_a_ratio_then_are_of_the_others() -> None:
+    assert settled([{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": 2.0, "b": 7.0}]) == {"a": 2.0, "b": 6.0}
+
+
+def test_settled_when_of_a_server_then_is_the_best_round() -> None:
+    assert settled([{"server/a": 1.0}, {"server/a": 3.0}, {"server/a": 2.0}]) == {"server/a": 3.0}
+
+
+@pytest.mark.parametrize(("found", "fallen"), [(6.0, False), (5.9, True)])
+def test_falls_when_of_a_server_then_two_fifths_may_be_lost(found: float, fallen: bool) -> None:
+    assert bool(falls({"server/put": 10.0}, {"server/put": found})) is fallen
 
 
 def test_rooms_when_several_falls_are_in_one_then_name_it_once() -> None:
