@@ -72,6 +72,7 @@ class AsyncProducer:
     @property
     def outstanding_records(self) -> int:
         """How many records have no result yet."""
+        self._core.driver.take_in()
         return len(self._core.pipeline.outstanding)
 
     @property

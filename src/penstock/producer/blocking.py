@@ -133,8 +133,7 @@ class Producer:
     def _take_in(self) -> None:
         with self._change:
             puts, self._inbox, self._inbox_bytes = self._inbox, [], 0
-            for put in puts:
-                self._core.driver.put(put)
+            self._core.driver.put_all(puts)
 
     def _flush(self) -> None:
         self._take_in()

@@ -94,6 +94,7 @@ class Core:
     @property
     def oldest_record_ms(self) -> int:
         """How long the oldest record without a result has been waiting; 0 if there is none."""
+        self.driver.take_in()
         oldest = next(iter(self.pipeline.outstanding), None)
         return 0 if oldest is None else self._clock.now_ms() - oldest.arrived_ms
 

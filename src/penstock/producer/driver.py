@@ -10,7 +10,7 @@ Rules of this file:
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from penstock.clients.aws import Service
@@ -29,7 +29,7 @@ logger = logging.getLogger("penstock.producer")
 SHARDS_A_PAGE: Final = 1000
 PAGES_MAX: Final = 1000  # of one listing
 FLUSH_EVERY_MS: Final = 500
-IN_A_ROW_MAX: Final = 500
+INBOX_MAX: Final = 500
 NONSENSE: Final = (
     AttributeError,
     KeyError,
@@ -54,7 +54,9 @@ class Driver:
         self._tick_ms = max(1, min(DRAIN_MS, config.record_max_buffered_time // 4))
         self._most_bytes = config.outstanding_max_bytes
         self._work = asyncio.Event()
-        self._in_a_row = 0  # records that were put since the loop was last left to others by `turn`
+        self._inbox: list[Put] = []
+        self._inbox_bytes = 0
+        self._inbox_most_bytes = self._most_bytes  # what there is room for
         self.must_wait = (
             False  # whether a record has to wait for its turn: for room, for others before it, or to let them run
         )
@@ -63,25 +65,41 @@ class Driver:
 
     async def start(self) -> None:
         """Begin to tick, once the shards were listed or could not be: what comes before that cannot be packed."""
+        self._loop = asyncio.get_running_loop()
         self.pipeline.shards.begin_listing()
         await self._list(self._clock.now_ms())
         self._tasks.spawn(self._run(), "producer")
 
     def put(self, put: Put) -> None:
         """Take a record; who may not wait need not ask whether it must."""
-        pipeline = self.pipeline
-        if not pipeline.outstanding:
-            self._work.set()
-        pipeline.put(put)
-        self._in_a_row += 1
-        if self.must_wait or self._in_a_row >= IN_A_ROW_MAX or pipeline.outstanding_bytes >= self._most_bytes:
-            self.must_wait = True
+        if not self._inbox:
+            self._loop.call_soon(self.take_in)
+        self._inbox.append(put)
+        self._inbox_bytes += put.held_bytes
+        if self.must_wait or len(self._inbox) >= INBOX_MAX or self._inbox_bytes >= self._inbox_most_bytes:
+            self.take_in()
             self._admit()
+            self.must_wait = True  # and be it to let others run
+
+    def put_all(self, puts: Sequence[Put]) -> None:
+        """Take records that need not wait."""
+        self.take_in()
+        if puts:
+            self._work.set()
+            self.pipeline.put(puts, self._clock.now_ms())
+
+    def take_in(self) -> None:
+        """Hand over to the pipeline what was put since it was last done: many at a time are quicker than one by one."""
+        puts = self._inbox
+        if puts:
+            self._inbox, self._inbox_bytes = [], 0
+            self._work.set()
+            self.pipeline.put(puts, self._clock.now_ms())
+        self._inbox_most_bytes = self._most_bytes - self.pipeline.outstanding_bytes
 
     async def turn(self) -> None:
         """Return when it is the caller's turn to put, which it has to do at once.  Raises ProducerClosed."""
         if not self._waiting and self._has_room:
-            self._in_a_row = 0
             await self._clock.sleep(0)  # putting alone never waits, and nothing would ever be sent
             if not self._waiting and self._has_room:
                 self.must_wait = False
@@ -101,7 +119,7 @@ class Driver:
             if not turn.done():
                 turn.set_result(None)
                 return
-        self.must_wait = bool(self._waiting) or not self._has_room or self._in_a_row >= IN_A_ROW_MAX
+        self.must_wait = bool(self._waiting) or not self._has_room
 
     @property
     def _has_room(self) -> bool:
@@ -116,11 +134,13 @@ class Driver:
 
     def flush(self) -> None:
         """Send what is held, soon."""
+        self.take_in()
         self.pipeline.flush(self._clock.now_ms())
         self._pump()
 
     async def flush_sync(self) -> None:
         """Return when every record that was put has its result."""
+        self.take_in()
         while self.pipeline.outstanding:
             self.flush()
             again_ms = self._clock.now_ms() + FLUSH_EVERY_MS
@@ -129,6 +149,7 @@ class Driver:
 
     async def _run(self) -> None:
         while True:
+            self.take_in()
             if not self.pipeline.outstanding:
                 self._work.clear()
                 await self._work.wait()

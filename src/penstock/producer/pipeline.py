@@ -58,23 +58,28 @@ class Pipeline:
         ] = {}  # (as a set that keeps its order) every record without a result, the oldest first
         self.outstanding_bytes = 0
 
-    def put(self, put: Put) -> None:
-        """Take a new record."""
-        self.outstanding[put] = True
-        self.outstanding_bytes += put.held_bytes
-        self._received += 1
-        self._place(put, put.arrived_ms)
+    def put(self, puts: Sequence[Put], now_ms: int) -> None:
+        """Take new records."""
+        self.outstanding.update(dict.fromkeys(puts, True))
+        self.outstanding_bytes += sum([put.held_bytes for put in puts])
+        self._received += len(puts)
+        self._place(puts, now_ms)
 
-    def _place(self, put: Put, now_ms: int) -> None:
+    def _place(self, puts: Sequence[Put], now_ms: int) -> None:
         shards = self.shards
         if not shards.is_ready:
-            self._collect(entry_alone(put, None))
+            for put in puts:
+                self._collect(entry_alone(put, None))
         elif not self._config.aggregation_enabled:
-            self._limit(entry_alone(put, shards.shard_ids[shards.place(put.hash_key)]), now_ms)
+            for put in puts:
+                self._limit(entry_alone(put, shards.shard_ids[shards.place(put.hash_key)]), now_ms)
         else:
-            full = self._in_order[shards.place(put.hash_key)].add(put)
-            if full is not None:
-                self._limit(full, now_ms)
+            groups: dict[int, list[Put]] = {}
+            for put, place in zip(puts, shards.places([put.hash_key for put in puts]), strict=True):
+                groups.setdefault(place, []).append(put)
+            for place, group in groups.items():
+                for full in self._in_order[place].add(group):
+                    self._limit(full, now_ms)
 
     def _limit(self, entry: Entry, now_ms: int) -> None:
         assert entry.shard_id is not None
@@ -230,6 +235,7 @@ class Pipeline:
 
     def _again(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
         """Put records again that were not taken, unless they have expired."""
+        again = []
         for put in entry.puts:
             self._note(put, code, message, began_ms, now_ms)
             if put not in self.outstanding:
@@ -238,7 +244,8 @@ class Pipeline:
                 self._expire(put, entry.shard_id, "the record has reached its expiration", now_ms)
             else:
                 put.deadline_ms = now_ms + self._config.record_max_buffered_time // 2
-                self._place(put, now_ms)
+                again.append(put)
+        self._place(again, now_ms)
 
     def _fail_all(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
         for put in entry.puts:

@@ -58,19 +58,26 @@ class Packer:
         self._packed = Aggregate(self._max_bytes)
         self.deadline_ms = NEVER_MS
 
-    def add(self, put: Put) -> Entry | None:
-        """Take a record; what had to make room for it, or was completed by it."""
-        full = None
-        if not self._packed.add(put.partition_key, put.data, put.explicit_hash_key, put.unique_id):
-            full = self.take()
-            self._packed.add(put.partition_key, put.data, put.explicit_hash_key, put.unique_id)
-        self._puts.append(put)
-        if put.deadline_ms < self.deadline_ms:
-            self.deadline_ms = put.deadline_ms
-            heappush(self._due, (put.deadline_ms, self.shard_id))
-        if len(self._puts) >= self._max_count:
-            return self.take()  # `full` is None: what had to make room was more than one
-        return full
+    def add(self, puts: Sequence[Put]) -> list[Entry]:
+        """Take records, at least one; what had to make room for them, or was completed by them."""
+        done: list[Entry] = []
+        at = 0
+        while at < len(puts):
+            end = self._packed.add_all(puts[: at + self._max_count - len(self._puts)], at)
+            self._hold(puts[at:end])
+            at = end
+            if at < len(puts) or len(self._puts) >= self._max_count:
+                done += filter(None, (self.take(),))
+        return done
+
+    def _hold(self, puts: Sequence[Put]) -> None:
+        if not puts:
+            return
+        self._puts += puts
+        deadline_ms = min([put.deadline_ms for put in puts])
+        if deadline_ms < self.deadline_ms:
+            self.deadline_ms = deadline_ms
+            heappush(self._due, (deadline_ms, self.shard_id))
 
     def take(self) -> Entry | None:
         """Everything that is held, as one Kinesis record."""

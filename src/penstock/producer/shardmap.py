@@ -59,6 +59,11 @@ class ShardMap:
         """Where in `shard_ids` the owner of a key is, in a map that is ready.  Cost: 0.2 us."""
         return bisect_left(self._ends, hash_key)
 
+    def places(self, hash_keys: Iterable[int]) -> list[int]:
+        """`place` for many."""
+        ends = self._ends
+        return [bisect_left(ends, hash_key) for hash_key in hash_keys]
+
     def hash_range(self, shard_id: str) -> HashRange | None:
         """The range of a shard, open or lately closed; None if it is not known."""
         return self._ranges.get(shard_id)

@@ -87,7 +87,7 @@ class Run:
         now_ms, unique_id = self.now_ms, self.chance.choice((None, None, str(len(self.futures))))
         made = Put(key, held, explicit, place, held_bytes, now_ms, deadline_ms, expires_ms, future, unique_id, now_ms)
         self.futures.append(future)
-        self.pipeline.put(made)
+        self.pipeline.put([made], self.now_ms)
 
     def step(self) -> None:
         """Some time, a listing if one is wanted, what was sent, and some answers in any order."""

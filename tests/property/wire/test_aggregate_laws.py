@@ -70,6 +70,21 @@ def test_pack_when_unpacked_gives_what_went_in_in_order(records: list[Put], max_
 
 
 @relaxed
+@given(batches, st.integers(64, 4096), st.integers(0, 3))
+def test_add_all_when_records_are_added_one_by_one_does_the_same(
+    records: list[Put], max_bytes: int, begin: int
+) -> None:
+    one, many, taken = Aggregate(max_bytes), Aggregate(max_bytes), min(begin, len(records))
+    for record in records[begin:]:
+        if not one.add(*record):
+            break
+        taken += 1
+    assert many.add_all([UserRecord(each[0], each[2], each[1], 0, each[3]) for each in records], begin) == taken
+    assert (one.size_bytes, one.count) == (many.size_bytes, many.count)
+    assert not one.count or one.pack() == many.pack()
+
+
+@relaxed
 @given(batches)
 def test_pack_when_protobuf_writes_it_anew_then_it_is_byte_for_byte_the_same(records: list[Put]) -> None:
     ((data, _, _),) = pack_all(records, 2**30)

@@ -39,21 +39,20 @@ class World:
             self.now_ms + self.config.record_ttl,
             self.now_ms + self.config.record_max_buffered_time,
         )
-        self.pipeline.put(
-            Put(
-                key,
-                held,
-                explicit,
-                place,
-                held_bytes,
-                self.now_ms,
-                deadline_ms,
-                expires_ms,
-                future,
-                unique_id,
-                self.now_ms,
-            )
+        made = Put(
+            key,
+            held,
+            explicit,
+            place,
+            held_bytes,
+            self.now_ms,
+            deadline_ms,
+            expires_ms,
+            future,
+            unique_id,
+            self.now_ms,
         )
+        self.pipeline.put([made], self.now_ms)
 
     def wait(self, duration_ms: int, step_ms: int = 5) -> list[Request]:
         """Let time pass; the requests that were sent meanwhile."""

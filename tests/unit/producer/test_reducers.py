@@ -21,10 +21,8 @@ def sizes(requests: list[list[Entry]]) -> list[list[int]]:
 
 def test_packer_when_a_record_does_not_fit_gives_what_it_held() -> None:
     packer = Packer("shard-0", ProducerConfig(aggregation_max_size=200), [])
-    assert packer.add(put(b"a" * 80)) is None
-    assert packer.add(put(b"b" * 50)) is None
-    full = packer.add(put(b"c" * 150))
-    assert full is not None
+    assert packer.add([put(b"a" * 80)]) == []
+    (full,) = packer.add([put(b"b" * 50), put(b"c" * 150)])
     assert [each.data[:1] for each in full.puts] == [b"a", b"b"]
     assert len(full.data) <= 200
     rest = packer.take()
@@ -37,7 +35,7 @@ def test_packer_is_due_with_its_most_urgent_record() -> None:
     due: list[tuple[int, str]] = []
     packer = Packer("shard-0", ProducerConfig(), due)
     for deadline_ms, expires_ms in ((100, 900), (40, 1000), (70, 800)):
-        packer.add(put(b"x", deadline_ms, expires_ms))
+        packer.add([put(b"x", deadline_ms, expires_ms)])
     assert (packer.deadline_ms, sorted(due)) == (40, [(40, "shard-0"), (100, "shard-0")])
     full = packer.take()
     assert full is not None
