@@ -206,4 +206,36 @@ def plan(**given: Any) -> None:
     sys.exit(verb.run(where, verb.Options(**rest)))
 
 
-VERBS: Final = (top, tail, put, shards, plan)
+@click.command(
+    epilog="""\b
+    Examples:
+      penstock kcl --properties sample.properties
+      penstock kcl --properties sample.properties --endpoint http://127.0.0.1:4566"""
+)
+@click.option("--properties", metavar="FILE", required=True, help="The properties file of the program.")
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Kinesis, and DynamoDB too. [default: the file's, else $AWS_ENDPOINT_URL, else AWS]",
+)
+@click.option("--dynamodb-endpoint", metavar="URL", help="DynamoDB, where it is elsewhere.")
+@click.option(
+    "--store",
+    metavar="WHERE",
+    default="dynamodb",
+    show_default=True,
+    help="Where leases are kept: dynamodb, postgresql://..., or the path of a SQLite file.",
+)
+@click.option("--verbose", is_flag=True, help="Log what other libraries say, too.")
+def kcl(**given: Any) -> None:
+    """Run a program that was written for KCL's MultiLangDaemon, as it is, without Java.
+
+    The program is started once for each shard that this worker has, and spoken to through its standard input and output.  Leases are
+    kept as KCL 3 keeps them, so Java workers may share the application.  SIGTERM or Ctrl-C ends it, after shutdownRequested.
+    """
+    from penstock.commands import kcl as verb
+
+    sys.exit(verb.run(verb.Options(**given)))
+
+
+VERBS: Final = (top, tail, put, shards, plan, kcl)

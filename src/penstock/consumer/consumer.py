@@ -32,6 +32,8 @@ from penstock.consumer.processor import DeadLetters, FunctionProcessor, RecordPr
 from penstock.consumer.retry import Retry
 from penstock.consumer.shardrun import Feed, Manner, World
 from penstock.consumer.store import LeaseStore
+from penstock.consumer.stores.dynamodb import DynamoDBStore
+from penstock.consumer.stores.postgres import PostgresStore
 from penstock.consumer.stores.sqlite import SqliteStore
 from penstock.consumer.taking import Rhythm
 from penstock.consumer.worker import Making, Worker
@@ -56,6 +58,15 @@ def default_store(application: str) -> SqliteStore:
     return SqliteStore(state / "penstock" / "leases.db", application)
 
 
+def open_store(where: str, application: str, connection: Connection) -> LeaseStore:
+    """A store by name: `dynamodb`, `postgresql://...`, or the path of a SQLite file.  The connection is DynamoDB's."""
+    if where == "dynamodb":
+        return DynamoDBStore(connection, application)
+    if where.startswith(("postgresql://", "postgres://")):
+        return PostgresStore(where, application)
+    return SqliteStore(where, application)
+
+
 def maker_of(processor: Processor) -> Callable[[], RecordProcessor]:
     """What makes a processor for each shard."""
     if isinstance(processor, type):
@@ -69,15 +80,30 @@ def maker_of(processor: Processor) -> Callable[[], RecordProcessor]:
     return lambda: FunctionProcessor(in_thread)
 
 
+def _chosen(
+    processor: Processor | None, make_processor: Callable[[], RecordProcessor] | None
+) -> Callable[[], RecordProcessor]:
+    if processor is not None and make_processor is None:
+        return maker_of(processor)
+    if make_processor is None or processor is not None:
+        raise TypeError("a consumer takes a processor, or what makes one for each shard")
+    return make_processor
+
+
 class Consumer:
-    """One worker of an application."""
+    """One worker of an application.
+
+    `processor` is an async function of a list of records, a plain one, or a subclass of RecordProcessor; `make_processor` is called for
+    each shard instead.  `fan_out` names a registered consumer to read through; without it shards are polled.
+    """
 
     def __init__(
         self,
         *,
         stream: str,
         application: str,
-        processor: Processor,
+        processor: Processor | None = None,
+        make_processor: Callable[[], RecordProcessor] | None = None,
         connection: Connection | None = None,
         store: LeaseStore | None = None,
         begin: Begin | str = "TRIM_HORIZON",
@@ -101,7 +127,7 @@ class Consumer:
             store=self._store,
             family=ShardFamily(self._source, self._store, beginning, world.clock),
             feed=self._feed(fan_out, beginning, pace or Pace(), world),
-            make_processor=maker_of(processor),
+            make_processor=_chosen(processor, make_processor),
             rhythm=rhythm or Rhythm(),
             manner=Manner(retry or Retry(), checkpoint_every_ms, dead_letters),
             in_flight_bytes=in_flight_bytes,

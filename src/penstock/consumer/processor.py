@@ -17,6 +17,10 @@ class BadCheckpoint(ValueError):
     """A checkpoint that is behind the last one, or ahead of what was given to the processor."""
 
 
+class ProcessorBroken(Exception):
+    """A processor that cannot go on.  Raised by one, it is not asked again: its shard begins anew, from the last checkpoint."""
+
+
 class Checkpointer(Protocol):
     """Says how far a processor has come."""
 
@@ -62,6 +66,9 @@ class RecordProcessor:
 
     async def shutdown_requested(self, checkpointer: Checkpointer) -> None:
         """Before the shard goes to another worker, or this one stops: the last chance to checkpoint."""
+
+    async def close(self) -> None:
+        """After everything else, whatever has happened."""
 
 
 Function = Callable[[list[Record]], Awaitable[object]]

@@ -17,7 +17,7 @@ from penstock.consumer.feed import Budget, CallFailed, Page, Pipe, Record, Shard
 from penstock.consumer.lease import Lease
 from penstock.consumer.measures import Measures
 from penstock.consumer.position import LATEST, Checkpoint
-from penstock.consumer.processor import BadCheckpoint, Batch, DeadLetters, RecordProcessor
+from penstock.consumer.processor import BadCheckpoint, Batch, DeadLetters, ProcessorBroken, RecordProcessor
 from penstock.consumer.retry import CALLS, Retry
 from penstock.consumer.store import StoreUnavailable
 from penstock.consumer.tenure import Ending, LeaseLost, Tenure
@@ -108,6 +108,13 @@ class ShardRun:
             self._pipe.close()
         await self._leave()
 
+    async def close(self) -> None:
+        """Let go of the processor, whatever has happened."""
+        try:
+            await self._processor.close()
+        except Exception:
+            logger.exception("%s: the processor cannot be closed", self.shard_id)
+
     async def _begin(self) -> bool:
         lease = self.tenure.lease
         fresh = lease.checkpoint.sequence == LATEST and lease.began_ms is None
@@ -118,9 +125,12 @@ class ShardRun:
         return fresh
 
     async def _initialize(self) -> None:
-        processor = self._make_processor()
-        await processor.initialize(self.shard_id, self.tenure.lease.checkpoint)
-        self._processor = processor
+        self._processor = self._make_processor()
+        try:
+            await self._processor.initialize(self.shard_id, self.tenure.lease.checkpoint)
+        except Exception:
+            await self.close()
+            raise
 
     async def _fed(self, fresh: bool) -> None:
         """Feed, and find out what has become of a shard that is not found."""
@@ -171,6 +181,8 @@ class ShardRun:
                 await self._processor.process_records(Batch(self.shard_id, page.records, page.behind_ms, self))
             except LeaseLost:
                 return False
+            except ProcessorBroken:
+                raise
             except Exception as error:  # noqa: BLE001  # a user's code may raise anything
                 failures += 1
                 self._measures.failed(self.shard_id)
@@ -301,7 +313,7 @@ class ShardRun:
                 return False
             try:
                 await work()
-            except LeaseLost:
+            except (LeaseLost, ProcessorBroken):
                 raise
             except Exception as error:  # noqa: BLE001  # a user's code may raise anything
                 failures += 1

@@ -15,7 +15,7 @@ from penstock.consumer.feed import Budget, CallFailed, ShardGone
 from penstock.consumer.lease import Lease
 from penstock.consumer.lineage import done_with, has_hole
 from penstock.consumer.measures import Measures
-from penstock.consumer.processor import RecordProcessor
+from penstock.consumer.processor import ProcessorBroken, RecordProcessor
 from penstock.consumer.retry import CALLS
 from penstock.consumer.shardrun import Feed, Manner, ShardRun, World
 from penstock.consumer.store import LeaseStore, StoreUnavailable
@@ -197,9 +197,13 @@ class Worker:
         """Run a shard, and see that its lease does not stay behind."""
         try:
             await held.run.run()
+        except ProcessorBroken as error:
+            logger.warning("%s: begun anew: %s", held.run.shard_id, error)
+            await self._give_back(held.tenure)
         except Exception:
             logger.exception("%s: the work on it broke; its lease is let go", held.run.shard_id)
             await self._give_back(held.tenure)
+        await held.run.close()
         self._forget(held)
 
     def _forget(self, held: _Held) -> None:
@@ -224,6 +228,7 @@ class Worker:
         await held.work.stop()
         if not held.ended:
             await self._give_back(held.tenure)
+            await held.run.close()
             self._forget(held)
 
     async def _renew(self, tenure: Tenure) -> None:
