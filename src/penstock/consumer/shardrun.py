@@ -91,6 +91,9 @@ class ShardRun:
         self._done = tenure.lease.checkpoint  # the last that it has taken
         self._inside = False  # a batch is with the processor
         self._at_end: tuple[str, ...] | None = None  # the children, once there is nothing more to give
+        self._bytes = 0  # processed since throughput was last asked for
+        self._asked_ms = world.clock.now_ms()
+        self._kbps = 0.0
         self._checkpointed_ms = world.clock.now_ms()
         tenure.on_change = self._pipe.wake
 
@@ -107,6 +110,15 @@ class ShardRun:
             await tasks.stop()
             self._pipe.close()
         await self._leave()
+
+    def kbps(self) -> float:
+        """What the shard carries, in KB a second: as KCL has it, half of what it was and half of what came since."""
+        now_ms = self._world.clock.now_ms()
+        elapsed_ms = now_ms - self._asked_ms
+        if elapsed_ms > 0:
+            self._kbps = round(self._kbps / 2 + self._bytes / 1024 / (elapsed_ms / 1000) / 2, 3)
+            self._bytes, self._asked_ms = 0, now_ms
+        return self._kbps
 
     async def close(self) -> None:
         """Let go of the processor, whatever has happened."""
@@ -193,6 +205,7 @@ class ShardRun:
             finally:
                 self._inside = False
             self._done = self._given
+            self._bytes += page.size_bytes
             self._measures.processed(self.shard_id, page, self._world.clock.now_ms() - began_ms)
             return True
         return False

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
+from msgspec.structs import replace
+
 from penstock.consumer.lease import Lease, still_held
 from penstock.consumer.store import LeaseStore
 from penstock.core.ports import Clock
@@ -74,9 +76,9 @@ class Tenure:
             await asyncio.shield(self._changed)
         return True
 
-    async def renew(self) -> None:
-        """Raise the counter.  Raises StoreUnavailable, LeaseLost."""
-        await self.write(Lease.renewed)
+    async def renew(self, kbps: float) -> None:
+        """Raise the counter, and say what the shard carries.  Raises StoreUnavailable, LeaseLost."""
+        await self.write(lambda lease: replace(lease.renewed(), throughput_kbps=kbps))
 
     async def write(self, change: Callable[[Lease], Lease]) -> None:
         """Change the stored lease, and ours after it.  Raises StoreUnavailable; LeaseLost once it is not ours."""

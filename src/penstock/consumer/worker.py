@@ -145,7 +145,7 @@ class Worker:
         for key, held in self._held.items():
             sighting = self._seen.get(key)
             if held.tenure.saw(None if sighting is None else sighting.lease):
-                held.keeping.spawn(self._renew(held.tenure), f"look at {key}")
+                held.keeping.spawn(self._renew(held), f"look at {key}")
 
     async def _carry_out(self, move: Move) -> None:
         if self._stopping or not await self._is_orphan(move.lease):
@@ -223,7 +223,7 @@ class Worker:
                 leaving_ms = now_ms if leaving_ms is None else leaving_ms
                 if now_ms - leaving_ms >= self._rhythm.handoff_ms:
                     break
-            await self._renew(held.tenure)
+            await self._renew(held)
         logger.warning("%s: its processor did not end in time; the lease is let go", held.run.shard_id)
         await held.work.stop()
         if not held.ended:
@@ -231,9 +231,9 @@ class Worker:
             await held.run.close()
             self._forget(held)
 
-    async def _renew(self, tenure: Tenure) -> None:
+    async def _renew(self, held: _Held) -> None:
         try:
-            await tenure.renew()
+            await held.tenure.renew(held.run.kbps())
         except LeaseLost:
             self._measures.add("LostLeases")
         except StoreUnavailable as error:
