@@ -1,6 +1,6 @@
 """A worker of a fleet, in a process of its own: tells each record that it has processed in a line of its file.
 
-    python consumer_worker.py ENDPOINT STORE FILE [FAN-OUT CONSUMER]
+python consumer_worker.py ENDPOINT STORE FILE [FAN-OUT CONSUMER]
 """
 
 import logging
@@ -19,10 +19,10 @@ def main(endpoint: str, where: str, path: str, fan_out: str | None = None) -> No
     connection = Connection(
         endpoint=endpoint, region="us-east-1", access_key_id="test", secret_access_key="test"
     )  # fmt: skip
-    told = Path(path).open("a", buffering=1)
 
     async def process(records: list[Record]) -> None:
-        told.write("".join(f"{record.partition_key} {record.data.decode()}\n" for record in records))
+        with Path(path).open("a") as told:  # noqa: ASYNC230  # what is told is on its way to the kernel before the checkpoint
+            told.write("".join(f"{record.partition_key} {record.data.decode()}\n" for record in records))
 
     Consumer(
         stream=STREAM,
