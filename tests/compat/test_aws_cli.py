@@ -67,3 +67,19 @@ def test_the_cli_signs_for_a_server_that_verifies() -> None:
     with PenstockServer(auth="enforced") as server:
         assert _aws(server, "sts", "get-caller-identity")["Arn"].endswith(":root")
         assert _aws(server, "kinesis", "list-streams")["StreamNames"] == []
+
+
+def test_the_cli_puts_and_reads_metrics(penstock: PenstockServer) -> None:
+    now_s = penstock.clock.now_ms // 1000
+    named = ("--namespace", "App", "--metric-name", "Latency", "--dimensions")
+    _aws(penstock, "cloudwatch", "put-metric-data", *named, "Host=a", "--value", "12.5", "--unit", "Milliseconds")
+    listed = _aws(penstock, "cloudwatch", "list-metrics", "--namespace", "App")["Metrics"]
+    assert [each["Dimensions"] for each in listed] == [[{"Name": "Host", "Value": "a"}]]
+    times = ("--start-time", str(now_s - 600), "--end-time", str(now_s + 600), "--period", "60")
+    read = _aws(
+        penstock, "cloudwatch", "get-metric-statistics", *named, "Name=Host,Value=a", *times, "--statistics", "Sum",
+        "Maximum",
+    )  # fmt: skip
+    assert [(each["Sum"], each["Maximum"], each["Unit"]) for each in read["Datapoints"]] == [
+        (12.5, 12.5, "Milliseconds")
+    ]

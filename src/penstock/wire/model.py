@@ -81,7 +81,7 @@ class ServiceModel:
     errors: Mapping[str, Shape] = field(default_factory=dict)  # by name
 
 
-class _Named(msgspec.Struct):
+class _Named(msgspec.Struct, gc=False):
     """A reference to a shape."""
 
     shape: str
