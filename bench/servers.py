@@ -99,6 +99,7 @@ class Server:
     install: Callable[[], None] = field(default=lambda: None)
     endpoint_file: str | None = None  # where it tells its port, if it chooses one
     credentials_file: str | None = None  # where it tells the key that requests must be signed with, if it verifies them
+    probe: Callable[[int], object] | None = None  # asks one that is no Kinesis whether it answers
 
 
 class RefusedCall(Exception):
@@ -238,8 +239,11 @@ def _wait(
                 port = int(told["http"].rpartition(":")[2])
                 tls_port = int(told["https"].rpartition(":")[2]) if told["https"] else None
             key = signing.read_credentials(home / server.credentials_file) if server.credentials_file else None
-            with Client(port, START_LIMIT_S, key) as client:
-                client.call("ListStreams", {})
+            if server.probe is not None:
+                server.probe(port)
+            else:
+                with Client(port, START_LIMIT_S, key) as client:
+                    client.call("ListStreams", {})
             return Running(server, process, port, time.perf_counter() - started_s, log, key, tls_port)
         pause(_POLL_S)
     raise Unavailable(f"no answer within {START_LIMIT_S} s: {_last_words(log)}")
@@ -433,6 +437,24 @@ def _ferrokinesis() -> Server:
         launch=lambda _, port: Launch([str(path), "--port", str(port), *options], {"LD_PRELOAD": str(LOOPBACK_SO)}),
         install=install,
     )
+
+
+def lease_peers(probe: Callable[[int], object]) -> list[Server]:
+    """The servers that leases can be kept in."""
+    path, install = _npm("dynalite", "4.0.0", "cli.js")
+    options = ["--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0"]
+    dynalite = Server(
+        name="dynalite",
+        part=Part.PEER,
+        version="4.0.0",
+        how=f"dynalite {' '.join(options)}, in memory",
+        launch=lambda _, port: Launch(
+            ["node", "--require", str(LOOPBACK_JS), str(path), "--port", str(port), *options], {}
+        ),
+        install=install,
+        probe=probe,
+    )
+    return [_moto(), dynalite]
 
 
 def peers() -> list[Server]:

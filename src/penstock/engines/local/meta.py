@@ -80,6 +80,9 @@ class SqliteMeta:
         self._connection = connection
         self._thread = thread
         self._watchers: list[tuple[str, Watcher]] = []
+        self._gathered: list[
+            _Commit
+        ] = []  # in this turn of the loop; they are handed over at its end, or before the next read
         self._waiting: list[_Commit] = []  # while there are any, the thread has been asked to carry them out
         self._handover = threading.Lock()  # of `_waiting`, between the loop and the thread
         self._closed = False
@@ -120,11 +123,9 @@ class SqliteMeta:
         """Apply all writes or none.  One that is cancelled may have been applied; the watchers are told if it was."""
         self._check_open()
         commit = _Commit(writes, asyncio.get_running_loop().create_future())
-        with self._handover:
-            self._waiting.append(commit)
-            first = len(self._waiting) == 1
-        if first:
-            self._begin(self._commit_waiting).add_done_callback(self._tell_all)
+        self._gathered.append(commit)
+        if len(self._gathered) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over)
         await asyncio.shield(commit.told)
 
     def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
@@ -149,9 +150,22 @@ class SqliteMeta:
         await self._begin(lambda connection: _backup(connection, target))
 
     def _begin(self, work: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
-        """Queue work for the connection's thread."""
+        """Queue work for the connection's thread, behind the commits that were asked for before."""
         self._check_open()
+        self._hand_over()
         return asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    def _hand_over(self) -> None:
+        """Give the thread the commits that were gathered; it wakes once for all of them."""
+        gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return
+        with self._handover:
+            asked = bool(self._waiting)
+            self._waiting += gathered
+        if not asked:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, self._do, self._commit_waiting)
+            done.add_done_callback(self._tell_all)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -30,7 +30,7 @@ _EXPONENT_OFFSET: Final = 0x8000
 def parse_number(text: str) -> Decimal:
     """The number that a text means.  Raises NUMBER_TEXT, NUMBER_DIGITS, NUMBER_OVERFLOW, NUMBER_UNDERFLOW."""
     if len(text) <= DIGITS_MAX and text.isdecimal() and text.isascii():  # the common case, and always in range
-        return _canonical(Decimal(text))
+        return Decimal(text) if text[0] != "0" != text[-1] else _canonical(Decimal(text))
     match = _TEXT.fullmatch(text)
     if match is None or not (match["whole"] or match["part"]):
         raise LeaseError.NUMBER_TEXT(text=text[:100]) if text else LeaseError.NUMBER_EMPTY()

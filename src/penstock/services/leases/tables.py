@@ -29,7 +29,7 @@ from penstock.services.leases.state import (
     table_key,
     token_decoder,
 )
-from penstock.services.leases.values import Item, decode_item, item_bytes
+from penstock.services.leases.values import Item, decode_item
 
 HELD_BYTES: Final = 1024  # ours: what an item takes of memory beside its size, about
 
@@ -37,11 +37,11 @@ Entry = tuple[bytes, bytes, bytes, bytes]  # of an index: its position, then the
 
 
 class HeldItem(NamedTuple):
-    """An item, the version that its next writer must name, and its size."""
+    """An item, and the version that its next writer must name."""
 
     item: Item
     version: int
-    size_bytes: int
+    size_bytes: int  # as it is stored, a little more than DynamoDB would count
 
 
 class IndexView:
@@ -247,8 +247,7 @@ class Tables:
             return
         held = None
         if change.now is not None:
-            item = decode_item(change.now.value)
-            held = HeldItem(item, change.now.version, item_bytes(item))
+            held = HeldItem(decode_item(change.now.value), change.now.version, len(change.now.value))
         self.memory_bytes += view.set_item(position, held)
 
     def _apply_token(self, change: Change) -> None:

@@ -106,11 +106,11 @@ class Writer:
         held = intent.table.items.get(intent.position)
         before = None if held is None else held.item
         after = intent.decide(before)
-        if after is not None and after is not before:
-            _check_item(intent, after)
+        stored = None if after is None else encode_item(after)
+        if after is not None and stored is not None and after is not before:
+            _check_item(intent, after, len(stored))
         key = item_key(intent.table.table.uid, intent.position)
-        version = 0 if held is None else held.version
-        return Outcome(before, after), Write(key, None if after is None else encode_item(after), version)
+        return Outcome(before, after), Write(key, stored, 0 if held is None else held.version)
 
     def _check_tables(self, intents: Sequence[Intent]) -> None:
         if not all(self._tables.is_current(intent.table) for intent in intents):
@@ -123,9 +123,9 @@ class Writer:
             raise LeaseError.MEMORY_FULL(limit_bytes=self._memory_max_bytes)
 
 
-def _check_item(intent: Intent, item: Item) -> None:
+def _check_item(intent: Intent, item: Item, stored_bytes: int) -> None:
     """Raise the intent's `too_large`, INDEX_KEY_TYPE or INDEX_KEY_EMPTY for an item that cannot be stored."""
-    if item_bytes(item) > ITEM_MAX_BYTES:
+    if stored_bytes > ITEM_MAX_BYTES and item_bytes(item) > ITEM_MAX_BYTES:  # stored it is never smaller than counted
         raise intent.too_large()
     for view in intent.table.indexes.values():
         for attribute in view.index.schema.attributes:

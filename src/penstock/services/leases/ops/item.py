@@ -147,7 +147,7 @@ async def get_item(leases: Leases, caller: Caller, request: GetItemRequest) -> G
     table = leases.table(caller, request.table_name)
     held = table.items.get(key_position(table.schema, read_item(request.key)))
     used = capacity(
-        request.return_consumed_capacity, table.table.name, held.size_bytes if held is not None else 0, READ_UNIT_BYTES,
+        request.return_consumed_capacity, table.table.name, 0 if held is None else held.size_bytes, READ_UNIT_BYTES,
         half=not request.consistent_read,
     )  # fmt: skip
     return GotAnswer(item=None if held is None else write_item(shown(held.item, paths)), consumed_capacity=used)
