@@ -30,7 +30,8 @@ TABLE: Final = "app"
 FIRST: Final = 1_000_000  # counters have as many digits all along, so that requests are of one length
 WARMUP_S: Final = 1.0
 TARGET: Final = "DynamoDB_20120810."
-AUTHORIZATION: Final = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
+SCOPE: Final = "test/20260101/us-east-1/dynamodb/aws4_request"
+AUTHORIZATION: Final = f"AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host;x-amz-date, Signature=00"
 LEASE: Final = {
     "leaseOwner": {"S": "worker-1"},
     "checkpoint": {"S": "49590338271490256608559692538361571095921575989136588898"},

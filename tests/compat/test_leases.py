@@ -493,7 +493,7 @@ def test_a_transaction_that_is_refused_tells_the_reason_of_each_part(db: Any, ta
         db.transact_write_items(
             TransactItems=[part(1), {"Delete": {**GET, "Key": item("a", 2)}}, part(3, ConditionExpression="x = :n")]
         )
-    reasons = caught.value.response["CancellationReasons"]  # type: ignore[typeddict-item]
+    reasons = caught.value.response["CancellationReasons"]
     assert [reason["Code"] for reason in reasons] == ["ValidationError", "None", "ConditionalCheckFailed"]
     assert reasons[0]["Message"] == "An operand in the update expression has an incorrect data type"
     assert db.scan(TableName=table)["Count"] == 6

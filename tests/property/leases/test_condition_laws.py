@@ -29,7 +29,7 @@ from penstock.services.leases.conditions import (
 from penstock.services.leases.conditiontext import parse_condition
 from penstock.services.leases.grammar import Substitutions
 from penstock.services.leases.numbers import parse_number
-from penstock.services.leases.paths import Path
+from penstock.services.leases.paths import Path, Step
 from penstock.services.leases.updates import Update, parse_update
 from penstock.services.leases.values import Item, List, Map, Number, String, Value
 
@@ -46,8 +46,9 @@ values: st.SearchStrategy[Value] = st.recursive(
     max_leaves=4,
 )
 items = st.dictionaries(st.sampled_from(NAMES), values, max_size=3)
-paths: st.SearchStrategy[Path] = st.tuples(st.sampled_from(NAMES)) | st.tuples(
-    st.sampled_from(NAMES), st.sampled_from([*NAMES, 0, 1])
+steps: st.SearchStrategy[Step] = st.one_of(st.sampled_from(NAMES), st.integers(0, 1))
+paths: st.SearchStrategy[Path] = st.builds(
+    lambda name, more: (name, *more), st.sampled_from(NAMES), st.lists(steps, max_size=1)
 )
 operands = st.one_of(paths.map(At), scalars.map(Given), paths.map(lambda path: Size(At(path))))
 comparisons = st.one_of(

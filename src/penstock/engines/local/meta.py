@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
 
 from penstock.engines.api import Change, Conflict, MetaUnavailable, MetaUnusable, Versioned, Watcher, Write
+from penstock.engines.local.sqlitefailure import refusal, translated
 from penstock.engines.local.walfile import find_rot
 
 APPLICATION_ID: Final = 0x50454E53  # "PENS", the file's type for SQLite and file(1)
@@ -48,13 +49,6 @@ _SCHEMA: Final = (
     ) WITHOUT ROWID""",
     "CREATE TABLE counter (version INTEGER NOT NULL, crc INTEGER NOT NULL)",
 )
-# SQLite's reasons that pass; any other says that the file itself is wrong.
-_PASSING: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL,
-    }
-)  # fmt: skip
 
 _T = TypeVar("_T")
 _Outcome = Sequence[Change] | Exception
@@ -176,7 +170,7 @@ class SqliteMeta:
         with self._handover:
             commits, self._waiting = self._waiting, []
         try:
-            with _translated(self._path):
+            with translated(self._path):
                 return list(zip(commits, _commit_all(connection, commits), strict=True))
         except Exception as error:  # noqa: BLE001 - it is told to whom it concerns
             if len(commits) == 1:
@@ -190,7 +184,7 @@ class SqliteMeta:
             return error
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        with _translated(self._path):
+        with translated(self._path):
             if self._connection.in_transaction:  # what came before failed in the middle of its own
                 self._connection.execute("ROLLBACK")
             return work(self._connection)
@@ -212,28 +206,9 @@ class SqliteMeta:
                         calls.callback(watcher, seen)
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite, the file system and our own checks (DatabaseError) raise into one line.  Misuse of SQLite stays as it is."""
-    try:
-        yield
-    except (sqlite3.ProgrammingError, sqlite3.DataError):
-        raise
-    except sqlite3.DatabaseError as error:
-        busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-        raise _refusal(error)(f"{path}: {'in use by another process' if busy else error}") from error
-    except OSError as error:
-        raise MetaUnavailable(f"{path}: {error.strerror}") from error
-
-
-def _refusal(error: sqlite3.DatabaseError) -> type[MetaUnavailable]:
-    code = getattr(error, "sqlite_errorcode", None)  # our own, and Python's for text that is not UTF-8, have none
-    return MetaUnavailable if code is not None and code & 0xFF in _PASSING else MetaUnusable
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a file and hold it to be ours."""
-    with _translated(path):
+    with translated(path):
         if not path.exists():
             # It holds secrets.  The files that SQLite makes beside it inherit the mode.
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -397,7 +372,7 @@ def _check(connection: sqlite3.Connection) -> list[str]:
             elif not 1 <= held.version <= newest:
                 found.append(f"{row[0]!r} has version {held.version}; the last commit was {newest}")
     except sqlite3.DatabaseError as error:
-        if _refusal(error) is not MetaUnusable:
+        if refusal(error) is not MetaUnusable:
             raise
         found.append(str(error))
     return found
@@ -408,7 +383,7 @@ def _backup(connection: sqlite3.Connection, target: Path) -> None:
     for taken in (target, target.with_name(target.name + "-wal")):
         if taken.exists():
             raise ValueError(f"{taken}: exists already")
-    with _translated(target):
+    with translated(target):
         try:
             part.unlink(missing_ok=True)
             descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
