@@ -309,6 +309,24 @@ def test_metrics_when_prometheus_wants_them_are_in_its_registry_until_the_end(se
     assert generate_latest(registry) == b""
 
 
+def test_metrics_when_the_producer_ends_are_in_cloudwatch(server: PenstockServer) -> None:
+    config = {**QUICK, "cloudwatch_endpoint": server.endpoint_url}
+    with Producer(STREAM, config, connection=connection(server)) as producer:
+        for number in range(10):
+            producer.put(key(number), data(number))
+    cloudwatch = server.client("cloudwatch")
+    told = cloudwatch.get_metric_statistics(
+        Namespace="KinesisProducerLibrary",
+        MetricName="UserRecordsPut",
+        Dimensions=[{"Name": "StreamName", "Value": STREAM}],
+        StartTime=server.clock.now_ms / 1000 - 600,
+        EndTime=server.clock.now_ms / 1000 + 600,
+        Period=3600,
+        Statistics=["Sum", "SampleCount"],
+    )["Datapoints"]
+    assert (sum(each["Sum"] for each in told), sum(each["SampleCount"] for each in told)) == (10, 10)
+
+
 def test_oldest_record_tells_how_long_it_has_waited(server: PenstockServer) -> None:
     server.faults.throttle(STREAM)
     with Producer(STREAM, QUICK, connection=connection(server)) as producer:
