@@ -234,13 +234,22 @@ M = "MetricDataQueries.member.1"
         ({"Id": "e", "Expression": "SUM(1"}, "Error in expression 'e': it ends too early."),
         ({"Id": "e", "Expression": "1 + 1"}, "Error in expression 'e': it makes a number, and not a time series."),
         ({"Id": "e", "Expression": "nobody"}, "Error in expression 'e': there is no nobody."),
-        ({"Id": "e", "Expression": "e + 1"}, "Error in expression 'e': e rests on itself."),
+        ({"Id": "e", "Expression": "1 + e + 1"}, "Error in expression 'e': e rests on itself."),
         ({"Id": "e", "Expression": "SEARCH('x', 'Sum')"}, "Error in expression 'e': SEARCH is not supported here"),
     ],
 )
 def test_data_when_a_query_is_wrong_then_it_is_refused(cloudwatch: Any, start: datetime, query: Any, text: str) -> None:
     code, told = refused(data, cloudwatch, start, query)
     assert (code, told[: len(text)]) == ("ValidationError", text)
+
+
+def test_data_when_an_expression_asks_for_too_much_then_it_is_refused(cloudwatch: Any, start: datetime) -> None:
+    put(cloudwatch, start, {0: [1]})
+    code, text = refused(
+        cloudwatch.get_metric_data, StartTime=0, EndTime=at(start, 60),
+        MetricDataQueries=[stat("Latency"), {"Id": "e", "Expression": "FILL(latency, LINEAR) + FILL(latency, 0)"}],
+    )  # fmt: skip
+    assert (code, "more than 100,800 data points" in text) == ("ValidationError", True)
 
 
 def test_data_when_the_request_is_wrong_then_every_line_is_told(cloudwatch: Any, start: datetime) -> None:

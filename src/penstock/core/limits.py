@@ -161,7 +161,7 @@ LIST_METRICS_PAGE: Final = 500  # [a]
 METRIC_QUERIES_MAX: Final = 500  # of one GetMetricData [a]
 METRIC_POINTS_MAX: Final = 100_800  # a page of GetMetricData [a]
 STATISTICS_POINTS_MAX: Final = 1440  # of one GetMetricStatistics [a]
-MATH_POINTS_MAX: Final = 1_000_000  # ours: that the expressions of one GetMetricData may read
+MATH_POINTS_MAX: Final = 100_800  # ours: that the expressions of one GetMetricData may read, and that FILL may make
 METRIC_SERIES_MAX: Final = 20_000  # ours: metrics that are kept, a unit each, of all accounts
 METRIC_PENDING_MAX: Final = 100_000  # ours: values taken since they were last stored
 

@@ -11,6 +11,7 @@ LINES = {
     "m1": Line({0: 1.0, 1: 2.0, 3: 4.0}, 0, 5, 1, "one"),
     "m2": Line({1: 10.0, 3: 0.0, 4: 5.0}, 0, 5, 1, "two"),
     "none": Line({}, 0, 5, 1, "none"),
+    "old": Line({0: 1.0, 30_000_000: 1.0}, 0, 30_000_001, 1, "old"),
 }
 
 
@@ -98,7 +99,9 @@ def test_expression_when_it_is_none_then_it_says_why(text: str, problem: str) ->
         ("METRICS() * METRICS()", "two lists of metrics cannot be combined"),
         ("[1, m1]", "a list is of metrics"),
         ("PERIOD(1)", "PERIOD is of metrics"),
-        ("FILL(1, 2)", "the function is of metrics"),
+        ("FILL(1, 2)", "FILL is of metrics"),
+        ("FILL(old, 0)", "FILL would make more than 100,800 data points"),
+        ("FILL([old, old], REPEAT)", "FILL would make more than 100,800 data points"),
         ("FILL(m1, METRICS())", "FILL takes a number, a metric, REPEAT or LINEAR"),
     ],
 )

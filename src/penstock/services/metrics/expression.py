@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from penstock.core.limits import MATH_POINTS_MAX
 from penstock.services.metrics.statistics import Points
 
 DEPTH_MAX: Final = 50
@@ -177,10 +178,10 @@ class _Parser:
             self._at += 1
             filler = _FILLERS[token.text]
             self.expect("sign", ")")
-            return lambda scope: _each(lines(scope), lambda line: line._replace(points=filler(line)))
+            return lambda scope: _each(_bounded(lines(scope)), lambda line: line._replace(points=filler(line)))
         value = self.sum(depth + 1)
         self.expect("sign", ")")
-        return lambda scope: _filled(lines(scope), value(scope))
+        return lambda scope: _filled(_bounded(lines(scope)), value(scope))
 
 
 # How values meet
@@ -316,6 +317,14 @@ def _filled(value: Value, filler: Value) -> Value:
         return line._replace(points=_kept({at: line.points.get(at, spare.get(at, math.nan)) for at in _grid(line)}))
 
     return _each(value, fill)
+
+
+def _bounded(value: Value) -> Value:
+    """A value whose periods are not too many to fill."""
+    lines = value if isinstance(value, list) else [_line(value, "FILL")]
+    if sum(len(_grid(line)) for line in lines) > MATH_POINTS_MAX:
+        raise BadExpression(f"FILL would make more than {MATH_POINTS_MAX:,} data points")
+    return value
 
 
 def _grid(line: Line) -> range:
