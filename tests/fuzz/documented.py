@@ -6,10 +6,18 @@ from xml.etree import ElementTree
 
 import cbor2
 
-from penstock.composition import IAM_OPERATIONS, METRIC_CODECS, METRIC_OPERATIONS, STREAM_OPERATIONS, STS_OPERATIONS
+from penstock.composition import (
+    IAM_OPERATIONS,
+    LEASE_OPERATIONS,
+    METRIC_CODECS,
+    METRIC_OPERATIONS,
+    STREAM_OPERATIONS,
+    STS_OPERATIONS,
+)
 from penstock.host.apimodels import load_model
 from penstock.keyservice import KMS_OPERATIONS
 from penstock.services.binding import bind
+from penstock.services.leases.codec import CODECS as LEASE_CODECS
 from penstock.services.streams.codec import CODECS
 from penstock.wire.operation import Service
 
@@ -18,6 +26,7 @@ SERVICES: Final[dict[str, Service]] = {
     "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
     "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
     "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
+    "dynamodb": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, LEASE_CODECS),
     "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
 }
 
@@ -72,7 +81,7 @@ def read_refusal(content_type: str, body: bytes) -> Refusal:
         return Refusal(texts["Code"] or "", texts["Message"])
     if "json" in content_type or "cbor" in content_type:
         document: dict[str, Any] = cbor2.loads(body) if "cbor" in content_type else json.loads(body)
-        return Refusal(document["__type"], document.get("message", document.get("Message")))
+        return Refusal(document["__type"].rpartition("#")[2], document.get("message", document.get("Message")))
     root = ElementTree.fromstring(body)  # of what is no call of any service
     return Refusal(root.tag, root.findtext("Message"))
 

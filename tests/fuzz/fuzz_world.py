@@ -41,7 +41,12 @@ JSON: Final = "application/x-amz-json-1.1"
 FORM: Final = "application/x-www-form-urlencoded"
 CBOR: Final = "application/x-amz-cbor-1.1"
 RPC: Final = "application/cbor"
-TARGETS: Final = {"kinesis": "Kinesis_20131202", "kms": "TrentService", "cloudwatch": "GraniteServiceVersion20100801"}
+TARGETS: Final = {
+    "kinesis": "Kinesis_20131202",
+    "kms": "TrentService",
+    "cloudwatch": "GraniteServiceVersion20100801",
+    "dynamodb": "DynamoDB_20120810",
+}
 VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
 SIGNING_NAMES: Final = {"cloudwatch": "monitoring"}  # where it is another
 SCOPE: Final = "test/20260101/us-east-1/{service}/aws4_request"
@@ -227,6 +232,14 @@ class World:
         key = self.call("kms", "CreateKey", {}).document["KeyMetadata"]
         self.call("kms", "CreateAlias", {"AliasName": "alias/k", "TargetKeyId": key["KeyId"]})
         sealed = self.call("kms", "Encrypt", {"KeyId": key["KeyId"], "Plaintext": "AAEC"}).document
+        definition = {
+            "TableName": "app",
+            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+        self.call("dynamodb", "CreateTable", definition)
+        self.call("dynamodb", "PutItem", {"TableName": "app", "Item": {"k": {"S": "a"}, "n": {"N": "1"}}})
         self.live = {
             "sequence": put[0]["SequenceNumber"],
             "consumer": made.document["Consumer"]["ConsumerARN"],

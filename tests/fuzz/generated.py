@@ -7,6 +7,7 @@ right, because a document that is wrong in two is refused for the first.
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -48,6 +49,13 @@ _STATEMENTS: Final[list[Any]] = [
 POLICIES: Final = [json.dumps({"Version": "2012-10-17", "Statement": statement}) for statement in _STATEMENTS]
 # Texts by the end of their member's name, the longest first; `live` gives those that change from server to server.
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
+    "TableName": ("app", "app", "none", "arn:aws:dynamodb:us-east-1:123456789012:table/app"),
+    "IndexName": ("by-owner", "none"),
+    "ConditionExpression": ("attribute_exists(k)", "n = :v AND #k <> :v", "size(k) > :v OR contains(l, :v)", "k IN ("),
+    "FilterExpression": ("attribute_exists(n)", "n BETWEEN :v AND :v", "begins_with(#k, :v)"),
+    "KeyConditionExpression": ("k = :v", "#k = :v AND n > :v", "n = :v"),
+    "UpdateExpression": ("SET n = n + :v", "ADD s :v REMOVE #k", "SET l = list_append(l, :v), m.k = :v", "DELETE s :v"),
+    "ProjectionExpression": ("k", "#k, n", "l[0].k", "k.k, k"),
     "StreamName": ("a", "b", "none"),
     "StreamARN": (STREAM, STREAM + "x"),
     "ResourceARN": (STREAM, STREAM + "/consumer/c:1", "live:consumer"),
@@ -88,6 +96,17 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "PathPrefix": ("/", "/a/"),
     "Timestamp": (),
 }
+# Keys of maps by the map's name; attributes have those of any other.
+_KEYS: Final[Mapping[str, list[str]]] = {
+    "ExpressionAttributeNames": ["#k"],
+    "ExpressionAttributeValues": [":v"],
+    "RequestItems": ["app", "none"],
+}
+_ATTRIBUTES: Final[list[Any]] = [
+    *({"S": "a"}, {"S": ""}, {"N": "1"}, {"N": "-0.5e3"}, {"N": "x"}, {"B": "AAEC"}, {"BOOL": True}, {"NULL": True}),
+    *({"SS": ["a", "b"]}, {"NS": ["1"]}, {"SS": []}, {"L": [{"S": "a"}]}, {"M": {"k": {"N": "1"}}}, {}),
+    *({"S": "a", "N": "1"}, {"N": "1" * 40}, {"NS": ["1", "1.0"]}, {"BS": ["AA=="]}),
+]
 _ENDS: Final = sorted(_NAMED, key=len, reverse=True)
 
 
@@ -171,6 +190,8 @@ def _spoiled(drawn: tuple[Any, Any, Any]) -> Any:
 def _value(shape: Shape, name: str, live: Mapping[str, str]) -> st.SearchStrategy[Any]:
     """Values that keep a shape's constraints, or nearly."""
     match shape.kind:
+        case "structure" if shape.name == "AttributeValue":
+            return st.sampled_from(_ATTRIBUTES).map(deepcopy)  # what is wrong is put into it
         case "structure":
             members = {each: _value(member, each, live) for each, member in shape.members.items()}
             needed = {each: members.pop(each) for each in shape.required}
@@ -182,7 +203,10 @@ def _value(shape: Shape, name: str, live: Mapping[str, str]) -> st.SearchStrateg
         case "map":
             assert shape.member is not None
             return st.dictionaries(
-                st.sampled_from(["k", "a b", "aws:x"]), _value(shape.member, name, live), min_size=1, max_size=2
+                st.sampled_from(_KEYS.get(name, ["k", "a b", "aws:x"])),
+                _value(shape.member, name, live),
+                min_size=1,
+                max_size=2,
             )
         case "string":
             return st.sampled_from(_texts(shape, name, live))
