@@ -56,6 +56,11 @@ class Connection:
     attempts: int = 1  # 1: no call is repeated
     user_agent: str = ""  # added to the usual one
 
+    @property
+    def trust(self) -> str | bool | None:
+        """As botocore wants it: a file, nothing at all, or what the environment (AWS_CA_BUNDLE) and the machine say."""
+        return self.ca_file if self.verify else False
+
 
 class Service:
     """One service, by its name in botocore: `kinesis`, `firehose`, `dynamodb`, `cloudwatch`, ..."""
@@ -129,9 +134,8 @@ def _make_client(name: str, connection: Connection) -> Any:
         proxies=None if connection.proxy is None else {"http": connection.proxy, "https": connection.proxy},
         user_agent_extra=f"penstock/{version('penstock')} {connection.user_agent}".strip(),
     )
-    verify = (connection.ca_file or True) if connection.verify else False
     client = session.create_client(
-        name, connection.region, endpoint_url=connection.endpoint, verify=verify, config=config
+        name, connection.region, endpoint_url=connection.endpoint, verify=connection.trust, config=config
     )
     client.meta.events.register(f"provide-client-params.{name}", _keep_body)
     client.meta.events.register(f"before-call.{name}", _put_body)
@@ -171,8 +175,7 @@ def make_session(connection: Connection) -> Any:
         extra = {"RoleSessionName": role.session_name, **({"ExternalId": role.external_id} if role.external_id else {})}
 
         def create_client(name: str, **options: Any) -> Any:
-            verify = (connection.ca_file or True) if connection.verify else False
-            where = {"endpoint_url": role.sts_endpoint, "region_name": connection.region, "verify": verify}
+            where = {"endpoint_url": role.sts_endpoint, "region_name": connection.region, "verify": connection.trust}
             return Session(profile=connection.profile).create_client(name, **{**where, **options})
 
         fetcher = AssumeRoleCredentialFetcher(create_client, session.get_credentials(), role.arn, extra)

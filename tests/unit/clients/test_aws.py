@@ -44,6 +44,14 @@ def test_calls_when_more_are_made_than_there_are_threads_are_all_answered(server
         assert [len(answer["Shards"]) for answer in asyncio.run(listed(kinesis))] == [2] * 4 * THREADS
 
 
+def test_call_over_tls_when_no_authority_is_given_trusts_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    with PenstockServer(tls=True) as secure:
+        monkeypatch.setenv("AWS_CA_BUNDLE", secure.ca_bundle)
+        where = replace(connection(secure), endpoint=secure.tls_endpoint_url)
+        with closing(Service("kinesis", where)) as kinesis:
+            assert asyncio.run(kinesis.call("list_streams"))["StreamNames"] == []
+
+
 def test_call_when_it_is_refused_then_the_error_tells_code_and_fate(server: PenstockServer) -> None:
     with closing(Service("kinesis", connection(server))) as kinesis, pytest.raises(ClientError) as refused:
         asyncio.run(kinesis.call("list_shards", StreamName="nobody"))
