@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from kcl_worlds import SHARD_END, Feed, Lease, LeaseTable, assert_in_order_by_key, data_of
-from programs import Line, Program, eventually
+from kcl_worlds import SHARD_END, Feed, Fleet, Lease, LeaseTable, assert_in_order_by_key, data_of
+from programs import Line
 from served import Server, server
-from toolchains import environment, java
+from toolchains import java
 from worlds import World, world
 
 STREAM, APPLICATION = "orders", "billing"
-START_S, BALANCE_S, RESHARD_S, TAKEOVER_S = 200, 120, 90, 120
+START_S, BALANCE_S, RESHARD_S, TAKEOVER_S, STOP_S = 200, 120, 120, 120, 60
 WORKERS = ("a", "b")
 PARENTS = ("shardId-000000000000", "shardId-000000000002", "shardId-000000000003")
 
@@ -23,7 +23,6 @@ class Seen(NamedTuple):
     batches: list[Line]
     ended: set[str]
     balance: list[int]
-    survivor: str
     leases: dict[str, Lease]
     graceful: bool
 
@@ -32,37 +31,24 @@ def play(directory: Path, mode: str) -> Seen:
     """The leader is killed where records are polled, the other worker where they are pushed."""
     with server(directory / "data", "--transition-ms", "0") as running:
         running.client().create_stream(StreamName=STREAM, ShardCount=4)
-        feed, table = Feed(running.client(), STREAM), LeaseTable(running, APPLICATION)
-        workers = {"a": worker(running, directory, "a", mode)}
-        eventually(lambda: bool(table.open_leases()), START_S, "the first worker has leases", *workers.values())
-        workers["b"] = worker(running, directory, "b", mode)
-        everyone = list(workers.values())
-        eventually(lambda: sorted(table.open_leases().values()) == [2, 2], BALANCE_S, "leases are balanced", *everyone)
+        feed, table, fleet = Feed(running.client(), STREAM), LeaseTable(running, APPLICATION), Fleet(running, directory)
+        for name in WORKERS:  # the second when the first has made the table
+            fleet.start(name, java("KclWorker", APPLICATION, STREAM, name, mode))
+            fleet.until(lambda: bool(table.open_leases()), START_S, "the first worker has leases")
+        fleet.until(lambda: sorted(table.open_leases().values()) == [2, 2], BALANCE_S, "leases are balanced")
         balance = sorted(table.open_leases().values())
         reshard(running)
-        eventually(lambda: shards(everyone, "shardEnded") >= set(PARENTS), RESHARD_S, "shards have ended", *everyone)
+        fleet.until(lambda: fleet.shards("shardEnded") >= set(PARENTS), RESHARD_S, "shards have ended")
         leader = table.leader()
         victim = next(name for name in WORKERS if (name == leader) == (mode == "polling"))
         survivor = next(name for name in WORKERS if name != victim)
-        workers[victim].kill()
-        eventually(
-            lambda: set(table.open_leases()) == {survivor},
-            TAKEOVER_S,
-            "the survivor has every lease",
-            workers[survivor],
-        )
+        fleet.kill(victim)
+        fleet.until(lambda: set(table.open_leases()) == {survivor}, TAKEOVER_S, "the survivor has every lease")
         put = feed.stop()
-        eventually(lambda: data_of(told(everyone, "batch")) >= put, TAKEOVER_S, "everything is read", workers[survivor])
-        workers[survivor].close_input()
-        workers[survivor].finish(60)
-        [stopped] = workers[survivor].lines("stopped")
-        batches, ended = told(everyone, "batch"), shards(everyone, "shardEnded")
-        return Seen(put, batches, ended, balance, survivor, table.leases(), stopped["gracefully"])
-
-
-def worker(running: Server, directory: Path, name: str, mode: str) -> Program:
-    command = java("KclWorker", APPLICATION, STREAM, name, mode)
-    return Program(command, environment(running), directory / f"{name}.stderr")
+        fleet.until(lambda: data_of(fleet.told("batch")) >= put, TAKEOVER_S, "everything is read")
+        [stopped] = fleet.stop(survivor, STOP_S)
+        batches, ended = fleet.told("batch"), fleet.shards("shardEnded")
+        return Seen(put, batches, ended, balance, table.leases(), stopped["gracefully"])
 
 
 def reshard(running: Server) -> None:
@@ -70,14 +56,6 @@ def reshard(running: Server) -> None:
     kinesis = running.client()
     kinesis.merge_shards(StreamName=STREAM, ShardToMerge=PARENTS[1], AdjacentShardToMerge=PARENTS[2])
     kinesis.split_shard(StreamName=STREAM, ShardToSplit=PARENTS[0], NewStartingHashKey=str(2**125))
-
-
-def told(programs: "list[Program]", event: str) -> list[Line]:
-    return [line for program in programs for line in program.lines(event)]
-
-
-def shards(programs: "list[Program]", event: str) -> set[str]:
-    return {line["shard"] for line in told(programs, event)}
 
 
 @world

@@ -2,12 +2,14 @@
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
-from programs import Line
+from programs import Line, Program, eventually
 from served import Server
+from toolchains import environment
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -93,6 +95,46 @@ class LeaseTable:
         """Who assigns the leases."""
         owners = [item["ownerName"]["S"] for item in self.items() if item["leaseKey"]["S"] == "Leader"]
         return owners[0] if owners else None
+
+
+class Fleet:
+    """Workers of one application, those that were killed among them."""
+
+    def __init__(self, server: Server, directory: Path) -> None:
+        self._server = server
+        self._directory = directory
+        directory.mkdir(exist_ok=True)
+        self._programs: list[Program] = []
+        self._living: dict[str, Program] = {}
+
+    def start(self, name: str, command: list[str], *, tls: bool = False) -> None:
+        """One worker more."""
+        log = self._directory / f"worker-{len(self._programs)}.stderr"
+        self._living[name] = Program(command, environment(self._server, tls=tls), log)
+        self._programs.append(self._living[name])
+
+    def kill(self, name: str) -> None:
+        """One worker less, without a word."""
+        self._living.pop(name).kill()
+
+    def stop(self, name: str, within_s: float) -> list[Line]:
+        """End a worker in good order; what it says of that."""
+        program = self._living.pop(name)
+        program.close_input()
+        program.finish(within_s)
+        return program.lines("stopped")
+
+    def until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
+        """Wait for what the living make true."""
+        eventually(condition, within_s, what, *self._living.values())
+
+    def told(self, *events: str) -> list[Line]:
+        """What every worker has told."""
+        return [line for program in self._programs for line in program.lines(*events)]
+
+    def shards(self, event: str) -> set[str]:
+        """The shards of which something was told."""
+        return {line["shard"] for line in self.told(event)}
 
 
 def data_of(batches: Iterable[Line]) -> set[str]:

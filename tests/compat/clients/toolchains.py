@@ -64,7 +64,12 @@ TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, GO, KCLPY)}
 def environment(server: Server, *, tls: bool = False) -> dict[str, str]:
     """What a client needs to find the server, as a user would export it."""
     given = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
-    given |= {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    given |= {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
     given |= {"AWS_ENDPOINT_URL": server.url, "AWS_EC2_METADATA_DISABLED": "true"}
     if tls:
         assert server.tls_url is not None
@@ -75,7 +80,7 @@ def environment(server: Server, *, tls: bool = False) -> dict[str, str]:
 
 def java(main: str, *arguments: str, trust: Path | None = None, options: tuple[str, ...] = ()) -> list[str]:
     """The command that runs one of our Java programs, trusting what is in a trust store."""
-    words = ["java", *options, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    words = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *options]
     words += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
     if trust is not None:
         words += [f"-Djavax.net.ssl.trustStore={trust}", "-Djavax.net.ssl.trustStorePassword=changeit"]

@@ -39,6 +39,11 @@ class World(Generic[Outcome]):
         except BaseException as failure:  # noqa: BLE001 - raised again where it is looked at
             self._failure = failure
 
+    def wait(self) -> None:
+        """Return when it is over, if it was begun at all."""
+        if self._thread is not None:
+            self._thread.join()
+
     def outcome(self) -> Outcome:
         """What the scenario gave; waits for its end, and raises what it raised."""
         self.begin()

@@ -21,6 +21,7 @@ public final class KplWriter {
     private static final int TICKS_A_SECOND = 100;
     private static final int KEYS = 1000;
     private static final int DATA_BYTES = 100;
+    private static final int OUTSTANDING_MAX = 100_000;
 
     private final AtomicLong good = new AtomicLong();
     private final AtomicLong bad = new AtomicLong();
@@ -40,6 +41,7 @@ public final class KplWriter {
                 .setStsPort(server.getPort())
                 .setCaCertFile(args[3])
                 .setMetricsUploadDelay(5_000)
+                .setRecordTtl(120_000) // a busy machine is no reason to give a record up
                 .setRateLimit(10_000); // a shard of Penstock takes what the machine takes, unless --limits aws
         KinesisProducer producer = new KinesisProducer(settings);
         new KplWriter().write(producer, args[0], Integer.parseInt(args[1]), Integer.parseInt(args[2]));
@@ -52,6 +54,9 @@ public final class KplWriter {
         int perTick = rate / TICKS_A_SECOND;
         int number = 0;
         for (int tick = 0; tick < seconds * TICKS_A_SECOND; tick++) {
+            while (producer.getOutstandingRecordsCount() > OUTSTANDING_MAX) { // as KPL's guide says: it does not bound itself
+                LockSupport.parkNanos(1_000_000);
+            }
             for (int at = 0; at < perTick; at++, number++) {
                 Futures.addCallback(producer.addUserRecord(stream, "key-" + number % KEYS, data(number)), new Counted(),
                         MoreExecutors.directExecutor());
