@@ -95,7 +95,8 @@ def renewal(number: int) -> bytes:
 class Renewer(asyncio.Protocol):
     """One connection: renews its lease until it is told to stop."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, port: int) -> None:
+        self.port = port
         self.template = renewal(number)
         self.counter = FIRST
         self.stopping = False
@@ -128,12 +129,18 @@ class Renewer(asyncio.Protocol):
         self.counter += 1
         if self.stopping:
             self._end(None)
+        elif b"connection: close" in head.lower():
+            self._again = asyncio.ensure_future(
+                asyncio.get_running_loop().create_connection(lambda: self, HOST, self.port)
+            )
+            self._transport.close()
         else:
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The server hung up."""
-        self._end(f"hung up: {exc}")
+        """The server hung up; after an answer some do, and then we are connected again."""
+        if exc is not None or self._buffer:
+            self._end(f"hung up: {exc}")
 
     def _end(self, problem: str | None) -> None:
         if not self.ended.done():
@@ -144,7 +151,7 @@ class Renewer(asyncio.Protocol):
 async def renew(port: int, connections: int, seconds: float) -> tuple[float, list[int]]:
     """Renew for a while: the rate, and the counter of each lease."""
     loop = asyncio.get_running_loop()
-    renewers = [(await loop.create_connection(lambda n=n: Renewer(n), HOST, port))[1] for n in range(connections)]  # type: ignore[misc]
+    renewers = [(await loop.create_connection(lambda n=n: Renewer(n, port), HOST, port))[1] for n in range(connections)]  # type: ignore[misc]
     await asyncio.sleep(WARMUP_S)
     before, started_s = sum(each.counter for each in renewers), time.perf_counter()
     await asyncio.sleep(seconds)
