@@ -1,7 +1,10 @@
 """The consumer against a real server: what it reads, where it goes on, and what it does with shards that end."""
 
 import asyncio
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from penstock.consumer import (
     Checkpointer,
     Consumer,
     Pace,
+    Prometheus,
     Record,
     RecordProcessor,
     Retry,
@@ -441,3 +445,35 @@ def test_consumer_when_a_signal_comes_then_it_lets_go_of_its_leases(fleet: Fleet
         await store.close()
 
     run(work)
+
+
+def test_page_when_its_first_program_is_run_then_it_prints_records_until_told_to_stop(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "consumer.md").read_text()
+    program = page.partition("```python\n")[2].partition("```")[0]
+    put(make_stream(fleet.server, 1), 0, 3)
+    environment = os.environ | fleet.server.environment() | {"XDG_STATE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert [running.stdout.readline() for _ in range(3)] == [f"key{number} b'{number}'\n" for number in range(3)]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(SOON_S) == 0
+    assert (tmp_path / "penstock" / "leases.db").exists()
+
+
+def test_consumer_when_prometheus_is_asked_for_then_kcls_metrics_are_there(fleet: Fleet) -> None:
+    put(make_stream(fleet.server, 1), 0, 10)
+    shown = Prometheus("billing")
+
+    async def work() -> None:
+        async with fleet.consumer(metrics=shown):
+            await fleet.seen.all(10)
+
+    run(work)
+    samples = {sample.name: sample for family in shown.collect() for sample in family.samples}
+    processed = samples["billing_records_processed_sum"]
+    assert (processed.value, processed.labels["shard_id"]) == (10, "shardId-000000000000")
+    assert samples["billing_current_leases_count"].value >= 1

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from penstock.clients.aws import Connection
+from penstock.clients.aws import Connection, Service
+from penstock.clients.metric_sinks import CloudWatch
 from penstock.commands.paper import complain
 from penstock.commands.place import CommandError
 from penstock.consumer.consumer import Consumer, open_store
 from penstock.consumer.multilang.child import maker
 from penstock.consumer.multilang.properties import BadProperties, Settings, parse, settings_of
 from penstock.consumer.store import StoreRefused
+from penstock.host.clock import SystemClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def consumer_of(settings: Settings, command: list[str], options: Options) -> Con
     """The consumer that the settings mean."""
     kinesis = options.endpoint or settings.kinesis_endpoint
     dynamodb = options.dynamodb_endpoint or settings.dynamodb_endpoint or options.endpoint
+    cloudwatch = Service("cloudwatch", connection_to(settings.cloudwatch_endpoint or options.endpoint, settings.region))
     table = settings.table or settings.application
     return Consumer(
         stream=settings.stream,
@@ -63,6 +66,7 @@ def consumer_of(settings: Settings, command: list[str], options: Options) -> Con
         rhythm=settings.rhythm,
         fan_out=(settings.consumer_name or settings.application) if settings.fan_out else None,
         pace=settings.pace,
+        metrics=CloudWatch(cloudwatch, settings.application, SystemClock()) if settings.metrics else None,
     )
 
 

@@ -9,13 +9,17 @@ Rules of this package:
 """
 
 from penstock.clients.aws import Connection
-from penstock.consumer.consumer import Consumer
+from penstock.clients.metric_sinks import CloudWatch, Prometheus
+from penstock.consumer.consumer import Consumer, open_store
 from penstock.consumer.feed import Record
 from penstock.consumer.polling import Pace
 from penstock.consumer.position import Begin, Checkpoint
 from penstock.consumer.processor import BadCheckpoint, Batch, Checkpointer, RecordProcessor
 from penstock.consumer.retry import Retry
 from penstock.consumer.store import StoreRefused, StoreUnavailable
+from penstock.consumer.stores.dynamodb import DynamoDBStore
+from penstock.consumer.stores.postgres import PostgresStore
+from penstock.consumer.stores.sqlite import SqliteStore
 from penstock.consumer.taking import Rhythm
 from penstock.consumer.tenure import LeaseLost
 
@@ -25,14 +29,20 @@ __all__ = [
     "Begin",
     "Checkpoint",
     "Checkpointer",
+    "CloudWatch",
     "Connection",
     "Consumer",
+    "DynamoDBStore",
     "LeaseLost",
     "Pace",
+    "PostgresStore",
+    "Prometheus",
     "Record",
     "RecordProcessor",
     "Retry",
     "Rhythm",
+    "SqliteStore",
     "StoreRefused",
     "StoreUnavailable",
+    "open_store",
 ]

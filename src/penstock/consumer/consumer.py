@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from penstock.clients.aws import Connection
+from penstock.clients.metric_sinks import Nowhere, Reporter, Sink
 from penstock.consumer.family import ShardFamily
 from penstock.consumer.fanout import FanOut
 from penstock.consumer.feed import Record
@@ -42,6 +43,7 @@ from penstock.host.entropy import SystemEntropy
 from penstock.host.tasks import LoopTasks
 
 IN_FLIGHT_BYTES: Final = 64 << 20
+REPORT_MS: Final = 10_000  # KCL's
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 Processor = type[RecordProcessor] | Callable[[list[Record]], Any]
@@ -94,7 +96,8 @@ class Consumer:
     """One worker of an application.
 
     `processor` is an async function of a list of records, a plain one, or a subclass of RecordProcessor; `make_processor` is called for
-    each shard instead.  `fan_out` names a registered consumer to read through; without it shards are polled.
+    each shard instead.  `fan_out` names a registered consumer to read through; without it shards are polled.  `metrics` is where KCL's
+    metrics go, every ten seconds: `CloudWatch(...)`, `Prometheus(...)`; nowhere by default.
     """
 
     def __init__(
@@ -115,9 +118,10 @@ class Consumer:
         dead_letters: DeadLetters | None = None,
         checkpoint_every_ms: int = 1_000,
         in_flight_bytes: int = IN_FLIGHT_BYTES,
+        metrics: Sink | None = None,
     ) -> None:
         self.worker_id = worker_id or new_worker_id()
-        self.measures = Measures()
+        self._measures = Measures()
         self._source = KinesisSource(connection or Connection(), stream)
         self._store = store or default_store(application)
         beginning = Begin(begin) if isinstance(begin, str) else begin
@@ -132,13 +136,15 @@ class Consumer:
             manner=Manner(retry or Retry(), checkpoint_every_ms, dead_letters),
             in_flight_bytes=in_flight_bytes,
         )
-        self._worker = Worker(making, world, self.measures)
+        self._worker = Worker(making, world, self._measures)
+        self._reporter = Reporter(self._measures.meter, metrics or Nowhere(), world.clock, REPORT_MS)
+        self._reporting = LoopTasks()
         self._running: asyncio.Task[None] | None = None
 
     def _feed(self, fan_out: str | None, begin: Begin, pace: Pace, world: World) -> Feed:
         if fan_out is None:
-            return Polling(self._source, begin, pace, world.clock, world.entropy, self.measures)
-        return FanOut(self._source, fan_out, begin, world.clock, world.entropy, self.measures)
+            return Polling(self._source, begin, pace, world.clock, world.entropy, self._measures)
+        return FanOut(self._source, fan_out, begin, world.clock, world.entropy, self._measures)
 
     @property
     def shards(self) -> list[str]:
@@ -148,6 +154,7 @@ class Consumer:
     async def start(self) -> None:
         """Begin to work, in the background.  Raises StoreRefused."""
         await self._store.open()
+        self._reporting.spawn(self._reporter.run(), "metrics")
         self._running = asyncio.get_running_loop().create_task(self._worker.run(), name="consumer")
 
     async def stop(self) -> None:
@@ -156,6 +163,8 @@ class Consumer:
         if self._running is not None:
             await self._running
             self._running = None
+        await self._reporting.stop()
+        await self._reporter.report()
         self._source.close()
 
     async def until_stopped(self) -> None:

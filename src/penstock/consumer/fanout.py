@@ -71,7 +71,7 @@ class FanOut:
                 self._arn = None  # the shard, or the consumer
                 raise
             except CallFailed as error:
-                self._measures.add("SubscribeToShard.Failure", shard_id=lease.key)
+                self._measures.fetched(lease.key, well=False)
                 if failures in (3, 10, 100):
                     logger.warning("%s: no subscription, will be tried again: %s", lease.key, error)
                 failures += 1

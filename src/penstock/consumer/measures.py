@@ -1,48 +1,80 @@
-"""What a consumer counts, under KCL's names where KCL has one."""
+"""What a consumer measures, under KCL's names and dimensions where KCL has them.
 
-from collections import defaultdict
+Rule of this file: pure; measuring never fails.
+"""
+
 from typing import Final
 
+from penstock.clients.metrics import Dimensions, Level, Meter, Metric
 from penstock.consumer.feed import Page
 
-OPERATION: Final = "ProcessTask"
+PROCESS: Final = ("Operation", "ProcessTask")
+RENEW: Final = ("Operation", "RenewAllLeases")
+TAKE: Final = ("Operation", "TakeLeases")
+
+RECORDS: Final = Metric("RecordsProcessed", "Count", Level.SUMMARY)
+BYTES: Final = Metric("DataBytesProcessed", "Bytes", Level.SUMMARY)
+BEHIND: Final = Metric("MillisBehindLatest", "Milliseconds", Level.SUMMARY)
+PROCESS_TIME: Final = Metric("RecordProcessor.processRecords.Time", "Milliseconds", Level.SUMMARY)
+PROCESS_SUCCESS: Final = Metric(
+    "RecordProcessor.processRecords.Success", "Count", Level.SUMMARY
+)  # 1, or 0 where it raised
+FETCH_SUCCESS: Final = Metric("KinesisDataFetcher.getRecords.Success", "Count", Level.DETAILED)  # 1, or 0
+CHECKPOINTS: Final = Metric("UpdateLease.Success", "Count", Level.DETAILED)
+DEAD_LETTERS: Final = Metric("DeadLetters", "Count", Level.SUMMARY)
+CURRENT: Final = Metric("CurrentLeases", "Count", Level.SUMMARY)
+LOST: Final = Metric("LostLeases", "Count", Level.SUMMARY)
+RENEW_SUCCESS: Final = Metric("RenewLease.Success", "Count", Level.DETAILED)  # 1, or 0
+TAKEN: Final = Metric("TakenLeases", "Count", Level.SUMMARY)
 
 
 class Measures:
-    """Totals since the start, by name and shard; "" is the worker itself."""
+    """One worker's measurements, until they are taken."""
 
     def __init__(self) -> None:
-        self.totals: defaultdict[tuple[str, str], float] = defaultdict(float)
-        self.levels: dict[tuple[str, str], float] = {}
+        self.meter = Meter(Level.DETAILED, rolls_up=False)
 
     def processed(self, shard_id: str, page: Page, took_ms: int) -> None:
         """A batch was taken."""
-        self.totals["RecordsProcessed", shard_id] += len(page.records)
-        self.totals["DataBytesProcessed", shard_id] += page.size_bytes
-        self.totals["RecordProcessor.processRecords.Time", shard_id] += took_ms
-        self.levels["MillisBehindLatest", shard_id] = page.behind_ms
+        where = _shard(shard_id)
+        self.meter.put(RECORDS, len(page.records), where)
+        self.meter.put(BYTES, page.size_bytes, where)
+        self.meter.put(PROCESS_TIME, took_ms, where)
+        self.meter.put(PROCESS_SUCCESS, 1, where)
+        self.meter.put(BEHIND, page.behind_ms, where)
 
     def failed(self, shard_id: str) -> None:
         """A processor raised."""
-        self.totals["RecordProcessor.processRecords.Failure", shard_id] += 1
+        self.meter.put(PROCESS_SUCCESS, 0, _shard(shard_id))
 
     def dead(self, shard_id: str, records: int) -> None:
         """Records went to the dead letters."""
-        self.totals["DeadLetters", shard_id] += records
+        self.meter.put(DEAD_LETTERS, records, _shard(shard_id))
 
     def checkpointed(self, shard_id: str) -> None:
         """A checkpoint was written."""
-        self.totals["UpdateLease.Success", shard_id] += 1
+        self.meter.put(CHECKPOINTS, 1, _shard(shard_id))
 
-    def add(self, name: str, count: float = 1, shard_id: str = "") -> None:
-        """Something else happened."""
-        self.totals[name, shard_id] += count
+    def fetched(self, shard_id: str, *, well: bool) -> None:
+        """Records were asked for."""
+        self.meter.put(FETCH_SUCCESS, well, _shard(shard_id))
 
-    def level(self, name: str, value: float, shard_id: str = "") -> None:
-        """Something stands at a value."""
-        self.levels[name, shard_id] = value
+    def taken(self) -> None:
+        """A lease was taken."""
+        self.meter.put(TAKEN, 1, (TAKE,))
 
-    def forget(self, shard_id: str) -> None:
-        """The shard is not ours any more: its levels say nothing."""
-        for key in [key for key in self.levels if key[1] == shard_id]:
-            del self.levels[key]
+    def lost(self) -> None:
+        """A lease was found to be another's."""
+        self.meter.put(LOST, 1, (RENEW,))
+
+    def renewed(self, *, well: bool) -> None:
+        """A renewal was tried."""
+        self.meter.put(RENEW_SUCCESS, well, (RENEW,))
+
+    def holds(self, leases: int) -> None:
+        """So many leases are held."""
+        self.meter.put(CURRENT, leases, (RENEW,))
+
+
+def _shard(shard_id: str) -> Dimensions:
+    return (PROCESS, ("ShardId", shard_id))

@@ -79,6 +79,7 @@ class Polling:
                 await self._clock.sleep(CALLS.wait_ms(failures, self._entropy.fraction))
                 continue
             failures = 0
+            self._measures.fetched(lease.key, well=True)
             iterator = fetched.next
             if fetched.records:
                 start = Start(AFTER, fetched.records[-1].sequence_number)
@@ -91,6 +92,6 @@ class Polling:
         return 0 if fetched.records and fetched.behind_ms else self._pace.idle_ms
 
     def _failed(self, shard_id: str, error: CallFailed, failures: int) -> None:
-        self._measures.add("KinesisDataFetcher.getRecords.Failure", shard_id=shard_id)
+        self._measures.fetched(shard_id, well=False)
         if not error.throttled and failures in (1, 10, 100):
             logger.warning("%s: cannot be read, will be tried again: %s", shard_id, error)

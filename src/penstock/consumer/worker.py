@@ -130,7 +130,7 @@ class Worker:
         for move in decide(self._seen, standing, now_ms, self._rhythm, self._world.entropy.fraction):
             await self._carry_out(move)
         await self._tidy(now_ms)
-        self._measures.level("CurrentLeases", len(self._held))
+        self._measures.holds(len(self._held))
 
     async def _has_hole(self, leases: list[Lease]) -> bool:
         self._holes = self._holes + 1 if has_hole(leases) else 0
@@ -191,7 +191,7 @@ class Worker:
             tenure.end(Ending.STOPPING)
         held.work.spawn(self._work(held), f"work on {lease.key}")
         held.keeping.spawn(self._keep(held), f"keep {lease.key}")
-        self._measures.add("TakenLeases")
+        self._measures.taken()
 
     async def _work(self, held: _Held) -> None:
         """Run a shard, and see that its lease does not stay behind."""
@@ -209,7 +209,6 @@ class Worker:
     def _forget(self, held: _Held) -> None:
         held.ended = True
         del self._held[held.run.shard_id]
-        self._measures.forget(held.run.shard_id)
 
     async def _keep(self, held: _Held) -> None:
         """Renew a lease until the work on it has ended; end it by force where a processor does not."""
@@ -234,10 +233,11 @@ class Worker:
     async def _renew(self, held: _Held) -> None:
         try:
             await held.tenure.renew(held.run.kbps())
+            self._measures.renewed(well=True)
         except LeaseLost:
-            self._measures.add("LostLeases")
+            self._measures.lost()
         except StoreUnavailable as error:
-            self._measures.add("RenewLease.Failure")
+            self._measures.renewed(well=False)
             logger.debug("not renewed, will be: %s", error)
 
     async def _give_back(self, tenure: Tenure) -> None:

@@ -31,6 +31,8 @@ class Settings(Struct, frozen=True):
     region: str | None = None
     kinesis_endpoint: str | None = None
     dynamodb_endpoint: str | None = None
+    cloudwatch_endpoint: str | None = None
+    metrics: bool = True  # whether KCL's metrics go to CloudWatch
     table: str | None = None  # None: the application's name
     worker_id: str | None = None
     fan_out: bool = True
@@ -46,7 +48,7 @@ SILENT: Final = frozenset(
     """
     awscredentialsprovider awscredentialsproviderdynamodb awscredentialsprovidercloudwatch processinglanguage
     shardsyncintervalmillis callprocessrecordsevenforemptyrecordlist parentshardpollintervalmillis cleanupleasesuponshardcompletion
-    taskbackofftimemillis metricsbuffertimemillis metricsmaxqueuesize metricslevel metricsenableddimensions
+    taskbackofftimemillis metricsbuffertimemillis metricsmaxqueuesize metricsenableddimensions
     validatesequencenumberbeforecheckpointing maxactivethreads billingmode initialleasetablereadcapacity
     initialleasetablewritecapacity maxleasestostealatonetime maxleaserenewalthreads ignoreunexpectedchildshards
     skipshardsyncatworkerinitializationifleasesexist shardprioritization logwarningfortaskaftermillis useragent
@@ -55,7 +57,7 @@ SILENT: Final = frozenset(
     rebalancethresholdpercentage allowthroughputovershoot disableworkermetrics maxthroughputperhostkbps
     isgracefulleasehandoffenabled workermetricsreporterfreqinmillis nooflastworkermetricstats
     reclaimleasesfromdeadworkers leasesrecoveryauditorexecutionfrequencymillis
-    leasesrecoveryauditorinconsistencyconfidencethreshold cloudwatchendpoint maxcachebytesize
+    leasesrecoveryauditorinconsistencyconfidencethreshold maxcachebytesize
     """.lower().split()
 )
 
@@ -165,6 +167,8 @@ _PLAIN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "regionname": ("region", str),
     "kinesisendpoint": ("kinesis_endpoint", str),
     "dynamodbendpoint": ("dynamodb_endpoint", str),
+    "cloudwatchendpoint": ("cloudwatch_endpoint", str),
+    "metricslevel": ("metrics", lambda value: value.upper() != "NONE"),
     "workerid": ("worker_id", str),
     "workeridentifier": ("worker_id", str),
     "retrievalmode": ("fan_out", _mode),
