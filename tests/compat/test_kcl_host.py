@@ -95,7 +95,7 @@ def put(kinesis: Any, first: int, count: int) -> None:
 
 
 def test_kcl_when_a_program_runs_then_it_processes_over_a_reshard_and_ends_with_checkpoints(host: Host) -> None:
-    host.write(failoverTimeMilis="1", metricsLevel="NONE")
+    host.write(failoverTimeMilis="1")
     kinesis = host.server.client()
     put(kinesis, 0, 100)
     with host.start() as running:
@@ -113,6 +113,8 @@ def test_kcl_when_a_program_runs_then_it_processes_over_a_reshard_and_ends_with_
     assert {leases[f"shardId-00000000000{number}"] for number in (0, 1)} == {("SHARD_END", None)}
     assert leases["shardId-000000000002"][0].isdigit()
     assert leases["shardId-000000000002"][1] is None
+    measured = host.server.client("cloudwatch").list_metrics(Namespace="billing")["Metrics"]
+    assert {"RecordsProcessed", "CurrentLeases"} <= {metric["MetricName"] for metric in measured}
     log = host.log.read_text()
     assert "not known, and passed over: failoverTimeMilis" in log
     assert "shardId-000000000000: hello from a child" in log

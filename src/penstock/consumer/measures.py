@@ -57,7 +57,7 @@ class Measures:
 
     def fetched(self, shard_id: str, *, well: bool) -> None:
         """Records were asked for."""
-        self.meter.put(FETCH_SUCCESS, well, _shard(shard_id))
+        self.meter.put(FETCH_SUCCESS, int(well), _shard(shard_id))
 
     def taken(self) -> None:
         """A lease was taken."""
@@ -69,7 +69,7 @@ class Measures:
 
     def renewed(self, *, well: bool) -> None:
         """A renewal was tried."""
-        self.meter.put(RENEW_SUCCESS, well, (RENEW,))
+        self.meter.put(RENEW_SUCCESS, int(well), (RENEW,))
 
     def holds(self, leases: int) -> None:
         """So many leases are held."""
