@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test test-compat native test-native oracle faults fuzz sim sim-hunt check format bench bench-quick bench-storage docs lock clean
+.PHONY: help run demo setup test test-compat native test-native test-workers oracle faults fuzz sim sim-hunt check format bench bench-quick bench-storage docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,12 @@ test-native: $(VENV)/.dev ## Hold the native part against Python, byte by byte, 
 	@mkdir -p native/build && cp native/target/release/libpenstock_native.so native/build/penstock_native.abi3.so
 	@PYTHONPATH=native/build $(BIN)/pytest tests/native/native_*.py $(ARGS)
 	@PYTHONPATH=native/build $(BIN)/pytest $(NATIVE_USERS) $(ARGS)
+
+test-workers: $(VENV)/.dev ## Run what clients see once more, on servers with workers; left out is what counts what one process lets in or logs
+	@PYTHONPATH=tests/wire $(BIN)/pytest -p with_workers tests/wire tests/compat/test_records.py tests/compat/test_fan_out.py \
+		tests/compat/test_enforced.py tests/compat/test_tls_files.py tests/compat/test_mutual_tls.py tests/compat/test_workers.py \
+		--deselect tests/wire/test_fairness.py --deselect \
+		tests/compat/test_tls_files.py::test_certificates_when_given_and_changed_are_shown_to_new_connections_and_broken_ones_are_not $(ARGS)
 
 NATIVE_USERS := tests/property/wire/test_fast_decoders.py tests/compat/test_records.py tests/compat/test_large_records.py \
 	tests/compat/test_reshard_under_load.py tests/compat/test_sealed_streams.py tests/compat/test_quotas.py tests/compat/test_fan_out.py \

@@ -23,6 +23,7 @@ from penstock.host.rootkey import ROOT_CREDENTIALS_FILE, write_credentials
 from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
 from penstock.server.auditfile import open_audit
+from penstock.server.crew import Crew
 from penstock.server.exchange import Answer, Exchange
 from penstock.server.health import RequestMetrics, measure_lag
 from penstock.server.listener import Handlers, Listener
@@ -65,7 +66,7 @@ class App:
         self._requests = RequestMetrics(self._registry)
         self._tasks = LoopTasks()
         self._threads = WorkThreads()
-        self._listener: Listener | None = None
+        self._listener: Listener | Crew | None = None
         self._trust: Trust | None = None
         self._audit = open_audit(settings, clock, entropy)
         self._ports: list[int] = []
@@ -97,11 +98,12 @@ class App:
             self._pages(), {"/_penstock/traffic": self._traffic}, exchange.handle, private=settings.auth == "enforced"
         )
         handlers = Handlers(pages.handle, exchange.refuse, exchange.reject)
-        self._listener = Listener(handlers, patience_of(settings), bounds_of(settings))
+        self._listener = self._make_listener(handlers)
         try:
             self._ports.append(await self._listener.listen(plain_host(settings), settings.port, None))
             if self._trust is not None:
                 self._ports.append(await self._listener.listen(settings.host, settings.tls_port, self._trust.files))
+            await self._listener.open()
         except BaseException:
             await self.stop()
             raise
@@ -110,6 +112,12 @@ class App:
         self.endpoint = self._endpoint()
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
+
+    def _make_listener(self, handlers: Handlers) -> Listener | Crew:
+        patience, bounds = patience_of(self.settings), bounds_of(self.settings)
+        if not self.settings.workers:
+            return Listener(handlers, patience, bounds)
+        return Crew(self.settings.workers, handlers, self._requests, SystemClock(), self._tasks, patience, bounds)
 
     def _export_storage(self) -> None:
         """Gauges that ask the engine when they are asked."""
@@ -243,6 +251,7 @@ class App:
                 "engine": settings.engine,
                 "limits": settings.limits,
                 "auth": settings.auth,
+                "workers": settings.workers,
                 "uptime_seconds": round(monotonic_s() - self._started_s, 3),
                 "storage": health,
                 "tls": self._trust.health(self.clock.now_ms()) if self._trust is not None else None,

@@ -51,6 +51,7 @@ def test_health_when_asked_tells_how_the_server_runs(penstock: PenstockServer, p
             "engine": "memory",
             "limits": "off",
             "auth": "open",
+            "workers": server._settings.workers,
             "storage": {"writable": True, "damage": []},
             "tls": None,
         }

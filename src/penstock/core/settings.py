@@ -280,6 +280,12 @@ class Settings:
         "Append a line of JSON for each control-plane call and each refused identity, as CloudTrail's."
     )
     audit_data: bool = _flag("Write data-plane calls to the audit log too.")
+    workers: int = _integer(
+        0,
+        0,
+        64,
+        "Processes that speak HTTP and TLS with clients, beside the one that owns the data; 0: all in one process.",
+    )
     max_connections: int = _integer(CONNECTIONS_MAX, 1, 1_000_000, "Connections at once; one more is answered 503.")
     max_head: int = _size(_shown(HEAD_MAX_BYTES), 4 * KIB, MIB, "A request's line and headers.")
     max_headers: int = _integer(HEADERS_MAX, 20, 1000, "Headers of one request, over HTTP/1.1.")

@@ -37,11 +37,20 @@ class Listener:
 
     async def listen(self, host: str, port: int, tls: TlsFiles | None) -> int:
         """Accept connections on a port, for 0 on any free one, and answer which.  Raises CannotListen."""
+        bound = bind(host, port)
+        try:
+            await self.serve(bound, tls)
+        except CannotListen:
+            bound.close()
+            raise
+        return int(bound.getsockname()[1])
+
+    async def serve(self, bound: socket.socket, tls: TlsFiles | None) -> None:
+        """Accept connections on a socket that listens.  Raises CannotListen."""
         try:
             secure = PortTls(tls) if tls is not None else None
         except UnusableFiles as error:
             raise CannotListen(str(error)) from None
-        bound = _bind(host, port)
         server = await self._traffic.loop.create_server(
             lambda: Connection(self._traffic, self._http2.take),
             sock=bound,
@@ -53,7 +62,9 @@ class Listener:
         self._servers.append(server)
         if secure is not None:
             self._secure.append(secure)
-        return int(bound.getsockname()[1])
+
+    async def open(self) -> None:
+        """Return when every port accepts connections: at once."""
 
     def reload_tls(self) -> bool:
         """Take up certificates whose files have changed; whether any was."""
@@ -69,13 +80,15 @@ class Listener:
         await ending
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket on the port.  Raises CannotListen."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket on the port, which may be `shared` with others of ours.  Raises CannotListen."""
     if host == "localhost":
         host = "127.0.0.1"  # whatever a file of names says: loopback is what was promised
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
         bound.listen(BACKLOG)
     except OSError as error:

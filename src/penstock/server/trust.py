@@ -7,19 +7,26 @@ Rule of this file: nothing here ends a server that runs.
 
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from penstock.core.ports import Clock
 from penstock.core.settings import Settings
 from penstock.host.certificate_facts import CertificateFacts, read_certificate, warning
 from penstock.host.certificates import ensure_certificates
-from penstock.server.listener import Listener
 from penstock.server.tls import TlsFiles
 
 logger = logging.getLogger(__name__)
 
 LOOK_MS: Final = 5_000
 RENEW_LOOKS: Final = 720  # once an hour
+
+
+class Ports(Protocol):
+    """What listens."""
+
+    def reload_tls(self) -> bool:
+        """Take up certificates whose files have changed."""
+        ...
 
 
 class Trust:
@@ -53,7 +60,7 @@ class Trust:
             "warnings": self.warnings(now_ms),
         }
 
-    def look(self, listener: Listener, *, renew: bool = False) -> None:
+    def look(self, listener: Ports, *, renew: bool = False) -> None:
         """Renew our own certificate if it is near its end, and take up what changed."""
         if renew and self.ca is not None:
             try:
@@ -62,7 +69,7 @@ class Trust:
                 logger.warning("the certificate could not be renewed: %s", error)
         listener.reload_tls()
 
-    async def look_after(self, listener: Listener, clock: Clock) -> None:
+    async def look_after(self, listener: Ports, clock: Clock) -> None:
         """Look every few seconds, for as long as the server runs."""
         looks = 0
         while True:
