@@ -117,6 +117,8 @@ class ConsumerWorld:
             if number in self.processed:
                 continue
             self.processed.add(number)
+            if self._skipped(batch.shard_id, number):  # it came while the first worker asked for the latest
+                continue
             key, _, turn = record.data.decode().rpartition(".")
             before = self.first_turn.get(key, 0)
             self._hold(
