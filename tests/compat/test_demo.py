@@ -31,6 +31,15 @@ def test_demo_against_a_server_counts_every_record_and_removes_its_stream(pensto
     assert penstock.client().list_streams()["StreamNames"] == []
 
 
+def test_demo_when_a_consumer_is_killed_then_its_shards_go_on_and_the_counts_match(penstock: PenstockServer) -> None:
+    done = run_demo("--seconds", "7", "--rate", "500")
+
+    assert (done.returncode, done.stderr) == (0, ""), done
+    verdict = VERDICT.match(done.stdout.splitlines()[-1])
+    assert verdict is not None, done.stdout
+    assert re.search(r"consumer [123] was killed; its shards went on after [\d.]+ s", verdict[2])
+
+
 def test_demo_while_half_of_the_puts_fail_still_ends_well(penstock: PenstockServer) -> None:
     penstock.faults.fail_puts("ill-fated", 0.5)
 

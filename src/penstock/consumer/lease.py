@@ -7,6 +7,7 @@ While a lease is handed over it has two names on it: the owner to be, and the `c
 Rules of this file:
   1. Pure.
   2. The fields are those of a KCL 3 lease item; `began_ms` alone is ours, and KCL leaves it alone.
+  3. Every change shows in what a swap compares, the counter if nothing else: a writer that knows an older lease must not undo it.
 """
 
 from msgspec import Struct
@@ -45,6 +46,10 @@ class Lease(Struct, frozen=True, omit_defaults=True):
         return replace(
             self, owner=worker, checkpoint_owner=None, counter=self.counter + 1, switches=self.switches + 1
         )  # fmt: skip
+
+    def begun(self, now_ms: int) -> "Lease":
+        """As its holder notes when it first asked for the latest record."""
+        return replace(self, began_ms=now_ms, counter=self.counter + 1)
 
     def asked_for(self, worker: str) -> "Lease":
         """As a worker asks for it whose holder is alive.  The counter stays: it is the holder's."""

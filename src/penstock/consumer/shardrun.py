@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from penstock.consumer.feed import Budget, CallFailed, Page, Pipe, Record, ShardGone
 from penstock.consumer.lease import Lease
@@ -132,7 +131,7 @@ class ShardRun:
         fresh = lease.checkpoint.sequence == LATEST and lease.began_ms is None
         if fresh:
             now_ms = self._world.wall.now_ms()
-            await self._stored(lambda lease: replace(lease, began_ms=now_ms))
+            await self._stored(lambda lease: lease.begun(now_ms))
         await self._insist(self._initialize, "initialize")
         return fresh
 

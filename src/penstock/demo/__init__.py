@@ -1,7 +1,8 @@
 """`penstock demo`: this machine's metrics through a stream and back, each record accounted for.
 
-Theory.  The demo is an ordinary client: what it does, any program can do with boto3.  A feeder puts records, a reader per shard gets
-them, and a checker holds that what went in came out once and in order, key by key.
+Theory.  The demo is an ordinary client: what it does, any program can do with boto3 and `penstock.consumer`.  A feeder puts records, a
+fleet of consumers in three processes reads them, one of which is killed on the way, and a checker holds that what went in came out once
+and in order, key by key.
 Rules of this package:
   1. boto3 and psutil are an extra: this module imports neither before it has looked for both, and everything that does import them
      lies beneath `session`.

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 SHARDS_DEFAULT: Final = 4
-SHARDS_MAX: Final = 64  # each has a reader, which is a thread
+SHARDS_MAX: Final = 64  # each is polled five times a second
 RATE_DEFAULT: Final = 2000  # records per second
 RATE_MAX: Final = 1_000_000
 

@@ -24,6 +24,7 @@ class Shard:
     age_ms: int = 0  # MillisBehindLatest of the last page
     latest: bytes = b""  # one of the newest records read
     closed: bool = False  # by a reshard, and read to its end
+    holder: int | None = None  # the consumer that reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Snapshot:
     refused: int = 0  # entries that were put again
     waiting: str | None = None  # why something is being tried again
     failure: str | None = None  # why everything ended
+    event: str | None = None  # what has happened to a consumer
+    again: int = 0  # records that a successor has read again
 
     @property
     def total(self) -> Shard:
@@ -63,6 +66,8 @@ class Progress:
         self._refused = 0
         self._waiting: dict[str, str] = {}
         self._failure: str | None = None
+        self._event: str | None = None
+        self._again = 0
 
     def made(self, key: str) -> int:
         """Note a record made; its count."""
@@ -108,6 +113,21 @@ class Progress:
         with self._lock:
             self._shard(shard_id).closed = True
 
+    def held(self, shard_id: str, consumer: int) -> None:
+        """Note which consumer reads a shard."""
+        with self._lock:
+            self._shard(shard_id).holder = consumer
+
+    def happened(self, event: str) -> None:
+        """Note what has happened to a consumer."""
+        with self._lock:
+            self._event = event
+
+    def read_again(self, count: int) -> None:
+        """Note records that were read before, by a consumer that was killed before it could checkpoint them."""
+        with self._lock:
+            self._again += count
+
     def waiting(self, who: str, why: str | None) -> None:
         """Note why a thread tries again, or that it need no longer."""
         with self._lock:
@@ -139,6 +159,8 @@ class Progress:
                 refused=self._refused,
                 waiting=next(iter(self._waiting.values()), None),
                 failure=self._failure,
+                event=self._event,
+                again=self._again,
             )
 
     def verdict(self) -> Verdict:

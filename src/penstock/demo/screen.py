@@ -27,7 +27,7 @@ AGE_WARN_MS: Final = 1_000
 AGE_ALARM_MS: Final = 10_000
 WIDE_COLUMNS: Final = 96  # from here on there is room to show records
 COLUMNS: Final = (
-    ("shard", 6), ("put/s", 8), ("bytes/s", 8), ("read/s", 8), ("bytes/s", 8), ("age", 9), ("read in all", 12)
+    ("shard", 6), ("by", 2), ("put/s", 8), ("bytes/s", 8), ("read/s", 8), ("bytes/s", 8), ("age", 9), ("read in all", 12)
 )  # fmt: skip
 FRAME_LINES: Final = 10  # of the live view, beside the shards' rows
 
@@ -112,6 +112,8 @@ class LineView:
         _, rate = self._window.rates(now_s, snapshot)
         total = snapshot.total
         notes = [] if feeding else ["reading what is left"]
+        if snapshot.event:
+            notes.append(snapshot.event)
         if snapshot.waiting:
             notes.append(f"trying again: {snapshot.waiting}")
         click.echo(
@@ -165,6 +167,8 @@ class LiveView:
         again = f" · {snapshot.refused:,} put again" if snapshot.refused else ""
         status = f" {phase} · {snapshot.keys:,} keys · {snapshot.outstanding:,} under way{again}{hint}"
         foot = Text(status, style="dim")
+        if snapshot.event:
+            foot.append(f"\n {snapshot.event}", style="not dim bold magenta")
         if snapshot.waiting:
             foot.append(f"\n trying again: {snapshot.waiting}", style="not dim yellow")
         self._live.update(Group(self._heading, "", table, "", foot), refresh=True)
@@ -182,11 +186,16 @@ def live_table(snapshot: Snapshot, rates: dict[str, Shard], rate: Shard, *, wide
     for shard_id, shard in shown[: len(shown) - hidden]:
         name = Text(str(parse_shard_id(shard_id)), style="dim" if shard.closed else "cyan")
         latest = "closed by a reshard" if shard.closed else record_text(shard.latest)
-        table.add_row(name, *_cells(rates[shard_id], shard), *([Text(" " + latest, style="dim")] if wide else []))
+        table.add_row(
+            name,
+            str(shard.holder or ""),
+            *_cells(rates[shard_id], shard),
+            *([Text(" " + latest, style="dim")] if wide else []),
+        )
     if hidden:
         table.add_row(Text(f"+{hidden}", style="dim"))
     table.add_section()
-    table.add_row("all", *_cells(rate, snapshot.total), style="bold")
+    table.add_row("all", "", *_cells(rate, snapshot.total), style="bold")
     return table
 
 

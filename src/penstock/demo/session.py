@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.demo.feeder import Feeder
+from penstock.demo.fleet import Fleet
 from penstock.demo.machine import Machine
 from penstock.demo.options import Options
 from penstock.demo.place import connect, new_name, own_server, own_stream
 from penstock.demo.progress import Progress
-from penstock.demo.reader import Readers
 from penstock.demo.screen import View, open_view
 from penstock.host.clock import monotonic_s
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 WATCH_EVERY_S: Final = 0.05
 STALL_MAX_S: Final = 30.0  # while nothing more is fed: without one record read
 JOIN_MAX_S: Final = 5.0
+CONNECTIONS: Final = 4
 ENDPOINT_VARIABLES: Final = (
     "AWS_ENDPOINT_URL_KINESIS",
     "AWS_ENDPOINT_URL",
@@ -42,12 +43,12 @@ def run(options: Options) -> int:
     try:
         with _interrupts(), ExitStack() as stack:
             endpoint = given or stack.enter_context(own_server())
-            client = connect(endpoint, 2 * options.shards + 2, ours=given is None)
-            shard_ids = stack.enter_context(own_stream(client, name, options.shards))
+            client = connect(endpoint, CONNECTIONS, ours=given is None)
+            stack.enter_context(own_stream(client, name, options.shards))
             title = f"This machine's metrics through stream {name}"
             place = endpoint if given else f"{endpoint} (started for the demo)"
             view = open_view(title, place, options.seconds)
-            return _Session(client, name, options, view).run(shard_ids)
+            return _Session(client, name, options, view, ours=given is None).run()
     except KeyboardInterrupt:
         click.echo("Stopped; nothing was checked.")
         raise
@@ -59,21 +60,21 @@ def run(options: Options) -> int:
 class _Session:
     """The threads of one run, and who watches them."""
 
-    def __init__(self, client: "KinesisClient", stream: str, options: Options, view: View) -> None:
+    def __init__(self, client: "KinesisClient", stream: str, options: Options, view: View, *, ours: bool) -> None:
         self._options = options
         self._view = view
         self._progress = Progress()
         self._feeder = Feeder(client, stream, options.rate, self._progress, Machine().readings())
-        self._readers = Readers(client, stream, self._progress)
+        self._fleet = Fleet(client, stream, self._progress, ours=ours)
         self._started_s = monotonic_s()
 
-    def run(self, shard_ids: list[str]) -> int:
+    def run(self) -> int:
         """Feed, read, judge; the exit code."""
         progress = self._progress
         try:
             with self._view:
                 self._started_s = monotonic_s()
-                self._readers.start(shard_ids)
+                self._fleet.start()
                 self._feeder.start()
                 with suppress(KeyboardInterrupt):
                     self._watch_feeding()
@@ -84,19 +85,20 @@ class _Session:
         finally:
             progress.halt.set()
             self._feeder.join(JOIN_MAX_S)
-            self._readers.join(JOIN_MAX_S)
+            self._fleet.stop()
         return self._judge(fed_s)
 
     def _watch_feeding(self) -> None:
         seconds = self._options.seconds
         while not self._progress.halt.is_set() and (seconds is None or self._elapsed_s() < seconds):
             self._show(feeding=True)
+            self._fleet.kill_one(self._elapsed_s())
             self._progress.halt.wait(WATCH_EVERY_S)
 
     def _watch_draining(self) -> None:
         progress = self._progress
         left, since_s = progress.outstanding, monotonic_s()
-        while not progress.halt.is_set() and (self._readers.running or not progress.fed.is_set()):
+        while not progress.halt.is_set() and self._fleet.running:
             self._show(feeding=False)
             progress.halt.wait(WATCH_EVERY_S)
             if progress.outstanding != left:
@@ -115,6 +117,8 @@ class _Session:
         snapshot, verdict = self._progress.snapshot(), self._progress.verdict()
         rate = f"{verdict.sent / max(fed_s, 0.001):,.0f}/s for {fed_s:.1f} s, {len(snapshot.shards)} shards"
         again = f", {snapshot.refused:,} put again after a refusal" if snapshot.refused else ""
+        again += f"; {snapshot.event}" if snapshot.event else ""
+        again += f", {snapshot.again:,} records were read again" if snapshot.again else ""
         good = verdict.good and snapshot.failure is None
         text = str(verdict)
         if snapshot.failure is not None:  # what was not read then is no loss

@@ -36,7 +36,7 @@ def test_window_tells_rates_over_its_length_only() -> None:
 
 def test_live_table_has_a_row_for_each_shard_and_one_for_all() -> None:
     assert drawn(snapshot(20, 1000), wide=False, rows=10) == [
-        "shard put/s bytes/s read/s bytes/s age read in all",
+        "shard by put/s bytes/s read/s bytes/s age read in all",
         "0 20 2.0 KiB 20 0 B 0 ms 20",
         "1 1,000 98 KiB 1,000 0 B 1 ms 1,000",
         "all 1,020 100 KiB 1,020 0 B 1 ms 1,020",
