@@ -85,8 +85,6 @@ class WorkerClock:
 class StoreDoor:
     """The store as one worker sees it: late, and not answering at times, before or after a write has taken effect."""
 
-    silent_handoffs = False
-
     def __init__(self, world: "ConsumerWorld", gate: Gate) -> None:
         self._world = world
         self._gate = gate
@@ -150,7 +148,7 @@ class StoreDoor:
         await self._pass()
         return done
 
-    async def attend(self, worker: str, now_s: int, kbps: float) -> bool:
+    async def attend(self, worker: str, now_s: int) -> bool:
         """Nobody leads."""
         return False
 

@@ -20,11 +20,6 @@ class StoreRefused(Exception):
 class LeaseStore(Protocol):
     """Leases of one application.  Every method may raise StoreUnavailable."""
 
-    @property
-    def silent_handoffs(self) -> bool:
-        """Whether others of this application may work on a lease that is asked of them without renewing it, as KCL does."""
-        ...
-
     async def open(self) -> None:
         """Make what is needed, if it is not there.  Raises StoreRefused."""
         ...
@@ -49,7 +44,7 @@ class LeaseStore(Protocol):
         """Take a lease away, if counter, owners and checkpoint are still the same; False if not."""
         ...
 
-    async def attend(self, worker: str, now_s: int, kbps: float) -> bool:
+    async def attend(self, worker: str, now_s: int) -> bool:
         """Tell others that a worker is there, where anybody wants to know; whether a KCL leader balances this application."""
         ...
 

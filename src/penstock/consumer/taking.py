@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.consumer.lease import Lease
 from penstock.consumer.lineage import may_start
@@ -23,6 +24,7 @@ from penstock.consumer.lineage import may_start
 RENEWALS_IN_FAILOVER: Final = 3
 SCANS_IN_FAILOVER: Final = 10
 SCAN_MIN_MS: Final = 50
+KCL_HANDOFF_MS: Final = 30_000  # KCL's default; a holder of KCL's that lets go does not renew meanwhile
 OVERDUE_SCANS: Final = 2  # a free lease that nobody with room took in so many scans is anybody's
 
 
@@ -31,10 +33,12 @@ class Rhythm(Struct, frozen=True):
 
     failover_ms: int = 10_000  # a counter that stands still for so long is a worker that is gone
     handoff_ms: int = 30_000  # what a processor has to finish when its lease is asked for, or its worker stops
-    silent_handoff_ms: int | None = (
-        None  # after which a hand-over without a sign of life is over; KCL's holders give none
-    )
+    silent_handoff_ms: int = 0  # for which a hand-over may go on without a sign of life
     leases_max: int = 1 << 30  # what this worker takes at most
+
+    def beside_kcl(self) -> "Rhythm":
+        """As it is where a leader of KCL's is alive."""
+        return replace(self, silent_handoff_ms=KCL_HANDOFF_MS)
 
     @property
     def renew_ms(self) -> int:
@@ -61,7 +65,7 @@ class Sighting(Struct, frozen=True):
         """When it became, or will become, free."""
         if self.lease.owner is None and self.lease.checkpoint_owner is None:
             return self.since_ms
-        if self.lease.checkpoint_owner is not None and rhythm.silent_handoff_ms is not None:
+        if self.lease.checkpoint_owner is not None:
             return self.since_ms + max(rhythm.failover_ms, rhythm.silent_handoff_ms)
         return self.since_ms + rhythm.failover_ms
 

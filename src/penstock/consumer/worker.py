@@ -272,7 +272,8 @@ class Worker:
             return
         self._attended_ms = now_ms
         now_s = self._world.wall.now_ms() // 1000
-        self._led = await self._making.store.attend(self._making.worker_id, now_s, 0.0)
+        self._led = await self._making.store.attend(self._making.worker_id, now_s)
+        self._rhythm = self._making.rhythm.beside_kcl() if self._led else self._making.rhythm
 
     async def _tidy(self, now_ms: int) -> None:
         """Take away the leases that are done with."""

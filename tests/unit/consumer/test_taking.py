@@ -46,7 +46,7 @@ def test_decide_when_a_hand_over_gives_no_sign_then_it_is_waited_for_where_kcl_w
     asked = replace(seen(a="other")["a"].lease, checkpoint_owner="gone")
     sightings = {"a": Sighting(asked, NOW_MS - 1_000)}
     assert moves(sightings) == ["take a"]
-    assert moves(sightings, rhythm=Rhythm(failover_ms=1_000, silent_handoff_ms=30_000)) == []
+    assert moves(sightings, rhythm=RHYTHM.beside_kcl()) == []
 
 
 def test_decide_when_a_lease_was_given_to_us_then_it_is_taken() -> None:

@@ -32,8 +32,6 @@ FAILURES: Final = (*CALL_ERRORS, TimeoutError)
 class DynamoDBStore:
     """The leases of one application in the table of its name."""
 
-    silent_handoffs = True  # KCL's workers do not renew what is asked of them
-
     def __init__(self, connection: Connection, table: str) -> None:
         self._service = Service("dynamodb", connection)
         self._table = table
@@ -137,7 +135,7 @@ class DynamoDBStore:
             ExpressionAttributeValues=values,
         )
 
-    async def attend(self, worker: str, now_s: int, kbps: float) -> bool:
+    async def attend(self, worker: str, now_s: int) -> bool:
         """Write that a worker is there, if KCL runs here; whether a leader of KCL's is alive."""
         leader = await self._leader_item()
         if leader is None:

@@ -6,8 +6,6 @@ from penstock.consumer.lease import Lease, same_state
 class MemoryStore:
     """A dictionary."""
 
-    silent_handoffs = False
-
     def __init__(self) -> None:
         self.stored: dict[str, Lease] = {}
 
@@ -42,7 +40,7 @@ class MemoryStore:
         del self.stored[lease.key]
         return True
 
-    async def attend(self, worker: str, now_s: int, kbps: float) -> bool:
+    async def attend(self, worker: str, now_s: int) -> bool:
         """Nobody wants to know."""
         return False
 

@@ -39,8 +39,6 @@ Answer = TypeVar("Answer")
 class PostgresStore:
     """The leases of one application in a table that others may share."""
 
-    silent_handoffs = False
-
     def __init__(self, url: str, application: str) -> None:
         self._url = url
         self._application = application
@@ -90,7 +88,7 @@ class PostgresStore:
         """Take a lease away."""
         return await self._write(f"DELETE FROM {TABLE} WHERE {SAME}", *self._same(lease))  # noqa: S608
 
-    async def attend(self, worker: str, now_s: int, kbps: float) -> bool:
+    async def attend(self, worker: str, now_s: int) -> bool:
         """Nobody wants to know."""
         return False
 

@@ -38,8 +38,6 @@ Answer = TypeVar("Answer")
 class SqliteStore:
     """The leases of one application in a file, which others may share."""
 
-    silent_handoffs = False
-
     def __init__(self, path: str | Path, application: str) -> None:
         self._path = Path(path)
         self._application = application
@@ -89,7 +87,7 @@ class SqliteStore:
         statement = f"DELETE FROM leases WHERE {SAME}"  # noqa: S608  # our own text
         return await self._write(statement, *self._same(lease))
 
-    async def attend(self, worker: str, now_s: int, kbps: float) -> bool:
+    async def attend(self, worker: str, now_s: int) -> bool:
         """Nobody wants to know."""
         return False
 
