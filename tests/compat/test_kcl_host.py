@@ -153,3 +153,15 @@ def test_kcl_when_there_is_no_file_then_one_line_says_so(host: Host) -> None:
     with host.start() as running:
         assert running.wait(SOON_S) != 0
     assert "cannot be read: No such file" in host.log.read_text()
+
+
+def test_kcl_when_nobody_keeps_leases_then_one_line_says_so(host: Host) -> None:
+    host.write()
+    command = [sys.executable, "-m", "penstock", "kcl", "--properties", str(host.properties)]
+    done = subprocess.run(
+        [*command, "--endpoint", "http://127.0.0.1:1"], capture_output=True, text=True, timeout=SOON_S, check=False
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("penstock: no leases can be kept: ")
+    assert "127.0.0.1:1" in line

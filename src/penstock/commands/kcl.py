@@ -16,7 +16,7 @@ from penstock.commands.place import CommandError
 from penstock.consumer.consumer import Consumer, open_store
 from penstock.consumer.multilang.child import maker
 from penstock.consumer.multilang.properties import BadProperties, Settings, parse, settings_of
-from penstock.consumer.store import StoreRefused
+from penstock.consumer.store import StoreRefused, StoreUnavailable
 from penstock.host.clock import SystemClock
 
 
@@ -44,8 +44,8 @@ def run(options: Options) -> int:
     consumer = consumer_of(settings, command, options)
     try:
         consumer.run()
-    except StoreRefused as error:
-        return complain(str(error))
+    except (StoreRefused, StoreUnavailable) as error:
+        return complain(f"no leases can be kept: {error}")
     return 0
 
 

@@ -152,7 +152,7 @@ class Consumer:
         return self._worker.held
 
     async def start(self) -> None:
-        """Begin to work, in the background.  Raises StoreRefused."""
+        """Begin to work, in the background.  Raises StoreRefused, and StoreUnavailable where the store does not answer at all."""
         await self._store.open()
         self._reporting.spawn(self._reporter.run(), "metrics")
         self._running = asyncio.get_running_loop().create_task(self._worker.run(), name="consumer")
