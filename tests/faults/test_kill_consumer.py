@@ -19,7 +19,7 @@ KEYS = 20
 pause = threading.Event().wait
 
 
-@pytest.fixture(params=["sqlite", "postgres", "dynamodb"])
+@pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     match request.param:
         case "sqlite":
@@ -88,7 +88,12 @@ class Feed:
         return {(f"key{key}", number) for key in range(KEYS) for number in range(self.rounds)}
 
 
-@pytest.mark.parametrize("fan_out", [(), ("billing",)], ids=["both poll", "one is pushed to"])
+@pytest.mark.parametrize(
+    ("place", "fan_out"),
+    [("sqlite", ()), ("postgres", ()), ("dynamodb", ("billing",))],
+    ids=["sqlite", "postgres", "dynamodb, and one is pushed to"],
+    indirect=["place"],
+)
 def test_fleet_when_a_worker_is_killed_then_the_other_goes_on_where_it_was(
     place: str, fan_out: tuple[str, ...], tmp_path: Path
 ) -> None:
