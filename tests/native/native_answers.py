@@ -42,8 +42,8 @@ def page_of(records: list[tuple[bytes, bytes, int]], cuts: list[int], first: Pos
     """A page whose columns are of several spans."""
     bounds = sorted({0, len(records), *(cut for cut in cuts if cut < len(records))})
     parts = [records[low:high] for low, high in pairwise(bounds)]
-    keys = Column.joined((Column.of([key for key, *_ in part], KEY_WIDTH) for part in parts), KEY_WIDTH)
-    data = Column.joined((Column.of([blob for _, blob, _ in part], DATA_WIDTH) for part in parts), DATA_WIDTH)
+    keys = Column.joined([Column.of([key for key, *_ in part], KEY_WIDTH) for part in parts], KEY_WIDTH)
+    data = Column.joined([Column.of([blob for _, blob, _ in part], DATA_WIDTH) for part in parts], DATA_WIDTH)
     end = Position(first.incarnation, first.offset + len(records))
     return Page(first, keys, data, [arrival_ms for *_, arrival_ms in records], end, end, sealed=False)
 

@@ -5,7 +5,7 @@ and their bytes, as they lie on disk and as the wire's fast paths take them.  To
 Rules of this file: pure; a column never changes; spans are not empty; joining columns copies nothing, cutting one copies its two ends.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
 from struct import pack
 from typing import Final, Literal, NamedTuple, overload
@@ -25,12 +25,17 @@ class Span(NamedTuple):
 class Column(Sequence[bytes]):
     """Byte strings, each shorter than 2 ** (8 * width)."""
 
-    __slots__ = ("_count", "spans", "width")
+    __slots__ = ("_count", "size_bytes", "spans", "width")
 
     def __init__(self, width: int, spans: Sequence[Span]) -> None:
         self.width = width
         self.spans = spans
-        self._count = sum(len(span.lengths) for span in spans) // width
+        if len(spans) == 1:  # most are
+            [(lengths, body)] = spans
+            self._count, self.size_bytes = len(lengths) // width, len(body)
+        else:
+            self._count = sum([len(lengths) for lengths, _ in spans]) // width
+            self.size_bytes = sum([len(body) for _, body in spans])  # of all values
 
     @classmethod
     def of(cls, values: Sequence[bytes], width: int) -> "Column":
@@ -40,17 +45,16 @@ class Column(Sequence[bytes]):
             return values
         if not values:
             return cls(width, ())
+        if len(values) == 1:
+            return cls(width, (Span(len(values[0]).to_bytes(width, "little"), values[0]),))
         return cls(width, (Span(pack(f"<{len(values)}{_CODES[width]}", *map(len, values)), b"".join(values)),))
 
     @classmethod
-    def joined(cls, columns: Iterable["Column"], width: int) -> "Column":
+    def joined(cls, columns: Sequence["Column"], width: int) -> "Column":
         """The values of columns, one after the other."""
+        if len(columns) == 1:
+            return columns[0]
         return cls(width, [span for column in columns for span in column.spans])
-
-    @property
-    def size_bytes(self) -> int:
-        """Of all values."""
-        return sum(len(span.body) for span in self.spans)
 
     def lengths(self) -> list[int]:
         """Of each value, in bytes."""

@@ -23,6 +23,7 @@ from penstock.wire.route import Head, Peer
 
 _HEADER: Final = Struct("<IQB")
 _LENGTH: Final = Struct("<I")
+TOGETHER_MAX: Final = 8  # frames of one write: with more, one end would idle while the other makes them
 JOINED_MAX_BYTES: Final = 64 * 1024  # up to here copying is cheaper than another buffer
 
 
@@ -87,6 +88,7 @@ class Link(asyncio.Protocol):
         self._lost = lost
         self._reader = FrameReader()
         self._out: list[bytes] = []
+        self._frames = 0  # in it
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
 
@@ -113,6 +115,9 @@ class Link(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._out.append(_HEADER.pack(sum(map(len, payload)), number, kind))
         self._out += payload
+        self._frames += 1
+        if self._frames == TOGETHER_MAX:
+            self._flush()
 
     def close(self) -> None:
         """Say what is left, and end it."""
@@ -121,7 +126,7 @@ class Link(asyncio.Protocol):
             self._transport.close()
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
+        out, self._out, self._frames = self._out, [], 0
         if self._transport is None or not out:
             return
         if sum(map(len, out)) <= JOINED_MAX_BYTES:

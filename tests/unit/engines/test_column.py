@@ -11,7 +11,7 @@ VALUES = st.lists(st.lists(st.binary(max_size=5), min_size=1, max_size=4), max_s
 
 
 def column_of(parts: list[list[bytes]], width: int = DATA_WIDTH) -> Column:
-    return Column.joined((Column.of(part, width) for part in parts), width)
+    return Column.joined([Column.of(part, width) for part in parts], width)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

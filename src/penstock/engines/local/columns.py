@@ -83,10 +83,10 @@ def encode_rows(log_no: int, first_offset: int, arrival_ms: int, keys: Column, d
     assert len(keys) == count > 0
     return [
         _HEAD.pack(log_no, 0, count, first_offset, 1, 0) + _RUN.pack(count, arrival_ms),
-        *(span.lengths for span in keys.spans),
-        *(span.lengths for span in data.spans),
-        *(span.body for span in keys.spans),
-        *(span.body for span in data.spans),
+        *[lengths for lengths, _ in keys.spans],
+        *[lengths for lengths, _ in data.spans],
+        *[body for _, body in keys.spans],
+        *[body for _, body in data.spans],
     ]
 
 

@@ -88,8 +88,8 @@ class _Frame:
         """The pieces of its bytes; nothing joins it any more."""
         match self.kind:
             case Kind.RECORDS:
-                keys = Column.joined((batch.keys for batch in self.batches), KEY_WIDTH)
-                data = Column.joined((batch.data for batch in self.batches), DATA_WIDTH)
+                keys = Column.joined([batch.keys for batch in self.batches], KEY_WIDTH)
+                data = Column.joined([batch.data for batch in self.batches], DATA_WIDTH)
                 self.records = Records(self.first_offset, keys, data, [self.arrival_ms] * len(data))
                 return columns.encode_rows(self.log.log_no, self.first_offset, self.arrival_ms, keys, data)
             case Kind.CREATE:
@@ -105,8 +105,7 @@ class _Frame:
 def group_bytes(batches: Sequence[Rows]) -> int:
     """What batches take in a group, at most."""
     return sum(
-        BATCH_BYTES + RECORD_BYTES * len(batch.data) + batch.keys.size_bytes + batch.data.size_bytes
-        for batch in batches
+        [BATCH_BYTES + RECORD_BYTES * len(data) + keys.size_bytes + data.size_bytes for _, keys, data in batches]
     )
 
 
