@@ -35,6 +35,7 @@ from penstock.services.metrics.exposition import Exposition
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams.service import Streams
 from penstock.services.streams.survey import survey
+from penstock.wire.native import NATIVE
 
 logger = logging.getLogger(__name__)
 
@@ -252,6 +253,7 @@ class App:
                 "limits": settings.limits,
                 "auth": settings.auth,
                 "workers": settings.workers,
+                "native": NATIVE is not None,
                 "uptime_seconds": round(monotonic_s() - self._started_s, 3),
                 "storage": health,
                 "tls": self._trust.health(self.clock.now_ms()) if self._trust is not None else None,

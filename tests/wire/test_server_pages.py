@@ -8,6 +8,7 @@ from http_calls import Wire, healthy
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.testing import PenstockServer
+from penstock.wire.native import NATIVE
 
 CONTROLS = [
     ("POST", "/_penstock/reset"),
@@ -52,6 +53,7 @@ def test_health_when_asked_tells_how_the_server_runs(penstock: PenstockServer, p
             "limits": "off",
             "auth": "open",
             "workers": server._settings.workers,
+            "native": NATIVE is not None,
             "storage": {"writable": True, "damage": []},
             "tls": None,
         }
