@@ -1,5 +1,6 @@
 """`penstock top`, `tail`, `put`, `shards` and `plan`, end to end, as their user runs them."""
 
+import base64
 import json
 import os
 import pty
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from penstock.testing import PenstockServer
+from penstock.wire.aggregate import Aggregate
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -375,6 +377,32 @@ def test_tail_whose_iterators_expired_goes_on_where_it_was(
 
     assert len(set(found)) == len(found), "none twice"
     assert {shard for shard, data, _ in found if data == "after"} == set(shards)
+
+
+def test_tail_shows_the_records_of_an_aggregate_or_itself_when_told_to(
+    penstock: PenstockServer, kinesis: "KinesisClient"
+) -> None:
+    made(kinesis, "orders", 2)
+    aggregate, astray = Aggregate(51200), Aggregate(51200)
+    for number in range(3):
+        aggregate.add(f"k{number}", b"%d" % number, "0")
+        astray.add("k9", b"9", str(LAST_KEY * (number % 2)))
+    sent = aggregate.pack().data
+    for data in (sent, astray.pack().data):
+        kinesis.put_record(StreamName="orders", Data=data, PartitionKey="a", ExplicitHashKey="0")
+
+    words = ("tail", "orders", "--from", "trim", "--no-follow", "--json")
+    opened = [json.loads(line) for line in run(*words).stdout.splitlines()]
+    keyed = run(*words, "--key", "k1").stdout.splitlines()
+    raw = [json.loads(line) for line in run(*words, "--raw").stdout.splitlines()]
+
+    shown = [(record["partition_key"], record["sub_sequence_number"], record["data"]) for record in opened]
+    assert shown == [("k0", 0, "0"), ("k1", 1, "1"), ("k2", 2, "2")], "none of what holds a record of another shard's"
+    assert {record["sequence_number"] for record in opened} == {raw[0]["sequence_number"]}
+    assert [json.loads(line)["data"] for line in keyed] == ["1"]
+    assert [record["partition_key"] for record in raw] == ["a", "a"]
+    assert base64.b64decode(raw[0]["data_base64"]) == sent
+    assert "sub_sequence_number" not in raw[0]
 
 
 def test_tail_whose_stream_is_deleted_says_so_in_a_line(penstock: PenstockServer, kinesis: "KinesisClient") -> None:

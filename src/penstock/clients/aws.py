@@ -63,14 +63,14 @@ class Connection:
 
 
 class Service:
-    """One service, by its name in botocore: `kinesis`, `firehose`, `dynamodb`, `cloudwatch`, ..."""
+    """One service, by its name in botocore: `kinesis`, `firehose`, `dynamodb`, `cloudwatch`, ...  `client`: one that is there already."""
 
-    def __init__(self, name: str, connection: Connection) -> None:
+    def __init__(self, name: str, connection: Connection, client: Any = None) -> None:
         self._name = name
         self._connection = connection
         self._threads = ThreadPoolExecutor(connection.threads, f"penstock-{name}")
         self._making = Lock()
-        self._client: Any = None
+        self._client = client
 
     async def call(self, operation: str, /, **arguments: object) -> dict[str, Any]:
         """Make a call: `await kinesis.call("list_shards", StreamName="orders")`, named as in boto3.

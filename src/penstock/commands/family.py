@@ -1,7 +1,6 @@
-"""The family of a stream's shards: who came from whom, drawn as a tree, and read in an order that keeps each key's records in theirs.
+"""The family of a stream's shards: who came from whom, drawn as a tree.
 
 Theory.  A split gives a shard two children, a merge gives a child two parents: a graph whose arrows point from older shards to newer.
-A record of a key lies in the shard that owned it when it was written, so its shards in the order of the graph hold its records in order.
 Rules of this file:
   1. Pure.  A listing is all that is known: a parent that is not listed has gone, with its last record.
   2. In the tree a merged child stands under its first parent; beneath the second a line points to it.
@@ -53,30 +52,6 @@ def from_listing(listed: "Iterable[ShardTypeDef]") -> list[Shard]:
         )
         for shard in listed
     ]
-
-
-class Lineage:
-    """Which shards may be read now: those of whom every parent that is still there was read to its end."""
-
-    def __init__(self, ended: Iterable[str] = ()) -> None:
-        self._ended = set(ended)
-        self._given: set[str] = set(self._ended)
-
-    def ended(self, shard_id: str) -> None:
-        """Note that a shard was read to its end."""
-        self._ended.add(shard_id)
-
-    def ready(self, listing: Sequence[Shard]) -> list[Shard]:
-        """The shards to begin with now; each is given once."""
-        listed = {shard.shard_id for shard in listing}
-        found = [
-            shard
-            for shard in listing
-            if shard.shard_id not in self._given
-            and all(parent in self._ended or parent not in listed for parent in shard.parents)
-        ]
-        self._given.update(shard.shard_id for shard in found)
-        return found
 
 
 class Line(NamedTuple):

@@ -26,16 +26,19 @@ class Shown(NamedTuple):
     key: str
     data: bytes
     arrived_ms: Millis
+    sub_number: int | None = None  # its place, where an aggregate carried it
 
 
 def document(record: Shown) -> bytes:
     """One JSON object in one line: data as text where it is UTF-8, else as base64 under another name."""
-    fields: dict[str, str] = {
+    fields: dict[str, str | int] = {
         "shard_id": record.shard_id,
         "sequence_number": record.number,
         "partition_key": record.key,
         "arrived": clock_text(record.arrived_ms),
     }
+    if record.sub_number is not None:
+        fields["sub_sequence_number"] = record.sub_number
     try:
         fields["data"] = record.data.decode()
     except UnicodeDecodeError:

@@ -10,9 +10,9 @@ Rule of this file: pure; the caller says what time it is.
 
 import re
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-from penstock.core.ids import Millis
+from penstock.consumer.position import Begin
 
 MILLISECONDS_FROM: Final = (
     10**11
@@ -25,13 +25,6 @@ _EPOCH: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,9})?", re.ASCII)
 
 class BadTime(ValueError):
     """A text that means no moment; its own text is the one line to show."""
-
-
-class Begin(NamedTuple):
-    """Where to begin, as GetShardIterator puts it."""
-
-    kind: Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
-    at_ms: Millis | None = None  # only with AT_TIMESTAMP
 
 
 def parse(text: str, now_ms: int) -> Begin:
@@ -48,7 +41,7 @@ def parse(text: str, now_ms: int) -> Begin:
         )
     if at_ms > now_ms:
         raise BadTime(f"--from: {text} lies in the future; for what comes from now on say latest")
-    return Begin("AT_TIMESTAMP", Millis(max(0, at_ms)))
+    return Begin("AT_TIMESTAMP", max(0, at_ms))
 
 
 def _moment_ms(word: str, now_ms: int) -> int | None:

@@ -1,6 +1,6 @@
 """`penstock tail`: a stream's records as they come.
 
-Theory.  The follower reads every shard, parents before children; this shows what it gives.  On a terminal a record takes a heading and
+Theory.  `follow` reads every shard, parents before children; this shows what it gives.  On a terminal a record takes a heading and
 its data, JSON spread out; in a pipe it is one line.
 """
 
@@ -14,14 +14,15 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
-from penstock.clients.calls import CALL_ERRORS, error_text
+from penstock.clients.calls import CALL_ERRORS
 from penstock.commands import shown, since
 from penstock.commands.family import Shard
-from penstock.commands.follow import WIDTH, Follower, Wanted
+from penstock.commands.follow import WIDTH, CannotRead, follow
 from penstock.commands.paper import complain, console, ended_by_signals, on_terminal, tame
 from penstock.commands.place import CommandError, Server, Where, patiently
 from penstock.commands.shards import list_shards
 from penstock.commands.shown import Shown
+from penstock.consumer.reader import Wanted
 from penstock.core.ids import parse_shard_id
 from penstock.host.clock import SystemClock
 
@@ -39,6 +40,7 @@ class Options:
     limit: int | None = None  # records to show
     as_json: bool = False
     follow: bool = True
+    raw: bool = False  # aggregates as they are
 
 
 def run(where: Where, options: Options) -> int:
@@ -52,17 +54,16 @@ def run(where: Where, options: Options) -> int:
         listing = patiently(lambda: list_shards(server.client, options.stream))
     except CALL_ERRORS as error:
         raise server.complaint(error, options.stream) from None
-    wanted = Wanted(options.stream, begin, _shard_id(options.shard, listing), options.follow)
-    follower = Follower(server.client, wanted, _Sayer())
-    follower.start(listing)
+    wanted = Wanted(begin, _shard_id(options.shard, listing), options.follow)
+    rounds = follow(server.client, options.stream, wanted, _Sayer(), opened=not options.raw)
     paper = _paper(as_json=options.as_json)
     try:
         with ended_by_signals():
-            _show(paper, _chosen(follower, options), options.limit)
+            _show(paper, _chosen(rounds, options.key), options.limit)
     except (KeyboardInterrupt, BrokenPipeError):  # how one ends it, and how its reader does
         return 0
-    except CALL_ERRORS as error:
-        return complain(f"cannot read {options.stream} any longer: {error_text(error)}")
+    except CannotRead as error:
+        return complain(f"cannot read {options.stream} any longer: {error}")
     return 0
 
 
@@ -77,9 +78,9 @@ def _shard_id(text: str | None, listing: Iterable[Shard]) -> str | None:
     return ids[number]
 
 
-def _chosen(follower: Follower, options: Options) -> Iterator[list[Shown]]:
-    for records in follower.rounds():
-        yield records if options.key is None else [record for record in records if record.key == options.key]
+def _chosen(rounds: Iterator[list[Shown]], key: str | None) -> Iterator[list[Shown]]:
+    for records in rounds:
+        yield records if key is None else [record for record in records if record.key == key]
 
 
 def _show(paper: "Paper", rounds: Iterator[list[Shown]], limit: int | None) -> None:

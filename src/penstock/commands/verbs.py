@@ -109,6 +109,9 @@ def top(**given: Any) -> None:
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="End after so many records.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--follow/--no-follow", default=True, help="Wait for more at the tip, or end there. [default: wait]")
+@click.option(
+    "--raw", is_flag=True, help="Show aggregates of the Kinesis Producer Library as they are, not the records in them."
+)
 @_where
 def tail(**given: Any) -> None:
     """Show the records of a stream as they come.  Ctrl-C ends.

@@ -25,13 +25,14 @@ from penstock.clients.metric_sinks import Nowhere, Reporter, Sink
 from penstock.consumer.family import ShardFamily
 from penstock.consumer.fanout import FanOut
 from penstock.consumer.feed import Record
+from penstock.consumer.feeding import Feed
 from penstock.consumer.kinesis import KinesisSource
 from penstock.consumer.measures import Measures
 from penstock.consumer.polling import Pace, Polling
 from penstock.consumer.position import Begin
 from penstock.consumer.processor import DeadLetters, FunctionProcessor, RecordProcessor
 from penstock.consumer.retry import Retry
-from penstock.consumer.shardrun import Feed, Manner, World
+from penstock.consumer.shardrun import Manner, World
 from penstock.consumer.store import LeaseStore
 from penstock.consumer.stores.dynamodb import DynamoDBStore
 from penstock.consumer.stores.postgres import PostgresStore

@@ -6,6 +6,7 @@ takes pages in order.  One page above the bound may be in flight for each shard,
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -76,10 +77,11 @@ class ShardGone(Exception):
 class CallFailed(Exception):
     """A call to Kinesis that may be made again later."""
 
-    def __init__(self, text: str, *, code: str = "", throttled: bool = False) -> None:
+    def __init__(self, text: str, *, code: str = "", throttled: bool = False, lasting: bool = False) -> None:
         super().__init__(text)
         self.code = code
         self.throttled = throttled
+        self.lasting = lasting  # it will fail again until somebody does something about it
 
 
 class Source(Protocol):
@@ -125,8 +127,9 @@ class Budget:
 class Pipe:
     """Pages of one shard, from its feed to its processor."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, on_page: Callable[[], object] = lambda: None) -> None:
         self._budget = budget
+        self._on_page = on_page  # called when there is another page
         self._pages: deque[Page] = deque()
         self._taker: asyncio.Future[None] | None = None
         self._giver: asyncio.Future[None] | None = None
@@ -147,10 +150,16 @@ class Pipe:
         self._budget.add(page.size_bytes)
         self._pages.append(page)
         self.wake()
+        self._on_page()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a page can be taken at once."""
+        return bool(self._pages)
 
     async def take(self) -> Page | None:
         """The next page, or None after `wake` with nothing there.  Taking one says that the last was processed."""
-        self._settle()
+        self.settle()
         if not self._pages:
             self._taker = asyncio.get_running_loop().create_future()
             await self._taker
@@ -169,10 +178,11 @@ class Pipe:
 
     def close(self) -> None:
         """Give back all the room that was taken."""
-        self._settle()
+        self.settle()
         self._budget.add(-sum(page.size_bytes for page in self._pages))
         self._pages.clear()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Say that the page that was taken was processed."""
         self._budget.add(-self._in_hand_bytes)
         self._in_hand_bytes = 0

@@ -13,7 +13,7 @@ from socket import SHUT_RDWR
 from typing import Any, Final
 
 from penstock.clients.aws import Connection, Service
-from penstock.clients.calls import CALL_ERRORS, THROTTLING_CODES, error_code, error_text
+from penstock.clients.calls import CALL_ERRORS, THROTTLING_CODES, Fate, error_code, error_text, fate_of
 from penstock.consumer.feed import CallFailed, Fetched, Raw, ShardGone, Start
 from penstock.consumer.lineage import Shard
 from penstock.core.hashkeys import HashRange
@@ -25,10 +25,10 @@ FAILURES: Final = (*CALL_ERRORS, TimeoutError)
 
 
 class KinesisSource:
-    """One stream."""
+    """One stream.  `client`: botocore's, where there is one already; it polls, and the connection says how many calls at a time."""
 
-    def __init__(self, connection: Connection, stream: str) -> None:
-        self._service = Service("kinesis", connection)
+    def __init__(self, connection: Connection, stream: str, client: Any = None) -> None:
+        self._service = Service("kinesis", connection, client)
         patient = replace(connection, threads=SUBSCRIPTIONS_MAX, read_ms=SILENCE_MAX_MS)
         self._pushed = Service("kinesis", patient)
         self._named = {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
@@ -115,7 +115,8 @@ def _told_apart(error: Exception) -> Exception:
     code = error_code(error)
     if code == GONE:
         return ShardGone(error_text(error))
-    return CallFailed(error_text(error), code=code, throttled=code in THROTTLING_CODES)
+    lasting = isinstance(error, CALL_ERRORS) and fate_of(error) is Fate.FAILED
+    return CallFailed(error_text(error), code=code, throttled=code in THROTTLING_CODES, lasting=lasting)
 
 
 def _place(start: Start, number: str) -> dict[str, object]:

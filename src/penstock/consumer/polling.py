@@ -46,10 +46,18 @@ def start_of(lease: Lease, begin: Begin, *, fresh: bool) -> Start:
 
 
 class Polling:
-    """A feed."""
+    """A feed.  Not `opened`, aggregates are given as the plain records that they are to Kinesis."""
 
     def __init__(
-        self, source: Source, begin: Begin, pace: Pace, clock: Clock, entropy: Entropy, measures: Measures
+        self,
+        source: Source,
+        begin: Begin,
+        pace: Pace,
+        clock: Clock,
+        entropy: Entropy,
+        measures: Measures,
+        *,
+        opened: bool = True,
     ) -> None:
         self._source = source
         self._begin = begin
@@ -57,11 +65,12 @@ class Polling:
         self._clock = clock
         self._entropy = entropy
         self._measures = measures
+        self._opened = opened
 
     async def __call__(self, lease: Lease, pipe: Pipe, *, fresh: bool) -> None:
         """Feed a shard."""
         start = start_of(lease, self._begin, fresh=fresh)
-        unpacker = Unpacker(lease)
+        unpacker = Unpacker(lease, opened=self._opened)
         iterator: str | None = None
         failures = 0
         while True:

@@ -8,11 +8,11 @@ Rules of this file:
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from msgspec import Struct
 
-from penstock.consumer.feed import Budget, CallFailed, Page, Pipe, Record, ShardGone
+from penstock.consumer.feed import Budget, Page, Pipe, Record
+from penstock.consumer.feeding import Family, Feed, keep_fed
 from penstock.consumer.lease import Lease
 from penstock.consumer.measures import Measures
 from penstock.consumer.position import LATEST, Checkpoint
@@ -23,26 +23,6 @@ from penstock.consumer.tenure import Ending, LeaseLost, Tenure
 from penstock.core.ports import Clock, Entropy, Tasks
 
 logger = logging.getLogger("penstock.consumer")
-
-
-class Feed(Protocol):
-    """Fetches a shard's pages into a pipe, from where the lease stands, until it is cancelled or has put the last one."""
-
-    async def __call__(self, lease: Lease, pipe: Pipe, *, fresh: bool) -> None:
-        """Feed; `fresh`: nobody has read this shard for the application before."""
-        ...
-
-
-class Family(Protocol):
-    """Sees to the leases of children."""
-
-    async def ensure(self, shard_id: str, children: tuple[str, ...]) -> tuple[str, ...]:
-        """Make the leases of a shard's children; their ids.  Raises StoreUnavailable, CallFailed."""
-        ...
-
-    async def gone(self, shard_id: str) -> tuple[str, ...] | None:
-        """The children of a shard that is there no more; None if it is.  Raises StoreUnavailable, CallFailed, ShardGone."""
-        ...
 
 
 class Manner(Struct, frozen=True):
@@ -101,7 +81,9 @@ class ShardRun:
         tasks = self._world.tasks()
         try:
             fresh = await self._begin()
-            tasks.spawn(self._fed(fresh), f"feed {self.shard_id}")
+            clock, entropy = self._world.clock, self._world.entropy
+            fed = keep_fed(self._feed, self._family, lambda: self.tenure.lease, self._pipe, clock, entropy, fresh=fresh)
+            tasks.spawn(fed, f"feed {self.shard_id}")
             await self._pages()
         except LeaseLost:
             pass
@@ -142,30 +124,6 @@ class ShardRun:
         except Exception:
             await self.close()
             raise
-
-    async def _fed(self, fresh: bool) -> None:
-        """Feed, and find out what has become of a shard that is not found."""
-        failures = 0
-        while True:
-            lease = self.tenure.lease
-            try:
-                await self._feed(
-                    lease if self._pipe.last is None else lease.at(self._pipe.last), self._pipe, fresh=fresh
-                )
-                return
-            except ShardGone as error:
-                failures += 1
-                logger.warning("%s: not found: %s", self.shard_id, error)
-            try:
-                children = await self._family.gone(self.shard_id)
-            except (ShardGone, CallFailed, StoreUnavailable) as error:
-                logger.warning("%s: nor can its stream be looked at: %s", self.shard_id, error)
-            else:
-                if children is not None:
-                    self._pipe.put(Page([], 0, 0, True, children))
-                    return
-            fresh = False
-            await self._world.clock.sleep(CALLS.wait_ms(failures, self._world.entropy.fraction))
 
     async def _pages(self) -> None:
         while self.tenure.ending is None:

@@ -20,7 +20,8 @@ class Unpacker:
     has seen, up to IDS_MAX.
     """
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, *, opened: bool = True) -> None:
+        self._opened = opened
         self._keys = lease.hash_keys
         self._after = lease.checkpoint if lease.checkpoint.begun else None  # until something behind it is seen
         self._ids: dict[str, None] = {}  # in the order in which they came
@@ -39,7 +40,7 @@ class Unpacker:
         return Page(records, fetched.behind_ms, size, fetched.next is None, children)
 
     def _records(self, raw: Raw) -> list[Record]:
-        inner = unpack(raw.data, self._keys)
+        inner = unpack(raw.data, self._keys) if self._opened else None
         if inner is None:
             found = [_plain(raw)]
         else:

@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from penstock.consumer.family import ShardFamily
 from penstock.consumer.feed import Budget, CallFailed, ShardGone
+from penstock.consumer.feeding import Feed
 from penstock.consumer.lease import Lease
 from penstock.consumer.lineage import done_with, has_hole
 from penstock.consumer.measures import Measures
 from penstock.consumer.processor import ProcessorBroken, RecordProcessor
 from penstock.consumer.retry import CALLS
-from penstock.consumer.shardrun import Feed, Manner, ShardRun, World
+from penstock.consumer.shardrun import Manner, ShardRun, World
 from penstock.consumer.store import LeaseStore, StoreUnavailable
 from penstock.consumer.taking import Ask, Move, Rhythm, Sighting, Standing, Take, decide, look
 from penstock.consumer.tenure import Ending, LeaseLost, Tenure

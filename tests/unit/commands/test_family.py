@@ -1,6 +1,6 @@
 """The family tree of shards: how it is drawn, and in which order it is read."""
 
-from penstock.commands.family import HASH_KEYS, Lineage, Shard, draw, from_listing, hex_text, map_text, range_text
+from penstock.commands.family import HASH_KEYS, Shard, draw, from_listing, hex_text, map_text, range_text
 
 HALF = HASH_KEYS // 2
 
@@ -67,24 +67,6 @@ def test_draw_when_a_thousand_generations_deep_does_not_recurse() -> None:
     family = [shard(0), *(shard(number, number - 1) for number in range(1, 2001))]
 
     assert sum(1 for _ in draw(family)) == 2001
-
-
-def test_lineage_gives_children_only_once_every_parent_that_is_listed_has_ended() -> None:
-    listing = [shard(0), shard(1), shard(2, 0, 1), shard(3, 2), shard(4, 99)]
-    lineage = Lineage()
-
-    assert [held.number for held in lineage.ready(listing)] == [0, 1, 4]
-    lineage.ended("shardId-000000000000")
-    assert lineage.ready(listing) == []
-    lineage.ended("shardId-000000000001")
-    assert [held.number for held in lineage.ready(listing)] == [2]
-    assert lineage.ready(listing) == []
-
-
-def test_lineage_when_closed_shards_count_as_ended_begins_with_the_open_ones() -> None:
-    listing = [shard(0, still=False), shard(1), shard(2, 0), shard(3, 0)]
-
-    assert [held.number for held in Lineage([listing[0].shard_id]).ready(listing)] == [1, 2, 3]
 
 
 def test_ranges_are_told_in_per_cent_in_hex_and_as_a_map() -> None:

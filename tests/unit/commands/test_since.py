@@ -2,8 +2,8 @@
 
 import pytest
 
-from penstock.commands.since import BadTime, Begin, clock_text, parse
-from penstock.core.ids import Millis
+from penstock.commands.since import BadTime, clock_text, parse
+from penstock.consumer.position import Begin
 
 NOW_MS = 1_763_640_000_500  # 2025-11-20T12:00:00.500Z
 
@@ -14,18 +14,18 @@ NOW_MS = 1_763_640_000_500  # 2025-11-20T12:00:00.500Z
         ("trim", Begin("TRIM_HORIZON")),
         ("TRIM_HORIZON", Begin("TRIM_HORIZON")),
         ("latest", Begin("LATEST")),
-        ("-10m", Begin("AT_TIMESTAMP", Millis(NOW_MS - 600_000))),
-        ("-1h30m", Begin("AT_TIMESTAMP", Millis(NOW_MS - 5_400_000))),
-        ("-250ms", Begin("AT_TIMESTAMP", Millis(NOW_MS - 250))),
-        ("-2d", Begin("AT_TIMESTAMP", Millis(NOW_MS - 172_800_000))),
-        ("2025-11-20", Begin("AT_TIMESTAMP", Millis(1_763_596_800_000))),
-        ("2025-11-20T12:00", Begin("AT_TIMESTAMP", Millis(1_763_640_000_000))),
-        ("2025-11-20 12:00:00.250Z", Begin("AT_TIMESTAMP", Millis(1_763_640_000_250))),
-        ("2025-11-20T12:00:00+01:00", Begin("AT_TIMESTAMP", Millis(1_763_636_400_000))),
-        ("1763640000", Begin("AT_TIMESTAMP", Millis(1_763_640_000_000))),
-        ("1763640000.5", Begin("AT_TIMESTAMP", Millis(1_763_640_000_500))),
-        ("1763640000250", Begin("AT_TIMESTAMP", Millis(1_763_640_000_250))),
-        ("-9999w", Begin("AT_TIMESTAMP", Millis(0))),
+        ("-10m", Begin("AT_TIMESTAMP", NOW_MS - 600_000)),
+        ("-1h30m", Begin("AT_TIMESTAMP", NOW_MS - 5_400_000)),
+        ("-250ms", Begin("AT_TIMESTAMP", NOW_MS - 250)),
+        ("-2d", Begin("AT_TIMESTAMP", NOW_MS - 172_800_000)),
+        ("2025-11-20", Begin("AT_TIMESTAMP", 1_763_596_800_000)),
+        ("2025-11-20T12:00", Begin("AT_TIMESTAMP", 1_763_640_000_000)),
+        ("2025-11-20 12:00:00.250Z", Begin("AT_TIMESTAMP", 1_763_640_000_250)),
+        ("2025-11-20T12:00:00+01:00", Begin("AT_TIMESTAMP", 1_763_636_400_000)),
+        ("1763640000", Begin("AT_TIMESTAMP", 1_763_640_000_000)),
+        ("1763640000.5", Begin("AT_TIMESTAMP", 1_763_640_000_500)),
+        ("1763640000250", Begin("AT_TIMESTAMP", 1_763_640_000_250)),
+        ("-9999w", Begin("AT_TIMESTAMP", 0)),
     ],
 )
 def test_parse_reads_each_way_of_saying_a_time(text: str, begin: Begin) -> None:
