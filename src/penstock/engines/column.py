@@ -40,7 +40,7 @@ class Column(Sequence[bytes]):
     @classmethod
     def of(cls, values: Sequence[bytes], width: int) -> "Column":
         """These values as a column; one that is a column already is passed on.  Cost: 60 us for 500 values of 1 KiB."""
-        if isinstance(values, Column):
+        if type(values) is Column:  # quicker than isinstance, which asks the abstract class
             assert values.width == width
             return values
         if not values:
@@ -119,9 +119,9 @@ class Column(Sequence[bytes]):
 
 def size_of(values: Sequence[bytes]) -> int:
     """The bytes of some values."""
-    return values.size_bytes if isinstance(values, Column) else sum(map(len, values))
+    return values.size_bytes if type(values) is Column else sum(map(len, values))
 
 
 def lengths_of(values: Sequence[bytes]) -> list[int]:
     """The length of each."""
-    return values.lengths() if isinstance(values, Column) else list(map(len, values))
+    return values.lengths() if type(values) is Column else list(map(len, values))

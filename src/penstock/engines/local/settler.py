@@ -170,10 +170,12 @@ class Settler:
     async def _settle(self, file: JournalFile, drafts: "Sequence[_Draft]") -> None:
         """Make the segments of a full file durable, name them in a manifest, and give the file up."""
         made = [await self._write_segment(draft) for draft in drafts]
+        by_number = {log.log_no: log for log in self._logs.values()}
         for held in made:
             for row in held.row.ranges:
-                self._move(held, row.log_no)
-        for log in self._logs.values():
+                if (log := by_number.get(row.log_no)) is not None:  # else it was dropped meanwhile
+                    log.settle(held, row)
+        for log in by_number.values():
             log.forget_blocks_of(file)
         self._ledger.segments += made
         self._rubbish.clear()
@@ -181,11 +183,6 @@ class Settler:
         await self._publish()
         await self._journal.recycle(file)
         self._tell(None)
-
-    def _move(self, held: SegmentFile, log_no: int) -> None:
-        log = next((log for log in self._logs.values() if log.log_no == log_no), None)
-        if log is not None:  # else it was dropped meanwhile
-            log.settle(held, next(row for row in held.row.ranges if row.log_no == log_no))
 
     async def _write_segment(self, draft: "_Draft") -> SegmentFile:
         folder, built = f"{FOLDER}/{draft.stream}", draft.built
