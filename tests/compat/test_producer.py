@@ -143,6 +143,10 @@ def test_records_when_the_stream_is_resharded_under_them_all_arrive(server: Pens
     assert all(result.successful for result in wrong)
 
 
+def refused_writes(server: PenstockServer) -> int:
+    return server._running.streams.metrics.refused_writes.value
+
+
 def test_records_when_a_shard_is_throttled_wait_and_arrive(server: PenstockServer) -> None:
     server.faults.throttle(STREAM, "shardId-000000000000")
     with Producer(STREAM, QUICK, connection=connection(server)) as producer:
@@ -151,6 +155,8 @@ def test_records_when_a_shard_is_throttled_wait_and_arrive(server: PenstockServe
         free = producer.put("a", b"free", 2**127)
         assert free.result(10).successful
         assert not stuck.done()
+        while not refused_writes(server):  # until it has been tried
+            producer.put("a", b"free", 2**127).result(10)
         server.faults.clear()
         result = stuck.result(10)
     assert {attempt.error_code for attempt in result.attempts[:-1]} == {"ProvisionedThroughputExceededException"}

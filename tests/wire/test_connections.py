@@ -242,23 +242,24 @@ def test_hostile_bytes_when_they_come_are_not_logged(caplog: pytest.LogCaptureFi
 
 
 def test_http_2_when_first_spoken_is_served_from_a_private_folder_that_goes_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
     async def run() -> None:
         async with front(echo) as served:
-            assert names(tmp_path) == []  # nothing runs before it is needed
+            assert names(folders) == []  # nothing runs before it is needed
             reader, writer = await served.connect()
             writer.write(PREFACE + b"\0\0\0\4\0\0\0\0\0")
             async with asyncio.timeout(WAIT_S):
                 await reader.readexactly(9)
-            [folder] = names(tmp_path)
-            assert mode(tmp_path / folder) == 0o700
+            [folder] = names(folders)
+            assert mode(folders / folder) == 0o700
             writer.close()
-        assert names(tmp_path) == []
+        assert names(folders) == []
 
-    asyncio.run(run())
+    with tempfile.TemporaryDirectory() as place:  # whose name is short enough for a unix socket, as pytest's are not
+        folders = Path(place)
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        asyncio.run(run())
 
 
 def test_http_2_when_nothing_moves_for_long_is_hung_up_on() -> None:
