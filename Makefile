@@ -39,7 +39,7 @@ test-native: $(VENV)/.dev ## Hold the native part against Python, byte by byte, 
 
 test-workers: $(VENV)/.dev ## Run what clients see once more, on servers with workers; left out is what counts what one process lets in or logs
 	@PYTHONPATH=tests/wire $(BIN)/pytest -p with_workers tests/wire tests/compat/test_records.py tests/compat/test_fan_out.py \
-		tests/compat/test_enforced.py tests/compat/test_tls_files.py tests/compat/test_mutual_tls.py tests/compat/test_workers.py \
+		tests/compat/test_enforced.py tests/compat/test_tls_files.py tests/compat/test_mutual_tls.py \
 		--deselect tests/wire/test_fairness.py --deselect \
 		tests/compat/test_tls_files.py::test_certificates_when_given_and_changed_are_shown_to_new_connections_and_broken_ones_are_not $(ARGS)
 
