@@ -88,7 +88,12 @@ def form(data: bytes) -> None:
         fields = dict(parse_qsl(data[1:].decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX))
     except ValueError:  # as the router refuses it
         return
-    take(operation, query.read_input(operation.model.input, fields), query.SCALARS)
+    try:
+        document = query.read_input(operation.model.input, fields)
+    except ServiceError as refused:
+        _expect(refused)
+        return
+    take(operation, document, query.SCALARS)
 
 
 LINES: Final = {
