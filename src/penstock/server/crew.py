@@ -11,6 +11,7 @@ Rules of this file:
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -128,8 +129,8 @@ class Crew:
         loop = asyncio.get_running_loop()
         start(
             self._handlers.handle(head, body),
-            partial(front.answer, frame.number),
-            partial(front.fail, frame.number, self._handlers),
+            partial(front.answer, front.link, frame.number),
+            partial(front.fail, front.link, frame.number, self._handlers),
             loop,
         )
 
@@ -170,18 +171,20 @@ class Front:
         if self._process is not None:
             await self._process.ended(patience_s)
 
-    def answer(self, number: int, answer: Answer) -> None:
-        """Say an answer."""
+    def answer(self, link: Link, number: int, answer: Answer) -> None:
+        """Say an answer on the link that the request came by: a front that has taken another's place counts from 1 again."""
         if isinstance(answer.body, bytes):
-            self.link.say(Kind.ANSWER, number, *answer_payload(answer.status, answer.headers, answer.body))
+            link.say(Kind.ANSWER, number, *answer_payload(answer.status, answer.headers, answer.body))
             return
-        self._streams[number] = _Outgoing(number, answer.body, self.link, self._streams)
-        self.link.say(Kind.OPEN, number, *answer_payload(answer.status, answer.headers, b""))
+        stream = self._streams[number] = _Outgoing(number, answer.body, link, self._streams)
+        link.say(Kind.OPEN, number, *answer_payload(answer.status, answer.headers, b""))
+        if not link.is_up:
+            stream.end()
 
-    def fail(self, number: int, handlers: Handlers, error: Exception) -> None:
+    def fail(self, link: Link, number: int, handlers: Handlers, error: Exception) -> None:
         """Say that a handler has failed, which it should never."""
         logger.error("a request could not be answered", exc_info=error)
-        self.answer(number, handlers.reject(500))
+        self.answer(link, number, handlers.reject(500))
 
     def _hear(self, frame: Frame) -> None:
         match frame.kind:
@@ -224,17 +227,20 @@ class _Outgoing:
 
     def end(self) -> None:
         """Nobody takes it any more."""
-        self._held.pop(self._number, None)
-        if self._step is not None and not self._step.done():
-            self._step.cancel()  # which closes it
-        else:
-            self._step = self._loop.create_task(self._close())
+        if self._held.pop(self._number, None) is not None:  # else it ends by itself
+            self._step = self._loop.create_task(self._let_go(self._step))
+
+    async def _let_go(self, step: "asyncio.Task[None] | None") -> None:
+        """Close it behind the step under way; one that is cancelled before it began would close nothing."""
+        if step is not None:
+            step.cancel()
+            with suppress(asyncio.CancelledError):
+                await step
+        await self._close()
 
     async def _next(self) -> None:
         try:
             piece = await anext(self._pieces)
-        except asyncio.CancelledError:
-            await self._close()
         except StopAsyncIteration:
             await self._finish(Kind.END)
         except Exception:

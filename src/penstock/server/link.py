@@ -92,6 +92,11 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
 
+    @property
+    def is_up(self) -> bool:
+        """Whether anybody hears what is said."""
+        return self._transport is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is up."""
         self._transport = cast("asyncio.Transport", transport)
