@@ -1,0 +1,1 @@
+"""Lambda: functions that really run, and event source mappings."""

@@ -1,0 +1,1 @@
+"""How functions run: processes that speak Lambda's Runtime API, and what keeps them apart."""
