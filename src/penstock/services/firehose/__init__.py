@@ -1,0 +1,1 @@
+"""Amazon Data Firehose: delivery streams, from direct puts and data streams to where the data is wanted."""

@@ -1,0 +1,1 @@
+"""What happens to records between the source and the destination."""

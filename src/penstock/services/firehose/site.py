@@ -1,0 +1,44 @@
+"""Sites: where steps and destinations stand; whose they are, and what of the server they may use."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from penstock.core.ids import AccountId, Region
+from penstock.core.ports import Clock, Entropy, Threads
+
+
+class Objects(Protocol):
+    """Objects of buckets, as a destination that stages in S3 needs them."""
+
+    async def put(self, bucket: str, key: str, body: bytes) -> None:
+        """Write one, durably.  Raises the exceptions of engines/buckets.py."""
+        ...
+
+    async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
+        """Read one."""
+        ...
+
+
+class SecretSource(Protocol):
+    """Secrets that configurations name by ARN."""
+
+    async def get(self, account: AccountId, region: Region, arn: str) -> str:
+        """The secret's text.  Raises ServiceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A delivery stream, to its steps and its destination."""
+
+    account: AccountId
+    region: Region
+    stream: str  # the delivery stream's name
+    arn: str
+    version: str  # VersionId, part of object keys
+    source_arn: str | None  # of the Kinesis stream
+    clock: Clock
+    entropy: Entropy
+    threads: Threads
+    objects: Objects
+    secrets: SecretSource | None = None  # None: there is no Secrets Manager here
