@@ -5,20 +5,25 @@ This is, beside the engines themselves, the only place that names a concrete one
 
 import logging
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
 from penstock.engines.api import MetaStore, MetaUnavailable, RecordLog
+from penstock.engines.buckets import Buckets
+from penstock.engines.filebuckets import FileBuckets
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.log import LocalLog, Options, open_log
 from penstock.engines.local.manifest import NewerFormat
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.recovery import Recovered
 from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.engines.s3buckets import S3Buckets
 from penstock.host.clock import monotonic_s
 from penstock.host.disk import SystemDisk
 from penstock.host.lock import DirectoryInUse, DirectoryLock
@@ -27,6 +32,7 @@ from penstock.host.tasks import LoopTasks
 logger = logging.getLogger(__name__)
 
 META_FILE: Final = "meta.sqlite"
+BUCKETS_FOLDER: Final = "buckets"
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,6 +49,7 @@ class Engine(NamedTuple):
 
     log: RecordLog
     meta: MetaStore
+    buckets: Buckets
     summary: str  # for the start-up page: what it is, and what it found
     health: Callable[[], Health]
     close: Callable[[], Awaitable[None]]
@@ -50,25 +57,35 @@ class Engine(NamedTuple):
 
 async def open_engine(settings: Settings, data_dir: Path, clock: Clock, entropy: Entropy) -> Engine:
     """Open the engine that the settings name.  Raises SettingError for a data directory that cannot be used."""
+    buckets = open_buckets(settings, data_dir)
     if settings.engine == "memory":
-        return _memory(clock)
+        return _memory(clock, buckets)
     try:
-        return await _local(settings, data_dir, clock, entropy)
+        return await _local(settings, data_dir, clock, entropy, buckets)
     except (DirectoryInUse, NewerFormat, Damaged, MetaUnavailable) as error:
         raise SettingError(str(error)) from None
     except OSError as error:
         raise SettingError(f"cannot use --data-dir {data_dir}: {error.strerror or error}") from None
 
 
-def _memory(clock: Clock) -> Engine:
-    async def close() -> None:
-        pass
+def open_buckets(settings: Settings, data_dir: Path) -> Buckets:
+    """Where users' objects are; nothing is made or asked before the first use.  Raises SettingError."""
+    if settings.buckets != "s3:":
+        folder = unquote(settings.buckets.removeprefix("file://"))
+        return FileBuckets(Path(folder) if folder else data_dir / BUCKETS_FOLDER)
+    if find_spec("obstore") is None:
+        raise SettingError("--buckets s3: needs obstore: pip install 'penstock[s3]'")
+    return S3Buckets(settings.s3_endpoint or None)
 
+
+def _memory(clock: Clock, buckets: Buckets) -> Engine:
     summary = "memory: nothing survives a restart"
-    return Engine(MemoryLog(clock), MemoryMeta(), summary, lambda: Health(writable=True, damage=[]), close)
+    return Engine(
+        MemoryLog(clock), MemoryMeta(), buckets, summary, lambda: Health(writable=True, damage=[]), buckets.close
+    )
 
 
-async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entropy) -> Engine:
+async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entropy, buckets: Buckets) -> Engine:
     lock = DirectoryLock(data_dir)
     disk, tasks = SystemDisk(data_dir), LoopTasks()
     started_s = monotonic_s()
@@ -81,6 +98,7 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
         raise
 
     async def close() -> None:
+        await buckets.close()
         await log.close()
         await meta.close()
         disk.close()
@@ -88,7 +106,8 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
 
     for line in found.damage:
         logger.error("damaged, and skipped: %s", line)
-    return Engine(log, meta, _summary(log, found, monotonic_s() - started_s), lambda: _health(log), close)
+    summary = _summary(log, found, monotonic_s() - started_s)
+    return Engine(log, meta, buckets, summary, lambda: _health(log), close)
 
 
 def _options(settings: Settings) -> Options:

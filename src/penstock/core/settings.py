@@ -11,11 +11,12 @@ import dataclasses
 import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from penstock.core.knobs import Knob, choice, file, flag, integer, knob, seconds, shown, size
 from penstock.core.limits import (
     BODIES_MAX_BYTES,
     CONNECTIONS_MAX,
@@ -39,87 +40,6 @@ BODIES_PER_ROOM: Final = 4  # the largest bodies that must find room together
 
 class SettingError(Exception):
     """A setting that cannot be used; its text is the one line to show."""
-
-
-class Knob(NamedTuple):
-    """How one setting is read and explained."""
-
-    doc: str
-    parse: Callable[[str], Any]  # raises ValueError
-    accepts: str  # completes "must be ..."
-    metavar: str | None = None
-    shown: str | None = None  # the default as users write it, where that differs from the value
-
-
-def _knob(default: object, doc: str, parse: Callable[[str], Any], accepts: str, metavar: str | None = None) -> Any:
-    return field(default=default, metadata={"knob": Knob(doc, parse, accepts, metavar)})
-
-
-def _flag(doc: str) -> Any:
-    return _knob(False, doc, _parse_bool, "true or false")
-
-
-def _choice(*values: str, default: str | None = None, doc: str) -> Any:
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError
-        return text
-
-    return _knob(default or values[0], doc, parse, "one of " + ", ".join(values), "|".join(values))
-
-
-def _integer(default: int, low: int, high: int, doc: str, metavar: str = "N") -> Any:
-    def parse(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            raise ValueError
-        return number
-
-    return _knob(default, doc, parse, f"a whole number from {low} to {high}", metavar)
-
-
-def _parse_file(text: str) -> str:
-    if "\0" in text:
-        raise ValueError
-    return text  # empty: none
-
-
-def _file(doc: str) -> Any:
-    return field(default="", metadata={"knob": Knob(doc, _parse_file, "a file", "FILE", "none")})
-
-
-def _seconds(default: int, doc: str) -> Any:
-    return _integer(default, 1, 86_400, doc, "S")
-
-
-def _size(default: str, low: int, high: int, doc: str) -> Any:
-    def parse(text: str) -> int:
-        match = re.fullmatch(r"([0-9]{1,19})([KMGT]?)(iB|B)?", text)
-        if match is None:
-            raise ValueError
-        size = int(match[1]) * _UNITS[match[2]]
-        if not low <= size <= high:
-            raise ValueError
-        return size
-
-    accepts = f"a size from {_shown(low)} to {_shown(high)}, such as 64M or 2G"
-    return field(default=parse(default), metadata={"knob": Knob(doc, parse, accepts, "SIZE", default)})
-
-
-_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def _shown(size: int) -> str:
-    unit = max(
-        (unit for unit, factor in _UNITS.items() if size and size % factor == 0), key=_UNITS.__getitem__, default=""
-    )
-    return f"{size // _UNITS[unit]}{unit}"
-
-
-def _parse_bool(text: str) -> bool:
-    return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
-        text.lower()
-    ]
 
 
 def _parse_account(text: str) -> str:
@@ -152,6 +72,12 @@ def _parse_endpoint(text: str) -> str:
     return text
 
 
+def _parse_buckets(text: str) -> str:
+    if text and not re.fullmatch(r"s3:|file:///[^\0]*", text):
+        raise ValueError
+    return text
+
+
 def _parse_issuers(text: str) -> str:
     issuer_sources(text)
     return text
@@ -180,137 +106,149 @@ def _parse_region(text: str) -> str:
 class Settings:
     """Every knob of the server.  The defaults are those of a developer's machine."""
 
-    host: str = _knob(
+    host: str = knob(
         "127.0.0.1",
         "Address to listen on. Anything but loopback needs --insecure.",
         _parse_host,
         "an address",
         "ADDRESS",
     )
-    port: int = _integer(4566, 0, PORT_MAX, "Port for HTTP/1.1 and cleartext HTTP/2; 0 takes any free one.", "PORT")
-    tls_port: int = _integer(4567, 0, PORT_MAX, "Port for TLS; 0 takes any free one.", "PORT")
-    no_tls: bool = _flag("Do not listen for TLS at all.")
-    tls_cert: str = _file("Certificate chain in PEM, instead of one from the local authority; needs --tls-key.")
-    tls_key: str = _file("Private key of --tls-cert, in PEM without a passphrase.")
-    tls_client_ca: str = _file("Authorities in PEM; clients over TLS must show a certificate that one of them signed.")
-    data_dir: str = _knob(
+    port: int = integer(4566, 0, PORT_MAX, "Port for HTTP/1.1 and cleartext HTTP/2; 0 takes any free one.", "PORT")
+    tls_port: int = integer(4567, 0, PORT_MAX, "Port for TLS; 0 takes any free one.", "PORT")
+    no_tls: bool = flag("Do not listen for TLS at all.")
+    tls_cert: str = file("Certificate chain in PEM, instead of one from the local authority; needs --tls-key.")
+    tls_key: str = file("Private key of --tls-cert, in PEM without a passphrase.")
+    tls_client_ca: str = file("Authorities in PEM; clients over TLS must show a certificate that one of them signed.")
+    data_dir: str = knob(
         "./penstock-data", "Directory for data, certificates and endpoint.json.", _parse_text, "a directory", "DIR"
     )
-    engine: Literal["memory", "local"] = _choice(
+    engine: Literal["memory", "local"] = choice(
         "memory",
         "local",
         default="local",
         doc="Where records live. local: on disk, durable before they are acknowledged; memory: nothing survives a restart.",
     )
-    journal_file: int = _size("32M", 1 << 20, 1 << 30, "Size of one journal file; full ones are settled into segments.")
-    segment: int = _size(
+    journal_file: int = size("32M", 1 << 20, 1 << 30, "Size of one journal file; full ones are settled into segments.")
+    segment: int = size(
         "1G",
         1 << 20,
         1 << 30,
         "Largest size of one segment; what a journal file holds of a stream is cut into as many.",
     )
-    cache: int = _size("64M", 0, 1 << 40, "Memory for records that were written or read last.")
-    commit_wait_ms: int = _integer(0, 0, 1000, "How long a commit waits for more records to join it.", "MS")
-    max_disk: int = _size("0", 0, 1 << 60, "Refuse writes when the engine's files hold more; 0: as much as the disk.")
-    lease_memory: int = _size(
+    cache: int = size("64M", 0, 1 << 40, "Memory for records that were written or read last.")
+    commit_wait_ms: int = integer(0, 0, 1000, "How long a commit waits for more records to join it.", "MS")
+    max_disk: int = size("0", 0, 1 << 60, "Refuse writes when the engine's files hold more; 0: as much as the disk.")
+    buckets: str = knob(
+        "",
+        "Where users' objects are, such as what Firehose delivers: file:///DIR or s3:; empty: buckets in the data directory.",
+        _parse_buckets,
+        "file:///DIR or s3:",
+        "file:///DIR|s3:",
+    )
+    s3_endpoint: str = knob(
+        "",
+        "What --buckets s3: speaks with, if not AWS; region and credentials come from AWS's environment variables or the machine's role.",
+        _parse_endpoint,
+        "an http or https URL",
+        "URL",
+    )
+    lease_memory: int = size(
         "256M", 1 << 20, 1 << 40, "What the items of all lease tables may take; writes that add to more are refused."
     )
-    limits: Literal["aws", "off"] = _choice(
+    limits: Literal["aws", "off"] = choice(
         "aws", "off", default="off", doc="aws: enforce AWS's quotas of shards and of control-plane calls; off: do not."
     )
-    shard_write: int = _size(
+    shard_write: int = size(
         "0", 0, 1 << 40, "Bytes a second that each shard takes, whatever --limits says; 0: as it says."
     )
-    shard_write_records: int = _integer(
+    shard_write_records: int = integer(
         0, 0, 10**9, "Records a second that each shard takes, whatever --limits says; 0: as it says."
     )
-    shard_read: int = _size(
+    shard_read: int = size(
         "0", 0, 1 << 40, "Bytes a second that GetRecords gives of each shard, whatever --limits says; 0: as it says."
     )
-    shard_read_calls: int = _integer(
+    shard_read_calls: int = integer(
         0, 0, 10**9, "GetRecords calls a second on each shard, whatever --limits says; 0: as it says."
     )
-    account_shards: int = _integer(SHARDS_MAX, 1, 10**6, "Open shards that an account may have in a region.")
-    account_on_demand_streams: int = _integer(
+    account_shards: int = integer(SHARDS_MAX, 1, 10**6, "Open shards that an account may have in a region.")
+    account_on_demand_streams: int = integer(
         ON_DEMAND_STREAMS_MAX, 0, 10**6, "Streams in ON_DEMAND mode that an account may have in a region."
     )
-    metric_series: int = _integer(
+    metric_series: int = integer(
         METRIC_SERIES_MAX,
         1,
         10**6,
         "CloudWatch metrics that are kept; those without data for 3 hours make room for new ones.",
     )
-    auth: Literal["open", "enforced"] = _choice(
+    auth: Literal["open", "enforced"] = choice(
         "open", "enforced", doc="open: any well-formed credentials; a 12-digit access key id names the account."
     )
-    account_id: str = _knob(
+    account_id: str = knob(
         "123456789012", "Account of access keys that do not name one.", _parse_account, "12 digits", "ID"
     )
-    master_key_file: str = _knob(
+    master_key_file: str = knob(
         "",
         "File of the key that seals secrets, made when it is needed; empty: master.key in the data directory.",
         _parse_path,
         "a file",
         "FILE",
     )
-    kms_endpoint: str = _knob(
+    kms_endpoint: str = knob(
         "",
         "An external KMS whose keys streams are encrypted with, AWS's or a compatible one; empty: the server's own.",
         _parse_endpoint,
         "an http or https URL",
         "URL",
     )
-    oidc_issuer: str = _knob(
+    oidc_issuer: str = knob(
         "",
         "OpenID Connect issuers whose tokens AssumeRoleWithWebIdentity takes, and where their keys (JWKS) are; several with commas.",
         _parse_issuers,
         "an issuer's https URL, =, and a file or URL of its keys",
         "URL=KEYS",
     )
-    oidc_audience: str = _knob(
+    oidc_audience: str = knob(
         "sts.amazonaws.com", "Audiences of such tokens; several with commas.", _parse_text, "a text", "TEXT"
     )
-    region: str = _knob(
+    region: str = knob(
         "us-east-1", "Region shown in the start-up hints; requests name their own.", _parse_region, "a region", "REGION"
     )
-    transition_ms: int = _integer(0, 0, 600_000, "How long CREATING, UPDATING and DELETING last.", "MS")
-    testing: bool = _flag("Serve /_penstock/reset, /clock and /faults (and /moto-api/reset).")
-    insecure: bool = _flag("Allow an address beyond loopback although requests are not verified.")
-    audit_log: str = _file(
+    transition_ms: int = integer(0, 0, 600_000, "How long CREATING, UPDATING and DELETING last.", "MS")
+    testing: bool = flag("Serve /_penstock/reset, /clock and /faults (and /moto-api/reset).")
+    insecure: bool = flag("Allow an address beyond loopback although requests are not verified.")
+    audit_log: str = file(
         "Append a line of JSON for each control-plane call and each refused identity, as CloudTrail's."
     )
-    audit_data: bool = _flag("Write data-plane calls to the audit log too.")
-    workers: int = _integer(
+    audit_data: bool = flag("Write data-plane calls to the audit log too.")
+    workers: int = integer(
         0,
         0,
         64,
         "Processes that speak HTTP and TLS with clients, beside the one that owns the data; 0: all in one process.",
     )
-    max_connections: int = _integer(CONNECTIONS_MAX, 1, 1_000_000, "Connections at once; one more is answered 503.")
-    max_head: int = _size(_shown(HEAD_MAX_BYTES), 4 * KIB, MIB, "A request's line and headers.")
-    max_headers: int = _integer(HEADERS_MAX, 20, 1000, "Headers of one request, over HTTP/1.1.")
-    max_body: int = _size(
-        _shown(REQUEST_BODY_MAX_BYTES), REQUEST_BODY_MAX_BYTES, 256 * MIB, "A request's body, packed or unpacked."
+    max_connections: int = integer(CONNECTIONS_MAX, 1, 1_000_000, "Connections at once; one more is answered 503.")
+    max_head: int = size(shown(HEAD_MAX_BYTES), 4 * KIB, MIB, "A request's line and headers.")
+    max_headers: int = integer(HEADERS_MAX, 20, 1000, "Headers of one request, over HTTP/1.1.")
+    max_body: int = size(
+        shown(REQUEST_BODY_MAX_BYTES), REQUEST_BODY_MAX_BYTES, 256 * MIB, "A request's body, packed or unpacked."
     )
-    max_bodies: int = _size(
-        _shown(BODIES_MAX_BYTES),
+    max_bodies: int = size(
+        shown(BODIES_MAX_BYTES),
         4 * REQUEST_BODY_MAX_BYTES,
         1 << 40,
         "Bodies over 64K that are read or answered at once.",
     )
-    max_depth: int = _integer(DOCUMENT_DEPTH_MAX, 16, 400, "How deep JSON and CBOR may nest.")
-    max_http2_streams: int = _integer(HTTP2_STREAMS_MAX, 1, 10_000, "Streams at once of one HTTP/2 connection.")
-    client_head_s: int = _seconds(30, "Seconds from the first byte of a request's head to its last.")
-    client_body_s: int = _seconds(
-        30, "Seconds for a request's body, and another for each --client-body-rate that came."
-    )
-    client_body_rate: int = _size("16K", 1, 1 << 30, "Bytes of a body that earn a second more.")
-    client_idle_s: int = _seconds(120, "Seconds that a connection may wait between requests.")
-    client_stall_s: int = _seconds(360, "Seconds that a client may take no byte of its answer.")
-    client_handshake_s: int = _seconds(10, "Seconds for the handshake of TLS.")
-    http2_idle_s: int = _seconds(600, "Seconds without a byte on an HTTP/2 connection.")
-    stop_ms: int = _integer(1200, 0, 600_000, "How long requests under way may take when the server stops.", "MS")
-    log_level: Literal["debug", "info", "warning", "error"] = _choice(
+    max_depth: int = integer(DOCUMENT_DEPTH_MAX, 16, 400, "How deep JSON and CBOR may nest.")
+    max_http2_streams: int = integer(HTTP2_STREAMS_MAX, 1, 10_000, "Streams at once of one HTTP/2 connection.")
+    client_head_s: int = seconds(30, "Seconds from the first byte of a request's head to its last.")
+    client_body_s: int = seconds(30, "Seconds for a request's body, and another for each --client-body-rate that came.")
+    client_body_rate: int = size("16K", 1, 1 << 30, "Bytes of a body that earn a second more.")
+    client_idle_s: int = seconds(120, "Seconds that a connection may wait between requests.")
+    client_stall_s: int = seconds(360, "Seconds that a client may take no byte of its answer.")
+    client_handshake_s: int = seconds(10, "Seconds for the handshake of TLS.")
+    http2_idle_s: int = seconds(600, "Seconds without a byte on an HTTP/2 connection.")
+    stop_ms: int = integer(1200, 0, 600_000, "How long requests under way may take when the server stops.", "MS")
+    log_level: Literal["debug", "info", "warning", "error"] = choice(
         "debug", "info", "warning", "error", default="info", doc="Least severe level that is logged."
     )
 
@@ -328,7 +266,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: 
     file = _toml_values(toml_text)
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    for name, (knob, default) in knobs().items():
+    for name, (known, default) in knobs().items():
         option, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
         for place, source, key in (
             (option, options, name),
@@ -336,7 +274,7 @@ def load(options: Mapping[str, str], environment: Mapping[str, str], toml_text: 
             (f"{TOML_FILE}: {name}", file, name),
         ):
             if key in source:
-                values[name] = _parse(name, knob, source[key], place)
+                values[name] = _parse(name, known, source[key], place)
                 places[name] = place
                 break
         else:
@@ -372,11 +310,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _parse(name: str, knob: Knob, text: str, place: str) -> Any:
+def _parse(name: str, known: Knob, text: str, place: str) -> Any:
     try:
-        return knob.parse(text)
+        return known.parse(text)
     except (ValueError, KeyError):
-        raise SettingError(f"{place}: {text[:80]!r} must be {knob.accepts}") from None
+        raise SettingError(f"{place}: {text[:80]!r} must be {known.accepts}") from None
 
 
 def _toml_values(text: str | None) -> dict[str, str]:
@@ -408,6 +346,8 @@ def _checked(settings: Settings, places: Mapping[str, str]) -> Settings:
     for name in ("tls_cert", "tls_client_ca"):
         if settings.no_tls and name in places:
             raise SettingError(f"{places[name]}: there is no TLS with --no-tls")
+    if settings.s3_endpoint and settings.buckets != "s3:":
+        raise SettingError(f"{places['s3_endpoint']}: needs --buckets s3:")
     if settings.audit_data and not settings.audit_log:
         raise SettingError(f"{places['audit_data']}: there is no audit log without --audit-log")
     if settings.max_bodies < BODIES_PER_ROOM * settings.max_body:

@@ -6,7 +6,7 @@ offsets or arrival times.  The MetaStore is a dictionary; scans sort.
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -26,6 +26,16 @@ from penstock.engines.api import (
     Versioned,
     Watcher,
     Write,
+)
+from penstock.engines.buckets import (
+    PLAIN,
+    NoSuchBucket,
+    NoSuchObject,
+    ObjectEntry,
+    ObjectHead,
+    ObjectTooLarge,
+    check_bucket,
+    check_object,
 )
 from penstock.engines.page import fit
 
@@ -240,3 +250,39 @@ class MemoryMeta:
         entry = (prefix, watcher)
         self._watchers.append(entry)
         return lambda: self._watchers.remove(entry)
+
+
+class MemoryBuckets:
+    """Buckets in memory, each made when it is first written to; what was put is found in `objects`."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, tuple[bytes, ObjectHead]]] = {}
+
+    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+        """Store or replace an object."""
+        check_object(bucket, key)
+        self.objects.setdefault(bucket, {})[key] = (body, head)
+
+    async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
+        """An object's bytes."""
+        check_object(bucket, key)
+        if bucket not in self.objects:
+            raise NoSuchBucket(bucket)
+        if key not in self.objects[bucket]:
+            raise NoSuchObject(f"{bucket}/{key}")
+        body, _ = self.objects[bucket][key]
+        if len(body) > max_bytes:
+            raise ObjectTooLarge(f"{bucket}/{key} has {len(body):,} bytes; more than {max_bytes:,}")
+        return body
+
+    async def list(self, bucket: str, prefix: str) -> AsyncIterator[ObjectEntry]:
+        """The objects under a prefix, in order."""
+        check_bucket(bucket)
+        if bucket not in self.objects:
+            raise NoSuchBucket(bucket)
+        for key, (body, _) in sorted(self.objects[bucket].items()):
+            if key.startswith(prefix):
+                yield ObjectEntry(key, len(body))
+
+    async def close(self) -> None:
+        """Nothing is under way."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from penstock.engines.api import BlobsUnavailable
-from penstock.engines.local.blobs import DirectoryBlobs, _Part
+from penstock.engines.local.blobs import DirectoryBlobs
+from penstock.engines.local.partfile import Part
 
 
 @asynccontextmanager
@@ -158,7 +159,7 @@ def test_put_when_its_folder_is_emptied_meanwhile_then_it_lands(
 
 
 def test_part_when_a_late_write_follows_its_end_then_no_file_comes_back(tmp_path: Path) -> None:
-    part = _Part(tmp_path / "0")
+    part = Part(tmp_path / "0")
     part.write(b"x")
     part.discard()
     for late in (part.write, part.finish):

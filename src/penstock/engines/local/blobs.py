@@ -14,7 +14,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from errno import ECANCELED
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,6 +28,7 @@ from penstock.engines.api import (
     check_blob_name,
     check_blob_range,
 )
+from penstock.engines.local.partfile import Part, sync_folder
 
 THREADS: Final = 4
 SETTLED_FOLDERS_MAX: Final = 10_000  # folders remembered as durable; when there are more, each is synced once again
@@ -73,7 +73,7 @@ class DirectoryBlobs:
     async def put(self, name: str, data: bytes | AsyncIterator[bytes]) -> None:
         """Store or replace an object, durably.  Raises ValueError also where `name` and another's folder are the same."""
         check_blob_name(name)
-        part = _Part(self._partial / str(next(self._numbers)))
+        part = Part(self._partial / str(next(self._numbers)))
         try:
             last = data if isinstance(data, bytes) else await self._spool(part, data)
             await self._run(self._publish, part, last, name)
@@ -130,11 +130,11 @@ class DirectoryBlobs:
     def _prepare(self) -> None:
         for folder in (self._root, self._objects, self._partial):
             folder.mkdir(exist_ok=True)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
         for stale in self._partial.iterdir():
             stale.unlink()
 
-    async def _spool(self, part: "_Part", data: AsyncIterator[bytes]) -> bytes:
+    async def _spool(self, part: "Part", data: AsyncIterator[bytes]) -> bytes:
         """Write all but the last of what an iterator gives, about a piece at a time; answer the last."""
         held = bytearray()
         async for piece in data:
@@ -144,7 +144,7 @@ class DirectoryBlobs:
             held += piece
         return bytes(held)
 
-    def _publish(self, part: "_Part", last: bytes, name: str) -> None:
+    def _publish(self, part: "Part", last: bytes, name: str) -> None:
         part.finish(last)
         target = self._path(name)
         with self._naming, _clashes(name):
@@ -154,12 +154,12 @@ class DirectoryBlobs:
 
     def _settle(self, folder: Path) -> None:
         """Make the names in a folder durable, and the folder's own."""
-        _sync_folder(folder)
+        sync_folder(folder)
         if len(self._settled) > SETTLED_FOLDERS_MAX:
             self._settled.clear()
         new = []
         while folder != self._objects and folder not in self._settled:
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
             new.append(folder)
             folder = folder.parent
         self._settled.update(new)
@@ -175,7 +175,7 @@ class DirectoryBlobs:
             while folder != self._objects and _emptied(folder):
                 self._settled.discard(folder)
                 folder = folder.parent
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def _path(self, name: str) -> Path:
         check_blob_name(name)
@@ -209,51 +209,6 @@ class DirectoryBlobs:
         return sorted((each for each in found if each and each.name.startswith(prefix)), reverse=True)
 
 
-class _Part:
-    """An object while it is written.  Its file is made by the first write.
-
-    Whoever waits for a write may be cancelled while a thread is at it: so the steps exclude each other, and none follows `discard`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: int | None = None
-        self._discarded = False
-        self._lock = Lock()
-
-    def write(self, data: bytes) -> None:
-        with self._lock:
-            self._write(data)
-
-    def finish(self, last: bytes) -> None:
-        """Write the last bytes and make all of them durable."""
-        with self._lock:
-            file = self._write(last)
-            os.fsync(file)
-            self._close()
-
-    def discard(self) -> None:
-        with self._lock:
-            self._discarded = True
-            self._close()
-            self.path.unlink(missing_ok=True)
-
-    def _write(self, data: bytes) -> int:
-        if self._discarded:
-            raise OSError(ECANCELED, os.strerror(ECANCELED))
-        if self._file is None:
-            self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._file, left) :]
-        return self._file
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
-
-
 @contextmanager
 def _clashes(name: str) -> Iterator[None]:
     """Say what it means when a file stands where a folder should, or the other way round."""
@@ -278,12 +233,3 @@ def _emptied(folder: Path) -> bool:
     except OSError:  # it holds something; ENOTEMPTY or EEXIST, as the system likes
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

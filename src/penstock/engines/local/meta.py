@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
 
 from penstock.engines.api import Change, Conflict, MetaUnavailable, MetaUnusable, Versioned, Watcher, Write
+from penstock.engines.local.partfile import sync_folder
 from penstock.engines.local.sqlitefailure import refusal, translated
 from penstock.engines.local.walfile import find_rot
 
@@ -226,7 +227,7 @@ def _connect(path: Path) -> sqlite3.Connection:
                     _create(connection)
                 # Raises where the file can only be read; BEGIN does not.
                 connection.execute("DELETE FROM entries WHERE FALSE")
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             _counter(connection)
         except BaseException:
             connection.close()
@@ -397,13 +398,4 @@ def _backup(connection: sqlite3.Connection, target: Path) -> None:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-        _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(target.parent)

@@ -1,0 +1,179 @@
+"""Buckets of S3, or of whatever speaks as S3 does, through obstore.
+
+Theory.  S3 keeps our promises: a PUT or a completed multipart upload replaces an object at once, and is durable when it is answered.
+Buckets are made elsewhere.  Region and credentials are AWS's: its environment variables, a web identity, or the machine's role; they are
+renewed by obstore.
+Rules of this file:
+  1. obstore is the extra `penstock[s3]`: it is imported when a bucket is first used, not before.
+  2. Up to WHOLE_BYTES an object is one PUT; a larger one is uploaded in parts.  An upload that was broken off shows nowhere, but its
+     parts may stay: the bucket should have a lifecycle rule that aborts incomplete uploads.
+  3. Requests are tried again, in vain for RETRY_S at most; a server that accepts and says nothing is given up after TIMEOUT.
+  4. obstore takes no key with an empty, `.` or `..` segment or a control character, and would change a `/` at either end: those are
+     BadObjectName here, instead of an object under another key.
+  5. What S3 answers is told apart by its status and code; a client's error that does not pass by itself is BucketDenied.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from penstock.engines.buckets import (
+    PLAIN,
+    BadObjectName,
+    BucketDenied,
+    BucketsUnavailable,
+    NoSuchBucket,
+    NoSuchObject,
+    ObjectEntry,
+    ObjectHead,
+    ObjectTooLarge,
+    check_bucket,
+    check_object,
+)
+
+if TYPE_CHECKING:
+    from obstore import Attributes
+    from obstore.store import ClientConfig, S3Config, S3Store
+
+WHOLE_BYTES: Final = 64 << 20  # largest object that is one PUT
+PART_BYTES: Final = 16 << 20  # S3 takes 10,000 parts
+PARTS_AT_ONCE: Final = 4
+LIST_PAGE: Final = 1000  # keys that one request of a listing answers
+RETRIES_MAX: Final = 3
+RETRY_S: Final = 30
+TIMEOUT: Final = "120s"  # of one request: WHOLE_BYTES in it are 4.5 Mbit/s
+STORES_MAX: Final = 64  # buckets, each with its way of encryption, that connections are held for
+
+_SPELLABLE: Final = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
+_STATUS: Final = re.compile(r"status code: ([0-9]{3})")
+_CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
+_MESSAGE: Final = re.compile(r"<Message>([^<]{1,400})</Message>")
+_PASSING: Final = frozenset(
+    {"RequestTimeout", "OperationAborted", "IncompleteBody", "SlowDown"}
+)  # codes of 4xx that pass
+
+
+class S3Buckets:
+    """Buckets at an endpoint, AWS's own if it is None.  Nothing is asked of it yet."""
+
+    def __init__(self, endpoint: str | None = None, region: str | None = None) -> None:
+        self._endpoint = endpoint
+        self._region = region
+        self._stores: OrderedDict[tuple[str, str | None, str | None], S3Store] = OrderedDict()
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        self._stores.clear()
+
+    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+        """Store or replace an object, durably."""
+        _check(bucket, key)
+        store = self._store(bucket, head.sse, head.sse_key)
+        with _translated(bucket, key):
+            await store.put_async(
+                key,
+                body,
+                attributes=_attributes(head),
+                use_multipart=len(body) > WHOLE_BYTES,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+    async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
+        """An object's bytes."""
+        _check(bucket, key)
+        store = self._store(bucket)
+        with _translated(bucket, key):
+            found = await store.get_async(key)
+            size_bytes = found.meta["size"]
+            if size_bytes > max_bytes:
+                raise ObjectTooLarge(f"{bucket}/{key} has {size_bytes:,} bytes; more than {max_bytes:,}")
+            return bytes(await found.bytes_async())
+
+    async def list(self, bucket: str, prefix: str) -> AsyncIterator[ObjectEntry]:
+        """The objects under a prefix, in order.  Cost: obstore asks by folders, so those before the prefix in its folder are read too."""
+        check_bucket(bucket)
+        store = self._store(bucket)
+        folder, slash, _ = prefix.rpartition("/")
+        if slash:
+            _check(bucket, folder)
+        with _translated(bucket, None):
+            async for page in store.list(folder or None, chunk_size=LIST_PAGE):
+                for found in page:
+                    if found["path"].startswith(prefix):
+                        yield ObjectEntry(found["path"], found["size"])
+                    elif found["path"] > prefix:
+                        return
+
+    def _store(self, bucket: str, sse: str | None = None, sse_key: str | None = None) -> "S3Store":
+        """The connections of a bucket; how objects are encrypted belongs to them in obstore."""
+        name = (bucket, sse, sse_key)
+        if name not in self._stores:
+            self._stores[name] = self._open(bucket, sse, sse_key)
+            if len(self._stores) > STORES_MAX:
+                self._stores.popitem(last=False)
+        self._stores.move_to_end(name)
+        return self._stores[name]
+
+    def _open(self, bucket: str, sse: str | None, sse_key: str | None) -> "S3Store":
+        try:
+            from obstore.store import S3Store
+        except ImportError:
+            raise BucketsUnavailable("objects in S3 need obstore: pip install 'penstock[s3]'") from None
+        settings: S3Config = {}
+        client: ClientConfig = {"timeout": TIMEOUT}
+        if self._endpoint is not None:
+            settings["endpoint"] = self._endpoint
+            client["allow_http"] = self._endpoint.startswith("http://")
+        if self._region is not None:
+            settings["region"] = self._region
+        if sse is not None:
+            settings["server_side_encryption"] = sse
+        if sse_key is not None:
+            settings["sse_kms_key_id"] = sse_key
+        retry_timeout = timedelta(seconds=RETRY_S)
+        return S3Store(
+            bucket,
+            config=settings,
+            client_options=client,
+            retry_config={"max_retries": RETRIES_MAX, "retry_timeout": retry_timeout},
+        )
+
+
+def _check(bucket: str, key: str) -> None:
+    check_object(bucket, key)
+    if not _SPELLABLE.fullmatch(key):
+        raise BadObjectName(f"key with an empty, `.` or `..` segment, or a control character: {key[:80]!r}")
+
+
+def _attributes(head: ObjectHead) -> "Attributes":
+    attributes: Attributes = {"Content-Type": head.content_type, **head.metadata}
+    if head.content_encoding is not None:
+        attributes["Content-Encoding"] = head.content_encoding
+    return attributes
+
+
+@contextmanager
+def _translated(bucket: str, key: str | None) -> Iterator[None]:
+    """Turn obstore's errors into ours."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, FileNotFoundError) as error:
+        raise _refusal(str(error), bucket, key) from error
+
+
+def _refusal(text: str, bucket: str, key: str | None) -> Exception:
+    """What an error of obstore's, which quotes S3's answer, means."""
+    status, code, message = (found[1] if (found := each.search(text)) else "" for each in (_STATUS, _CODE, _MESSAGE))
+    if status == "404":
+        return NoSuchObject(f"{bucket}/{key}") if key is not None and code == "NoSuchKey" else NoSuchBucket(bucket)
+    if not status:
+        return BucketsUnavailable(f"bucket {bucket}: {text.partition(chr(10))[0]}")
+    line = f"bucket {bucket}: {status} {code}: {' '.join(message.split())}"
+    passes = status[0] != "4" or status in ("408", "409", "429") or code in _PASSING
+    return BucketsUnavailable(line) if passes else BucketDenied(line)
