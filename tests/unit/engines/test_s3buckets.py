@@ -69,7 +69,7 @@ def refusals_of(endpoint: str) -> list[Exception]:
         buckets = S3Buckets(endpoint, "us-east-1")
         listing = buckets.list("logs", "a/")
         found: list[Exception] = []
-        for use in (buckets.put("logs", "a", b"x"), buckets.get("logs", "a", 1 << 20), anext(listing)):
+        for use in (buckets.put("logs", "a", b"x"), buckets.get("logs", "a", 1 << 20), anext(listing, None)):
             try:
                 await use
             except Exception as refusal:  # noqa: BLE001 - it is what the test looks at
