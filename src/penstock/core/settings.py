@@ -210,6 +210,9 @@ class Settings:
     oidc_audience: str = knob(
         "sts.amazonaws.com", "Audiences of such tokens; several with commas.", _parse_text, "a text", "TEXT"
     )
+    delivery_ca: str = file(
+        "Authorities in PEM that destinations of delivery streams are trusted by, beside the system's."
+    )
     region: str = knob(
         "us-east-1", "Region shown in the start-up hints; requests name their own.", _parse_region, "a region", "REGION"
     )

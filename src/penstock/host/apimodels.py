@@ -8,8 +8,19 @@ from typing import Final
 
 from penstock.wire.model import ServiceModel, parse_model
 
-# patterns that we widen, by service and shape: our StreamIds have no hyphen (docs/adr/0011)
-_PATTERNS: Final = {"kinesis": {"StreamId": "[a-z0-9]{20}[a-z0-9-][a-z0-9]{3}"}}
+# patterns that we widen, by service and shape: our StreamIds have no hyphen (docs/adr/0011); deliveries may go to machines
+# of one's own, without TLS and without AWS's names
+_ENDPOINT: Final = "https?://.*"
+_PATTERNS: Final = {
+    "kinesis": {"StreamId": "[a-z0-9]{20}[a-z0-9-][a-z0-9]{3}"},
+    "firehose": {
+        "HttpEndpointUrl": _ENDPOINT,
+        "ElasticsearchClusterEndpoint": _ENDPOINT,
+        "AmazonopensearchserviceClusterEndpoint": _ENDPOINT,
+        "AmazonOpenSearchServerlessCollectionEndpoint": _ENDPOINT,
+        "ClusterJDBCURL": "jdbc:(redshift|postgresql)(:iam)?://.*",
+    },
+}
 
 
 @cache

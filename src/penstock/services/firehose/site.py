@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.core.ids import AccountId, Region
+from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Threads
 
 
@@ -42,3 +43,4 @@ class Site:
     threads: Threads
     objects: Objects
     secrets: SecretSource | None = None  # None: there is no Secrets Manager here
+    network: Network | None = None  # None: nothing can be called from here

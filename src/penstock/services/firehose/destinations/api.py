@@ -96,8 +96,11 @@ class Destination(Protocol):
         """Make one attempt."""
         ...
 
-    def give_up(self, parcel: Parcel, again: Again) -> Sequence[Failure]:
-        """The error objects of entries that were tried to the end."""
+    async def give_up(self, parcel: Parcel, again: Again) -> Sequence[Failure]:
+        """The error objects of entries that were tried to the end, `parcel` at the last attempt.
+
+        Raises BucketsUnavailable where something must be written for it: it is then called again, and does the same.
+        """
         ...
 
     async def close(self) -> None:

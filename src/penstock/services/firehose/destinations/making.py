@@ -1,0 +1,29 @@
+"""From a configuration to the destination that it means: a table, one row for each kind.
+
+Rules of this file: nothing of a destination is imported before one of its kind is made.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from penstock.services.firehose.destinations.api import Destination
+from penstock.services.firehose.destinations.rules import check
+from penstock.services.firehose.destinations.shapes import DestinationKind
+from penstock.services.firehose.site import Site
+
+Maker = Callable[[Any, Site], Destination]
+
+
+def make_destination(kind: DestinationKind, shape: Any, site: Site) -> Destination:
+    """The destination of a configuration.  Raises ServiceError for what it cannot be made of."""
+    check(kind, shape)
+    return MAKERS[kind](shape, site)
+
+
+def _http(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.http import HttpEndpointDestination
+
+    return HttpEndpointDestination(shape, site)
+
+
+MAKERS: Final[Mapping[DestinationKind, Maker]] = {"HttpEndpoint": _http}
