@@ -66,6 +66,35 @@ def by_asyncio(url: str, count: int, **config: object) -> None:
         runner.run(put())
 
 
+def by_asyncio_many(url: str, count: int) -> None:
+    """AsyncProducer.put_many of 500."""
+
+    async def put() -> None:
+        held: deque[asyncio.Future[Any]] = deque()
+        async with AsyncProducer(STREAM, CONFIG, connection=connection(url)) as producer:
+            for batch in batches(count):
+                held.append(await producer.put_many(batch))
+                if len(held) > IN_HAND // REQUEST_RECORDS:
+                    await held.popleft()
+        assert all(result.successful for future in held for result in future.result())
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(put())
+
+
+def batches(count: int) -> list[list[tuple[str, bytes]]]:
+    """The same records, 500 at a time."""
+    given = records(count)
+    return [given[at : at + REQUEST_RECORDS] for at in range(0, count, REQUEST_RECORDS)]
+
+
+def by_threads_many(url: str, count: int) -> None:
+    """Producer.put_many of 500, from one thread."""
+    with Producer(STREAM, CONFIG, connection=connection(url)) as producer:
+        futures = [producer.put_many(batch) for batch in batches(count)]
+    assert all(result.successful for future in futures for result in future.result())
+
+
 def by_asyncio_idempotent(url: str, count: int) -> None:
     """The same with a unique id for each record."""
     by_asyncio(url, count, idempotent=True)
@@ -123,6 +152,8 @@ def by_aws_kinesis_agg(url: str, count: int) -> None:
 
 
 PRODUCERS: Final[dict[str, Callable[[str, int], None]]] = {
+    "AsyncProducer.put_many": by_asyncio_many,
+    "Producer.put_many": by_threads_many,
     "AsyncProducer": by_asyncio,
     "AsyncProducer, idempotent": by_asyncio_idempotent,
     "Producer": by_threads,

@@ -91,6 +91,48 @@ def test_records_when_all_goes_well_arrive_once_where_their_results_say(server: 
     assert all(len(result.attempts) == 1 for result in results)
 
 
+def test_records_put_together_when_all_goes_well_have_their_results_in_their_order(server: PenstockServer) -> None:
+    async def run() -> list[UserRecordResult]:
+        async with AsyncProducer(STREAM, QUICK, connection=connection(server)) as producer:
+            batches = [[(key(number), data(number)) for number in range(at, at + 100)] for at in range(0, 1000, 100)]
+            futures = [await producer.put_many(batch) for batch in batches]
+            return [result for future in futures for result in await future]
+
+    results = asyncio.run(run())
+    places = {record.data: shard_id for shard_id, records in read(server).items() for record in records}
+    assert [result.shard_id for result in results] == [places[data(number)] for number in range(1000)]
+    assert Counter(record.data for record in everything(server)) == Counter(map(data, range(1000)))
+
+
+def test_records_put_together_when_some_fail_are_told_so_among_the_others(server: PenstockServer) -> None:
+    low, high = "0", str(2**128 - 1)
+    server.faults.throttle(STREAM, "shardId-000000000001")
+    config = {**QUICK, "FailIfThrottled": True}
+    with Producer(STREAM, config, connection=connection(server)) as producer:
+        future = producer.put_many([("a", b"taken", low), ("b", b"refused", high), ("c", b"taken too", int(low))])
+        results = future.result(30)
+    server.faults.clear()
+    assert [result.successful for result in results] == [True, False, True]
+    assert results[1].attempts[-1].error_code == "ProvisionedThroughputExceededException"
+    assert sorted(record.data for record in everything(server)) == [b"taken", b"taken too"]
+
+
+def test_records_put_together_when_one_can_never_be_put_are_refused_whole_by_its_place(server: PenstockServer) -> None:
+    with Producer(STREAM, QUICK, connection=connection(server)) as producer:
+        for bad, error in (
+            (("", b"x"), ValueError),
+            (("k", "text"), TypeError),
+            (("k", b"x", "x"), ValueError),
+            (("k",), ValueError),
+        ):
+            with pytest.raises(error, match=r"^record 1: "):
+                producer.put_many([("k", b"good"), bad])  # type: ignore[list-item]
+        assert producer.put_many([]).result(0) == []
+    assert everything(server) == []
+    with pytest.raises(ProducerClosed):
+        producer.put_many([("k", b"late")])
+
+
 def test_records_when_one_request_is_under_way_at_a_time_keep_the_order_of_each_key(server: PenstockServer) -> None:
     with Producer(STREAM, {**QUICK, "MaxConnections": 1}, connection=connection(server)) as producer:
         wait([producer.put("warm", b"up")])  # so that the shard map is there

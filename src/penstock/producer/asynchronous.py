@@ -1,14 +1,14 @@
 """`AsyncProducer`: the producer for programs that run on asyncio."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from penstock.clients.aws import Connection
 from penstock.producer.config import ProducerConfig
 from penstock.producer.core import Core
-from penstock.producer.records import ProducerClosed, UserRecordResult
+from penstock.producer.records import Given, ProducerClosed, UserRecordResult
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -59,6 +59,27 @@ class AsyncProducer:
         if core.driver.must_wait:
             await core.driver.turn()
         core.driver.put(put)
+        return future
+
+    async def put_many(self, records: Iterable[Given]) -> asyncio.Future[list[UserRecordResult]]:
+        """Put records, `(partition_key, data)` or `(partition_key, data, explicit_hash_key)` each; a future of all their results.
+
+        They are packed, sent and tried again as by `put`, at less than half its cost.  The results come in the order of the records,
+        when the last one has its own; one that failed is a result with `successful` False.  Waits while `outstanding_max_bytes` are
+        under way, once for all of them.  Raises ValueError or TypeError, and puts none, if any can never be put; and ProducerClosed.
+        """
+        core = self._core
+        if not core.is_open:
+            raise ProducerClosed
+        future: asyncio.Future[list[UserRecordResult]] = asyncio.get_running_loop().create_future()
+        puts = core.make_many(records, future)
+        if not puts:
+            future.set_result([])
+            return future
+        core.driver.take_in()  # what was put before comes first
+        if core.driver.must_wait or not core.driver.has_room:
+            await core.driver.turn()
+        core.driver.put_all(puts)
         return future
 
     def flush(self) -> None:

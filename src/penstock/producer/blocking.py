@@ -6,7 +6,7 @@ Rule of this file: the inbox and what is known of its size are guarded by one lo
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread, get_ident
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from penstock.clients.aws import Connection
 from penstock.producer.config import ProducerConfig
 from penstock.producer.core import Core
-from penstock.producer.records import ProducerClosed, Put, UserRecordResult
+from penstock.producer.records import Given, ProducerClosed, Put, UserRecordResult
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -69,18 +69,33 @@ class Producer:
         The future raises UserRecordFailed.  Raises ValueError or TypeError for what can never be put, and ProducerClosed.
         """
         future: Future[UserRecordResult] = Future()
-        put = self._core.make(partition_key, data, explicit_hash_key, future)
+        self._leave((self._core.make(partition_key, data, explicit_hash_key, future),))
+        return future
+
+    def put_many(self, records: Iterable[Given]) -> Future[list[UserRecordResult]]:
+        """Put records, `(partition_key, data)` or `(partition_key, data, explicit_hash_key)` each; a future of all their results.
+
+        As AsyncProducer's.  Blocks while `outstanding_max_bytes` are under way, once for all of them.
+        """
+        future: Future[list[UserRecordResult]] = Future()
+        puts = self._core.make_many(records, future)
+        if not puts:
+            future.set_result([])
+        self._leave(puts)
+        return future
+
+    def _leave(self, puts: Sequence[Put]) -> None:
+        """Leave records in the inbox, when there is room."""
         may_wait = get_ident() != self._thread.ident  # a callback of a result would wait for itself
         with self._change:
             while may_wait and self._open and self._is_full:
                 self._change.wait()
             if not self._open:
                 raise ProducerClosed
-            self._inbox.append(put)
-            self._inbox_bytes += put.held_bytes
-            if len(self._inbox) == 1:
+            if puts and not self._inbox:
                 self._loop.call_soon_threadsafe(self._take_in)
-        return future
+            self._inbox += puts
+            self._inbox_bytes += sum([put.held_bytes for put in puts])
 
     def flush(self) -> None:
         """Send what is held now, without waiting for more to come or for a result."""

@@ -99,9 +99,9 @@ class Driver:
 
     async def turn(self) -> None:
         """Return when it is the caller's turn to put, which it has to do at once.  Raises ProducerClosed."""
-        if not self._waiting and self._has_room:
+        if not self._waiting and self.has_room:
             await self._clock.sleep(0)  # putting alone never waits, and nothing would ever be sent
-            if not self._waiting and self._has_room:
+            if not self._waiting and self.has_room:
                 self.must_wait = False
                 return
         turn = asyncio.get_running_loop().create_future()
@@ -114,15 +114,16 @@ class Driver:
 
     def _admit(self) -> None:
         """Let the next one in line put, if there is room."""
-        while self._waiting and self._has_room:
+        while self._waiting and self.has_room:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        self.must_wait = bool(self._waiting) or not self._has_room
+        self.must_wait = bool(self._waiting) or not self.has_room
 
     @property
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Whether less is under way than there may be."""
         return self.pipeline.outstanding_bytes < self._most_bytes
 
     def dismiss(self) -> None:

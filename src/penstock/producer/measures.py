@@ -31,13 +31,15 @@ USER_RECORD_EXPIRED: Final = Metric("UserRecordExpired", "Count", Level.DETAILED
 class Measures:
     """The meter of one producer, with its stream's dimensions."""
 
-    def __init__(self, config: ProducerConfig, stream: str) -> None:
+    def __init__(self, config: ProducerConfig, stream: str, *, wanted: bool = True) -> None:
         own = [pair.partition("=") for pair in config.metrics_dimensions.split(",") if pair]
         self._custom: Dimensions = tuple((name.strip(), value.strip()) for name, _, value in own)
         by_stream = config.metrics_granularity != "global"
         self._of_stream: Dimensions = (*self._custom, *((("StreamName", stream),) if by_stream else ()))
         self._by_shard = config.metrics_granularity == "shard"
-        self.meter = Meter(_LEVELS[config.metrics_level], rolls_up=config.metrics_to == "cloudwatch")
+        level = _LEVELS[config.metrics_level] if wanted else Level.NONE
+        self.wanted = level is not Level.NONE
+        self.meter = Meter(level, rolls_up=config.metrics_to == "cloudwatch")
 
     def put(self, metric: Metric, value: float, shard_id: str | None = None, times: int = 1) -> None:
         """Count a number, of a shard where one is named."""

@@ -217,12 +217,14 @@ class Pipeline:
 
     def _measure_success(self, entry: Entry, shard_id: str, began_ms: int) -> None:
         measured, puts = self._measures, entry.puts
+        if not measured.wanted:
+            return
         measured.put(measures.KINESIS_RECORDS_PUT, 1, shard_id)
+        measured.put(measures.USER_RECORDS_PUT, 1, shard_id, len(puts))
         measured.put(measures.KINESIS_RECORDS_DATA_PUT, entry.size_bytes, shard_id)
         measured.put(measures.USER_RECORDS_PER_KINESIS_RECORD, len(puts), shard_id)
-        measured.put(measures.USER_RECORDS_PUT, 1, shard_id, len(puts))
-        measured.put_all(measures.USER_RECORDS_DATA_PUT, [len(put.data) for put in puts], shard_id)
         measured.put_all(measures.BUFFERING_TIME, [began_ms - put.arrived_ms for put in puts], shard_id)
+        measured.put_all(measures.USER_RECORDS_DATA_PUT, [len(put.data) for put in puts], shard_id)
         measured.put_all(measures.RETRIES_PER_RECORD, [len(put.attempts) for put in puts], shard_id)
 
     def _refused(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:

@@ -78,6 +78,43 @@ class Promise(Protocol):
         ...
 
 
+class Together:
+    """The results of records that were put together: told in their order when the last one has its own."""
+
+    __slots__ = ("_left", "_promise", "_results")
+
+    def __init__(self, count: int, promise: Promise) -> None:
+        self._left = count
+        self._promise = promise
+        self._results: list[UserRecordResult | None] = [None] * count
+
+    def settle(self, at: int, result: UserRecordResult) -> None:
+        """Take the result of the record at a place."""
+        self._results[at] = result
+        self._left -= 1
+        if not self._left and not self._promise.done():
+            self._promise.set_result(self._results)
+
+
+class Share(Struct, eq=False, gc=False):
+    """Who waits for one of several records."""
+
+    together: Together
+    at: int
+
+    def done(self) -> bool:
+        """Never: the others' results are wanted whoever is no longer interested in this one."""
+        return False
+
+    def set_result(self, result: UserRecordResult) -> None:
+        """Tell what became of it."""
+        self.together.settle(self.at, result)
+
+    def set_exception(self, exception: UserRecordFailed) -> None:
+        """Tell that it failed: among others that is a result like any."""
+        self.together.settle(self.at, exception.result)
+
+
 class Put(Struct, eq=False, gc=False):
     """One user record on its way."""
 
@@ -113,6 +150,7 @@ class Entry(Struct, eq=False, gc=False):
 
 
 Data = bytes | bytearray | memoryview
+Given = tuple[str, Data] | tuple[str, Data, str | int | None]  # partition key, data, explicit hash key
 Held = tuple[bytes, str | None, int, int]  # data, explicit hash key, hash key, held bytes
 
 
