@@ -43,7 +43,7 @@ test-workers: $(VENV)/.dev ## Run what clients see once more, on servers with wo
 		--deselect tests/wire/test_fairness.py --deselect \
 		tests/compat/test_tls_files.py::test_certificates_when_given_and_changed_are_shown_to_new_connections_and_broken_ones_are_not $(ARGS)
 
-NATIVE_USERS := tests/property/wire/test_fast_decoders.py tests/compat/test_records.py tests/compat/test_large_records.py \
+NATIVE_USERS := tests/property/wire/test_fast_decoders.py tests/unit/wire/test_aggregate.py tests/compat/test_producer.py tests/compat/test_records.py tests/compat/test_large_records.py \
 	tests/compat/test_reshard_under_load.py tests/compat/test_sealed_streams.py tests/compat/test_quotas.py tests/compat/test_fan_out.py \
 	tests/compat/test_audit.py tests/wire/test_cbor_calls.py tests/wire/test_large_cbor.py
 

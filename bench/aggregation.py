@@ -19,7 +19,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from aws_kinesis_agg.deaggregator import deaggregate_records
 
 from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
-from penstock.wire.aggregate import Aggregate, unpack
+from penstock.wire.aggregate import begin_packing, unpack
 
 RECORDS: Final = 100_000
 EVERYWHERE: Final = HashRange(0, HASH_KEY_MAX)
@@ -46,13 +46,13 @@ CASES: Final = (Case(100, 1000, 51_200), Case(100, 1000, 1_000_000), Case(100, 1
 
 def pack_ours(records: Records, aggregate_bytes: int) -> list[bytes]:
     """Everything packed by us."""
-    done, held = [], Aggregate(aggregate_bytes)
+    done, held = [], begin_packing(aggregate_bytes)
     for key, data in records:
         if not held.add(key, data):
-            done.append(held.pack().data)
-            held = Aggregate(aggregate_bytes)
+            done.append(held.pack()[2])
+            held = begin_packing(aggregate_bytes)
             held.add(key, data)
-    return [*done, held.pack().data]
+    return [*done, held.pack()[2]]
 
 
 def pack_theirs(records: Records, aggregate_bytes: int) -> list[bytes]:

@@ -1,8 +1,9 @@
-//! Penstock's hot path in Rust: PutRecords decoded and framed, pages of records encoded.
+//! Penstock's hot path in Rust: PutRecords decoded and framed, pages of records encoded, KPL aggregates packed and read.
 //!
 //! Theory.  Everything here exists in Python too, and tests hold the two against each other byte by byte.  What is not plainly fine is
 //! answered with None, and Python decides; so nothing here words an error.  The interpreter is let go of while bytes are worked on.
 
+mod aggregate;
 mod cbor;
 mod json;
 mod number;
@@ -239,6 +240,8 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<aggregate::Aggregate>()?;
+    module.add_function(wrap_pyfunction!(aggregate::unpack, module)?)?;
     module.add_class::<Ring>()?;
     module.add_class::<Rows>()?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;

@@ -58,7 +58,7 @@ impl Columns {
 }
 
 /// MD5 of a partition key, as a number.
-fn hash_key(key: &[u8]) -> u128 {
+pub fn hash_key(key: &[u8]) -> u128 {
     u128::from_be_bytes(Md5::digest(key).into())
 }
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from penstock.producer.config import ProducerConfig
 from penstock.producer.records import Entry, Put
-from penstock.wire.aggregate import Aggregate
+from penstock.wire.aggregate import begin_packing
+from penstock.wire.native import AggregatePacker
 
 SHARD_BYTES_MAX: Final = 256 * 1024  # more for one shard in one request would be throttled as a whole
 COLLECTOR_DELAY_MAX_MS: Final = 50
@@ -22,7 +23,7 @@ NEVER_MS: Final = 2**63
 Request = list[Entry]
 
 
-def entry_of(puts: Sequence[Put], packed: Aggregate | None, shard_id: str | None) -> Entry:
+def entry_of(puts: Sequence[Put], packed: AggregatePacker | None, shard_id: str | None) -> Entry:
     """The Kinesis record of some user records; of a single one without an aggregate it is the record itself."""
     first = puts[0]
     if packed is None:
@@ -37,7 +38,7 @@ def entry_alone(put: Put, shard_id: str | None) -> Entry:
     """The Kinesis record of one user record.  A unique id needs an aggregate to travel in."""
     if put.unique_id is None:
         return entry_of((put,), None, shard_id)
-    packed = Aggregate(NEVER_MS)
+    packed = begin_packing(NEVER_MS)
     packed.add(put.partition_key, put.data, put.explicit_hash_key, put.unique_id)
     return entry_of((put,), packed, shard_id)
 
@@ -55,7 +56,7 @@ class Packer:
         self._due = due
         self._max_bytes, self._max_count = config.aggregation_max_size, config.aggregation_max_count
         self._puts: list[Put] = []
-        self._packed = Aggregate(self._max_bytes)
+        self._packed = begin_packing(self._max_bytes)
         self.deadline_ms = NEVER_MS
 
     def add(self, puts: Sequence[Put]) -> list[Entry]:
@@ -86,7 +87,7 @@ class Packer:
             return None
         plain = len(puts) == 1 and puts[0].unique_id is None
         entry = entry_of(puts, None if plain else self._packed, self.shard_id)
-        self._puts, self._packed = [], Aggregate(self._max_bytes)
+        self._puts, self._packed = [], begin_packing(self._max_bytes)
         self.deadline_ms = NEVER_MS
         return entry
 

@@ -5,7 +5,7 @@ Rule of this file: None where it is not; everything that it does is done in Pyth
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 Format = Literal["json", "cbor"]
 
@@ -41,12 +41,39 @@ class Rows(Protocol):
         ...
 
 
+class AggregatePacker(Protocol):
+    """An aggregate being packed, as `wire/aggregate.py` does it."""
+
+    @property
+    def count(self) -> int: ...  # noqa: D102 - as there
+    @property
+    def size_bytes(self) -> int: ...  # noqa: D102
+
+    def add(  # noqa: D102
+        self, partition_key: str, data: bytes, explicit_hash_key: str | None = None, unique_id: str | None = None
+    ) -> bool: ...
+    def add_all(self, records: Sequence[Any], begin: int = 0) -> int: ...  # noqa: D102
+    def pack(self) -> tuple[str, str, bytes]: ...  # noqa: D102
+
+
 class Native(Protocol):
     """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
 
     @property
     def Ring(self) -> Callable[[bytes], Ring]:  # noqa: N802
         """Makes a ring from first hash keys of 16 bytes, big-endian, ascending from 0."""
+        ...
+
+    @property
+    def Aggregate(self) -> Callable[[int], AggregatePacker]:  # noqa: N802
+        """Makes an aggregate of at most so many bytes."""
+        ...
+
+    def unpack(self, data: bytes) -> tuple[list[str], list[str], list[bytes]] | None:
+        """Of an aggregate whose records are partition keys and data alone: the keys they have, and the key and data of each.
+
+        None where Python shall look.
+        """
         ...
 
     def read_json(self, body: bytes) -> tuple[str, Rows] | None:
