@@ -7,12 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests_told import told
 from shapes import INPUTS, NAMES, SERVICE
 
 from penstock.core.errors import ServiceError
 from penstock.core.limits import MIB
-from penstock.services.streams.ops.record import PutRecordsRequest
-from penstock.services.streams.topology import hash_key
 from penstock.wire import cbor, json
 from penstock.wire.document import coerce
 from penstock.wire.reject import check
@@ -36,24 +35,6 @@ def generic(operation: str, protocol: str, body: bytes) -> Any | None:
 
 def fast(operation: str, protocol: Any, body: bytes) -> Any | None:
     return SERVICE.operations[operation].codec.decode[protocol](body)
-
-
-def told(request: Any) -> Any:
-    """What a request says, whoever read it."""
-    if not isinstance(request, PutRecordsRequest):
-        return request
-    name = (request.stream_name, request.stream_arn, request.stream_id, request.dry_run)
-    if request.framed is not None:
-        keys, data, hashes = request.framed.lists()
-        return name, [key.decode() for key in keys], data, [int.from_bytes(one, "big") for one in hashes]
-    if None in request.partition_keys:
-        return name, request.partition_keys, request.data, request.explicit_hash_keys
-    keys_given = [key for key in request.partition_keys if key is not None]
-    hash_keys = [
-        hash_key(key.encode()) if explicit is None else int(explicit)
-        for key, explicit in zip(keys_given, request.explicit_hash_keys, strict=True)
-    ]
-    return name, keys_given, request.data, hash_keys
 
 
 def agree(operation: str, protocol: str, body: bytes) -> None:
