@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from penstock.commands.paper import tame
-from penstock.commands.since import clock_text
+from penstock.commands.paper import clock_text, tame
 from penstock.core.ids import Millis
 
 KPL_MAGIC: Final = b"\xf3\x89\x9a\xc2"  # how an aggregate of the Kinesis Producer Library begins

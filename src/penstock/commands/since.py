@@ -55,8 +55,3 @@ def _moment_ms(word: str, now_ms: int) -> int | None:
     except ValueError:
         return None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def clock_text(at_ms: int) -> str:
-    """A moment as records show it: date and time in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,7 +18,7 @@ from penstock.clients.calls import CALL_ERRORS
 from penstock.commands import shown, since
 from penstock.commands.family import Shard
 from penstock.commands.follow import WIDTH, CannotRead, follow
-from penstock.commands.paper import complain, console, ended_by_signals, on_terminal, tame
+from penstock.commands.paper import clock_text, complain, console, ended_by_signals, on_terminal, tame
 from penstock.commands.place import CommandError, Server, Where, patiently
 from penstock.commands.shards import list_shards
 from penstock.commands.shown import Shown
@@ -157,7 +157,7 @@ class TerminalPaper:
             self._out.print(data)
 
     def _heading(self, record: Shown) -> Text:
-        clock = since.clock_text(record.arrived_ms)
+        clock = clock_text(record.arrived_ms)
         number = parse_shard_id(record.shard_id)
         return Text.assemble(
             (clock, "dim"), "  ", (f"shard {number}", "cyan"), "  ", (tame(record.key), "bold green"),

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from penstock.clients.calls import CALL_ERRORS
 from penstock.commands.paper import (
+    clock_text,
     complain,
     console,
     ended_by_signals,
@@ -28,7 +29,6 @@ from penstock.commands.paper import (
     table,
 )
 from penstock.commands.place import CommandError, Server, Where, pause
-from penstock.commands.since import clock_text
 from penstock.commands.traffic import ShardTraffic, StreamTraffic, Traffic, fetch, no_page
 from penstock.core.ids import parse_shard_id
 from penstock.demo.screen import size_text

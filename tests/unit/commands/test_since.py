@@ -2,7 +2,8 @@
 
 import pytest
 
-from penstock.commands.since import BadTime, clock_text, parse
+from penstock.commands.paper import clock_text
+from penstock.commands.since import BadTime, parse
 from penstock.consumer.position import Begin
 
 NOW_MS = 1_763_640_000_500  # 2025-11-20T12:00:00.500Z
