@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.composition import (
+    CATALOG_OPERATIONS,
     IAM_OPERATIONS,
     LEASE_OPERATIONS,
     METRIC_CODECS,
@@ -40,6 +41,7 @@ def parity() -> str:
         "STS": bind(load_model("sts"), STS_OPERATIONS, None, {}),
         "KMS": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
         "CloudWatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
+        "Data catalog (Glue)": bind(load_model("glue"), CATALOG_OPERATIONS, None, {}),
         "Leases (DynamoDB)": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, LEASE_CODECS),
     }
     parts = [

@@ -203,6 +203,7 @@ class App:
         await self._services.streams.clear()
         await self._services.keys.clear()
         await self._services.leases.tables.clear()
+        await self._services.catalog.clear()
         await self._services.iam.clear()
         await self._services.metrics.clear()
         if isinstance(self.clock, TestClock):

@@ -23,6 +23,12 @@ from penstock.host.tasks import LoopTasks
 from penstock.keyservice import KeyServices, open_keys
 from penstock.server.door import Door, OpenDoor
 from penstock.services.binding import Admit, Gate, bind, chained
+from penstock.services.catalog import targets as catalog_targets
+from penstock.services.catalog.ops import database as catalog_database
+from penstock.services.catalog.ops import table as catalog_table
+from penstock.services.catalog.ops import tag as catalog_tag
+from penstock.services.catalog.ops import version as catalog_version
+from penstock.services.catalog.service import Catalog
 from penstock.services.iam import targets as iam_targets
 from penstock.services.iam.actions import ResourceKind
 from penstock.services.iam.authentication import SignedDoor
@@ -85,7 +91,15 @@ IAM_OPERATIONS: Final = (attachment, inline, key, managed_policy, profile, role,
 STS_OPERATIONS: Final = (sts,)
 METRIC_OPERATIONS: Final = (data, listing, put, statistics)
 METRIC_CODECS: Final = {"PutMetricData": put.CODEC}
+CATALOG_OPERATIONS: Final = (catalog_database, catalog_table, catalog_tag, catalog_version)
 LEASE_OPERATIONS: Final = (lease_account, backup, batch, item, lifetime, search, table, lease_tag, transaction)
+
+_CATALOG_FINDERS: Final[Mapping[ResourceKind, Finder]] = {
+    ResourceKind.CATALOG: catalog_targets.catalog,
+    ResourceKind.DATABASE: catalog_targets.database,
+    ResourceKind.CATALOG_TABLE: catalog_targets.table,
+    ResourceKind.CATALOG_GIVEN: catalog_targets.given,
+}
 
 
 @dataclass(slots=True)
@@ -98,6 +112,7 @@ class Services:
     keys: KeyServices
     metrics: Metrics
     leases: Leases
+    catalog: Catalog
     router: Router
     door: Door
 
@@ -148,6 +163,7 @@ async def open_services(
         sink=OwnMetrics(metered.store, "AWS/Kinesis"),
     )
     leases = await _open_leases(settings, engine, clock, entropy, tasks)
+    catalog = Catalog(engine.meta, clock)
     rates = streams.admission.gate if streams.admission is not None else None
     services: list[Service] = [
         bind(
@@ -162,13 +178,19 @@ async def open_services(
         ),
         keys.bind(_unnamed_keys(authoriser)),
         bind(load_model("dynamodb"), LEASE_OPERATIONS, leases, LEASE_CODECS, _lease_policies(authoriser, leases)),
+        _bind_catalog(catalog, authoriser),
     ]  # fmt: skip
     door: Door = (
         SignedDoor(iam.identities, clock, SystemClock(), settings.account_id)
         if enforced
         else OpenDoor(settings.account_id)
     )
-    return Services(tasks, streams, iam, keys, metered, leases, Router(services), door)
+    return Services(tasks, streams, iam, keys, metered, leases, catalog, Router(services), door)
+
+
+def _bind_catalog(catalog: Catalog, authoriser: Authoriser | None) -> Service:
+    admit = _policies(authoriser, "glue", _CATALOG_FINDERS)
+    return bind(load_model("glue"), CATALOG_OPERATIONS, catalog, {}, admit)
 
 
 def _policies(authoriser: Authoriser | None, service: str, finders: Mapping[ResourceKind, Finder]) -> Admit | None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import cbor2
 
 from penstock.composition import (
+    CATALOG_OPERATIONS,
     IAM_OPERATIONS,
     LEASE_OPERATIONS,
     METRIC_CODECS,
@@ -27,6 +28,7 @@ SERVICES: Final[dict[str, Service]] = {
     "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
     "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
     "dynamodb": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, LEASE_CODECS),
+    "glue": bind(load_model("glue"), CATALOG_OPERATIONS, None, {}),
     "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
 }
 

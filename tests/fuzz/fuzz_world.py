@@ -46,6 +46,7 @@ TARGETS: Final = {
     "kms": "TrentService",
     "cloudwatch": "GraniteServiceVersion20100801",
     "dynamodb": "DynamoDB_20120810",
+    "glue": "AWSGlue",
 }
 VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
 SIGNING_NAMES: Final = {"cloudwatch": "monitoring"}  # where it is another
@@ -240,6 +241,10 @@ class World:
         }
         self.call("dynamodb", "CreateTable", definition)
         self.call("dynamodb", "PutItem", {"TableName": "app", "Item": {"k": {"S": "a"}, "n": {"N": "1"}}})
+        self.call("glue", "CreateDatabase", {"DatabaseInput": {"Name": "db"}, "Tags": {"k": "v"}})
+        table = {"Name": "events", "StorageDescriptor": {"Columns": [{"Name": "id", "Type": "string"}]}}
+        self.call("glue", "CreateTable", {"DatabaseName": "db", "TableInput": table})
+        self.call("glue", "UpdateTable", {"DatabaseName": "db", "TableInput": table})
         self.live = {
             "sequence": put[0]["SequenceNumber"],
             "consumer": made.document["Consumer"]["ConsumerARN"],

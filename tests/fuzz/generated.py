@@ -49,13 +49,16 @@ _STATEMENTS: Final[list[Any]] = [
 POLICIES: Final = [json.dumps({"Version": "2012-10-17", "Statement": statement}) for statement in _STATEMENTS]
 # Texts by the end of their member's name, the longest first; `live` gives those that change from server to server.
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
-    "TableName": ("app", "app", "none", "arn:aws:dynamodb:us-east-1:123456789012:table/app"),
+    "TableName": ("app", "app", "none", "events", "arn:aws:dynamodb:us-east-1:123456789012:table/app"),
+    "DatabaseName": ("db", "db", "DB", "none"),
+    "CatalogId": (ACCOUNT, ACCOUNT, "none"),
     "IndexName": ("by-owner", "none"),
     "ConditionExpression": ("attribute_exists(k)", "n = :v AND #k <> :v", "size(k) > :v OR contains(l, :v)", "k IN ("),
     "FilterExpression": ("attribute_exists(n)", "n BETWEEN :v AND :v", "begins_with(#k, :v)"),
     "KeyConditionExpression": ("k = :v", "#k = :v AND n > :v", "n = :v"),
     "UpdateExpression": ("SET n = n + :v", "ADD s :v REMOVE #k", "SET l = list_append(l, :v), m.k = :v", "DELETE s :v"),
     "ProjectionExpression": ("k", "#k, n", "l[0].k", "k.k, k"),
+    "Expression": ("ev*", "e.*|a", "(", "*"),
     "StreamName": ("a", "b", "none"),
     "StreamARN": (STREAM, STREAM + "x"),
     "ResourceARN": (STREAM, STREAM + "/consumer/c:1", "live:consumer"),
@@ -89,7 +92,7 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "WebIdentityToken": ("e30.e30.AAAA", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.AAAA", "...."),
     "TargetPrincipal": (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"),
     "CiphertextBlob": ("live:ciphertext",),
-    "VersionId": ("v1", "v2", "v99999999999999999999"),
+    "VersionId": ("v1", "v2", "v99999999999999999999", "0", "1", "9"),
     "Policy": (*POLICIES, "{", "[]"),
     "Document": (*POLICIES, "{", "[]"),
     "Path": ("/", "/a/", "a"),

@@ -41,12 +41,12 @@ def bind(
     """The operations of `model` that `modules` implement, their first argument filled with `service`, each behind its gate."""
     functions = {name: value for module in modules for name, value in vars(module).items() if callable(value)}
     operations: dict[str, Operation] = {}
-    for name, operation in model.operations.items():
+    for name in model.operations:  # only those that there are get compiled: Glue's model has 314
         function = functions.get(function_name(name))
         if function is not None:
             input_type = typing.get_type_hints(function)["request"]
             handler = _guarded(function, service, admit(name) if admit is not None else None)
-            operations[name] = Operation(operation, handler, input_type, codecs.get(name, Codec()))
+            operations[name] = Operation(model.operations[name], handler, input_type, codecs.get(name, Codec()))
     return Service(model, operations)
 
 

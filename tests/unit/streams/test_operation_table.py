@@ -12,6 +12,7 @@ import pytest
 from streams_world import make_shards, make_stream
 
 from penstock.composition import (
+    CATALOG_OPERATIONS,
     IAM_OPERATIONS,
     LEASE_OPERATIONS,
     METRIC_CODECS,
@@ -41,6 +42,7 @@ SERVICES = {
     "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
     "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
     "dynamodb": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, {}),
+    "glue": bind(load_model("glue"), CATALOG_OPERATIONS, None, {}),
 }
 MODULES: dict[str, Sequence[types.ModuleType]] = {
     "kinesis": STREAM_OPERATIONS,
@@ -49,6 +51,7 @@ MODULES: dict[str, Sequence[types.ModuleType]] = {
     "kms": KMS_OPERATIONS,
     "cloudwatch": METRIC_OPERATIONS,
     "dynamodb": LEASE_OPERATIONS,
+    "glue": CATALOG_OPERATIONS,
 }
 CONTAINERS_MAX = 5
 OPERATIONS = {f"{name}:{key}": bound for name, service in SERVICES.items() for key, bound in service.operations.items()}
@@ -74,10 +77,11 @@ def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -
     from importlib import import_module
     from pkgutil import iter_modules
 
+    from penstock.services.catalog import ops as catalog_ops
     from penstock.services.leases import ops as lease_ops
     from penstock.services.streams import ops
 
-    for folder, modules in ((ops, STREAM_OPERATIONS), (lease_ops, LEASE_OPERATIONS)):
+    for folder, modules in ((ops, STREAM_OPERATIONS), (lease_ops, LEASE_OPERATIONS), (catalog_ops, CATALOG_OPERATIONS)):
         with_operations = {
             f"{folder.__name__}.{info.name}"
             for info in iter_modules(folder.__path__)

@@ -34,6 +34,10 @@ class ResourceKind(Enum):
     KEY = "arn:{partition}:kms:{region}:{account}:key/{id}"
     ALIAS = "arn:{partition}:kms:{region}:{account}:alias/{name}"
     TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/{name}, with /index/{index} where an index is read"
+    CATALOG = "arn:{partition}:glue:{region}:{account}:catalog"
+    DATABASE = "arn:{partition}:glue:{region}:{account}:database/{name}"
+    CATALOG_TABLE = "arn:{partition}:glue:{region}:{account}:table/{database}/{name}"
+    CATALOG_GIVEN = "the ARN in ResourceArn, of a database"
     SEVERAL = "each of several, under actions of their own"
 
 
@@ -176,8 +180,22 @@ DYNAMODB: Final[dict[str, Action]] = _rows(
     also={"CreateTable": (Also("dynamodb:TagResource", ResourceKind.TABLE, "Tags"),)},
 )
 
+# UNVERIFIED: of a table or a database; AWS asks for the catalog and the database above it, too
+GLUE: Final[dict[str, Action]] = _rows(
+    "glue",
+    {
+        ResourceKind.CATALOG: "GetDatabases",
+        ResourceKind.DATABASE: "CreateDatabase DeleteDatabase GetDatabase UpdateDatabase",
+        ResourceKind.CATALOG_TABLE: """BatchDeleteTable BatchDeleteTableVersion CreateTable DeleteTable DeleteTableVersion
+            GetPartitionIndexes GetTable GetTableVersion GetTableVersions GetTables UpdateTable""",
+        ResourceKind.CATALOG_GIVEN: "GetTags TagResource UntagResource",
+    },
+    also={"CreateDatabase": (Also("glue:TagResource", ResourceKind.DATABASE, "Tags"),)},
+)
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
     "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
+    "glue": GLUE,
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The data catalog: databases and tables, spoken to as AWS Glue is."""
