@@ -19,7 +19,7 @@ class CatalogError(Table):
     NO_TABLE = Row(_ABSENT, "Table {name} not found.")
     NO_ENTITY = Row(_ABSENT, "Entity Not Found")
     NO_VERSION = Row(_ABSENT, "Table version not found.")  # UNVERIFIED: wording
-    NO_CATALOG = Row(_ABSENT, "Catalog {id} not found.")  # UNVERIFIED: code and wording
+    NO_CATALOG = Row(_INPUT, "Catalog {id} not found.")  # UNVERIFIED: code and wording
     DATABASE_EXISTS = Row(_EXISTS, "Database already exists.")
     TABLE_EXISTS = Row(_EXISTS, "Table already exists.")
     CHANGED = Row("ConcurrentModificationException", "Update table failed due to concurrent modifications.")

@@ -247,7 +247,7 @@ class IndexOutput(Output, kw_only=True):
 
     index_name: str
     keys: list[KeyOutput]
-    index_status: Literal["ACTIVE"] = "ACTIVE"
+    index_status: str
 
 
 class IndexesAnswer(Output, kw_only=True):
@@ -263,7 +263,9 @@ async def get_partition_indexes(catalog: Catalog, caller: Caller, request: GetPa
     types = {column.name: column.type or "string" for column in table.definition.partition_keys or ()}
     rows = [
         IndexOutput(
-            index_name=index.index_name, keys=[KeyOutput(name=key, type=types.get(key, "string")) for key in index.keys]
+            index_name=index.index_name,
+            keys=[KeyOutput(name=key, type=types.get(key, "string")) for key in index.keys],
+            index_status="ACTIVE",
         )
         for index in table.indexes
     ]
