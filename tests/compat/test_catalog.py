@@ -110,7 +110,7 @@ def test_of_updates_that_meet_none_is_lost(penstock: PenstockServer, glue: Any, 
         for _ in range(5):
             while True:
                 try:
-                    client.update_table(DatabaseName="sales", TableInput=TABLE, VersionId=found(client)["VersionId"])  # type: ignore[arg-type]
+                    client.update_table(DatabaseName="sales", TableInput=TABLE, VersionId=found(client)["VersionId"])
                 except client.exceptions.ConcurrentModificationException:
                     continue
                 break
@@ -191,7 +191,7 @@ def test_a_catalog_outlives_its_server(tmp_path: Path) -> None:
             glue = server.client("glue")
             if not start:
                 glue.create_database(DatabaseInput={"Name": "sales"})
-                glue.create_table(DatabaseName="sales", TableInput=TABLE)  # type: ignore[arg-type]
+                glue.create_table(DatabaseName="sales", TableInput=TABLE)
             assert found(glue)["StorageDescriptor"] == TABLE["StorageDescriptor"]
 
 
@@ -235,7 +235,7 @@ def test_policies_decide_about_a_catalog_of_another_account(tmp_path: Path) -> N
     with PenstockServer(data_dir=str(tmp_path), auth="enforced") as server:
         root = server.client("glue")
         root.create_database(DatabaseInput={"Name": "sales"})
-        root.create_table(DatabaseName="sales", TableInput=TABLE)  # type: ignore[arg-type]
+        root.create_table(DatabaseName="sales", TableInput=TABLE)
         iam = server.client("iam")
         iam.create_user(UserName="ann")
         document = json.dumps({"Version": "2012-10-17", "Statement": [policy]})
@@ -244,8 +244,8 @@ def test_policies_decide_about_a_catalog_of_another_account(tmp_path: Path) -> N
         ann = server.client("glue", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
         assert found(ann)["Name"] == "events"
         for refused in (
-            lambda: ann.delete_table(DatabaseName="sales", Name="events"),
-            lambda: ann.get_databases(CatalogId="222222222222"),
+            (ann.delete_table, {"DatabaseName": "sales", "Name": "events"}),
+            (ann.get_databases, {"CatalogId": "222222222222"}),
         ):
             with pytest.raises(ClientError, match="AccessDenied"):
-                refused()
+                refused[0](**refused[1])
