@@ -48,6 +48,9 @@ class Toolchain:
 JAVA = Toolchain(
     "java", ("java", "javac", "mvn"), "target/classpath", "mvn", "-q", "-B", "compile", "dependency:build-classpath"
 )
+OPENSEARCH = Toolchain(
+    "opensearch", ("java", "javac", "mvn"), "target/classpath", "mvn", "-q", "-B", "compile", "dependency:build-classpath"
+)
 NODE = Toolchain(
     "node", ("node", "npm"), "node_modules/.package-lock.json",
     "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
@@ -58,7 +61,7 @@ KCLPY = Toolchain(
     "kclpy", ("java",), str(_KCLPY / "pyvenv.cfg"),
     "sh", "-c", f"{sys.executable} -m venv {_KCLPY} && {_KCLPY}/bin/pip install --quiet --requirement requirements.txt",
 )  # fmt: skip
-TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, GO, KCLPY)}
+TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, GO, KCLPY, OPENSEARCH)}
 
 
 def environment(server: Server, *, tls: bool = False) -> dict[str, str]:

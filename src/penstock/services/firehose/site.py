@@ -6,6 +6,7 @@ from typing import Protocol
 from penstock.core.ids import AccountId, Region
 from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Threads
+from penstock.wire.signing import AwsCredentials
 
 
 class Objects(Protocol):
@@ -29,6 +30,14 @@ class SecretSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where destinations are that AWS finds by an ARN, and whom the server is to them; settings of the server."""
+
+    search_endpoint: str = ""  # of OpenSearch domains; may hold user:password@
+    credentials: AwsCredentials | None = None  # that requests to OpenSearch are signed with; None: they are not signed
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A delivery stream, to its steps and its destination."""
 
@@ -44,3 +53,4 @@ class Site:
     objects: Objects
     secrets: SecretSource | None = None  # None: there is no Secrets Manager here
     network: Network | None = None  # None: nothing can be called from here
+    places: Places = Places()

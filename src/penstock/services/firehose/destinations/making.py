@@ -26,4 +26,21 @@ def _http(shape: Any, site: Site) -> Destination:
     return HttpEndpointDestination(shape, site)
 
 
-MAKERS: Final[Mapping[DestinationKind, Maker]] = {"HttpEndpoint": _http}
+def _search(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.search import make_search
+
+    return make_search(shape, site)
+
+
+def _serverless(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.search import make_serverless
+
+    return make_serverless(shape, site)
+
+
+MAKERS: Final[Mapping[DestinationKind, Maker]] = {
+    "HttpEndpoint": _http,
+    "Elasticsearch": _search,
+    "Amazonopensearchservice": _search,
+    "AmazonOpenSearchServerless": _serverless,
+}
