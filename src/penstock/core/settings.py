@@ -78,6 +78,12 @@ def _parse_buckets(text: str) -> str:
     return text
 
 
+def _parse_search_endpoint(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[!-~]+", text):
+        raise ValueError
+    return text
+
+
 def _parse_issuers(text: str) -> str:
     issuer_sources(text)
     return text
@@ -212,6 +218,18 @@ class Settings:
     )
     delivery_ca: str = file(
         "Authorities in PEM that destinations of delivery streams are trusted by, beside the system's."
+    )
+    search_endpoint: str = knob(
+        "",
+        "Where OpenSearch domains are that delivery streams name by ARN; may hold user:password@.",
+        _parse_search_endpoint,
+        "an http or https URL",
+        "URL",
+    )
+    search_signing: Literal["off", "aws"] = choice(
+        "off",
+        "aws",
+        doc="aws: sign deliveries to OpenSearch with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
     )
     region: str = knob(
         "us-east-1", "Region shown in the start-up hints; requests name their own.", _parse_region, "a region", "REGION"

@@ -25,7 +25,16 @@ def node(folder: Path) -> Iterator[str]:
     """A node; gives its URL."""
     (folder / "config").mkdir()
     classes = f"{OPENSEARCH.folder / 'target/classes'}:{OPENSEARCH.build().read_text().strip()}"
-    command = ["java", "-Xms256m", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classes, "compat.SearchNode", str(folder)]
+    command = [
+        "java",
+        "-Xms256m",
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        classes,
+        "compat.SearchNode",
+        str(folder),
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     assert process.stdin is not None
@@ -54,7 +63,9 @@ async def deliver(url: str, *records: bytes) -> Outcome:
 
 
 @pytest.mark.needs("opensearch")
-def test_documents_in_a_real_cluster_arrive_once_however_often_they_are_sent_and_those_it_refuses_are_told(tmp_path: Path) -> None:
+def test_documents_in_a_real_cluster_arrive_once_however_often_they_are_sent_and_those_it_refuses_are_told(
+    tmp_path: Path,
+) -> None:
     with node(tmp_path) as url:
         ask(f"{url}/orders-2016-02-25", "PUT", {"mappings": {"properties": {"n": {"type": "long"}}}})
         records = [json.dumps({"n": number, "text": "grün\n"}).encode() + b"\n" for number in range(500)]
@@ -65,7 +76,10 @@ def test_documents_in_a_real_cluster_arrive_once_however_often_they_are_sent_and
         mixed = asyncio.run(deliver(url, b'{"n":0}', b'{"n":"no number"}', b'{"n":1}\n{"n":2}'))
         assert isinstance(mixed, Mixed)
         assert mixed.again is None
-        assert {(failure.entry.place, failure.code) for failure in mixed.failures} == {(1, "400"), (2, "OS.MalformedData")}
+        assert {(failure.entry.place, failure.code) for failure in mixed.failures} == {
+            (1, "400"),
+            (2, "OS.MalformedData"),
+        }
         [refused] = [failure for failure in mixed.failures if failure.code == "400"]
         assert json.loads(refused.message)["type"] == "mapper_parsing_exception"
         ask(f"{url}/_refresh", "POST")

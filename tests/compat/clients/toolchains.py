@@ -50,7 +50,7 @@ JAVA = Toolchain(
 )
 OPENSEARCH = Toolchain(
     "opensearch", ("java", "javac", "mvn"), "target/classpath", "mvn", "-q", "-B", "compile", "dependency:build-classpath"
-)
+)  # fmt: skip
 NODE = Toolchain(
     "node", ("node", "npm"), "node_modules/.package-lock.json",
     "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",

@@ -32,7 +32,9 @@ ANSWER_MAX_BYTES: Final = 64 * 1024 * 1024
 ANSWER_WAIT_MS: Final = 60_000
 PREPARE_BESIDE_BYTES: Final = 64 * 1024
 _MIB: Final = 1024 * 1024
-_ASKED: Final = "filter_path=errors%2Citems.%2A.status%2Citems.%2A.error"  # all that is read of an answer; escaped as it is signed
+_ASKED: Final = (
+    "filter_path=errors%2Citems.%2A.status%2Citems.%2A.error"  # all that is read of an answer; escaped as it is signed
+)
 _CODES: Final[Mapping[Reason, str]] = {
     "timeout": "OS.RequestTimeout",
     "too_large": "OS.ServiceException",
