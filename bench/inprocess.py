@@ -149,8 +149,7 @@ class Subject:
     async def close(self) -> None:
         """Let go of everything."""
         await self._traffic.stop()
-        await self._services.tasks.stop()
-        self._services.keys.close()
+        await self._services.stop()
         await self._engine.close()
 
 
@@ -163,7 +162,7 @@ async def subject(engine_name: str, auth: str, folder: Path) -> Subject:
     exchange = Exchange(services.router, entropy, RequestMetrics(registry), monotonic_s, services.door)
     pages = Pages({}, {}, exchange.handle)
     traffic = Traffic(Handlers(pages.handle, exchange.refuse, exchange.reject), Patience())
-    made = await services.iam.new_key(AccountId(settings.account_id), None)
+    made = await (await services.iam()).new_key(AccountId(settings.account_id), None)
     key = Credentials(made.record.id, made.secret)
     found = Subject(f"{engine_name}, {auth}", engine, services, traffic, key)
     await found.run("CreateStream", [{"StreamName": STREAM, "ShardCount": SHARDS}], 1, 1)

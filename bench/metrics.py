@@ -123,7 +123,7 @@ async def measure(count: int) -> None:
             )
         await services.metrics.store.flush()
         await _flushes(services, exchange)
-        await services.tasks.stop()
+        await services.room.tasks.stop()
         await engine.close()
 
 

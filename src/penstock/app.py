@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from penstock.composition import Services, master_key_path, open_services
+from penstock.composition import Services, open_services
 from penstock.core.ids import AccountId, parse_shard_id
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings, plain_host
@@ -30,12 +30,14 @@ from penstock.server.listener import Handlers, Listener
 from penstock.server.measures import bounds_of, patience_of
 from penstock.server.pages import HEALTH, BadPageRequest, Page, Pages, json_answer
 from penstock.server.trust import Trust
-from penstock.services.iam.service import Iam, NewKey
 from penstock.services.metrics.exposition import Exposition
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams.service import Streams
 from penstock.services.streams.survey import survey
 from penstock.wire.native import NATIVE
+
+if TYPE_CHECKING:
+    from penstock.services.iam.service import Iam, NewKey
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,8 @@ class App:
         self._export_storage()
         self._services = await self._open_services()
         self._registry.register(Exposition(lambda: self._services.metrics))
-        await self._prepare_identities()
+        if settings.auth == "enforced":
+            await self._make_root_key()
         self._exchange = Exchange(
             self._services.router,
             self._entropy,
@@ -137,31 +140,18 @@ class App:
         except OSError as error:
             raise SettingError(f"cannot use --data-dir {self._data_dir}: {error.strerror}") from None
 
-    async def _prepare_identities(self) -> None:
-        """See that secrets can be opened; with `--auth enforced` make the first root key.  Raises SettingError."""
-        iam, settings = self.iam, self.settings
-        lost = iam.identities.sealed_shut()
-        if lost:
-            text = f"the secrets of {len(lost)} access keys cannot be opened with {master_key_path(settings, self._data_dir)}"
-            if settings.auth == "enforced":
-                await self._abandon()
-                raise SettingError(f"{text}: put the master key back, or revoke the keys (penstock credentials list)")
-            logger.warning("%s: those keys are not known", text)
-        account = AccountId(settings.account_id)
-        if settings.auth == "enforced" and not iam.identities.access_keys(account, None):
+    async def _make_root_key(self) -> None:
+        """Make the first key of the root, if there is none."""
+        iam, account = await self.iam(), AccountId(self.settings.account_id)
+        if not iam.identities.access_keys(account, None):
             made = await iam.new_key(account, None)
             write_credentials(self._data_dir / ROOT_CREDENTIALS_FILE, made.record.id, made.secret)
             self.root_key = made
 
-    async def _abandon(self) -> None:
-        """Let go of what a start that fails has opened."""
-        await self._services.tasks.stop()
-        await self._engine.close()
-
     def _look_after_trust(self) -> None:
         if self._trust is not None and self._listener is not None:
             self._trust.warn(self.clock.now_ms())
-            self._services.tasks.spawn(self._trust.look_after(self._listener, self.clock), "certificates")
+            self._services.room.tasks.spawn(self._trust.look_after(self._listener, self.clock), "certificates")
 
     def reload(self) -> None:
         """Take up files that have changed: what SIGHUP asks for."""
@@ -172,9 +162,7 @@ class App:
         """Close the ports, answer what is under way, end the background work."""
         if self._listener is not None:
             await self._listener.stop()
-        await self._services.tasks.stop()
-        await self._services.metrics.close()
-        self._services.keys.close()
+        await self._services.stop()
         await self._tasks.stop()
         await self._engine.close()
         self._threads.close()
@@ -187,10 +175,9 @@ class App:
         """The streams service as it is now; a reset replaces it."""
         return self._services.streams
 
-    @property
-    def iam(self) -> Iam:
+    async def iam(self) -> "Iam":
         """The identity service as it is now; a reset replaces it."""
-        return self._services.iam
+        return await self._services.iam()
 
     @property
     def engine_summary(self) -> str:
@@ -199,13 +186,7 @@ class App:
 
     async def reset(self) -> None:
         """Forget every stream, record and fault, and set a test clock back to the machine's time."""
-        await self._services.tasks.stop()
-        await self._services.streams.clear()
-        await self._services.keys.clear()
-        await self._services.leases.tables.clear()
-        await self._services.catalog.clear()
-        await self._services.iam.clear()
-        await self._services.metrics.clear()
+        await self._services.clear()
         if isinstance(self.clock, TestClock):
             self.clock.reset()
         self._services = await self._open_services()

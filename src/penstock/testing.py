@@ -116,8 +116,12 @@ class PenstockServer:
 
     def other_account(self, account: str) -> tuple[str, str]:
         """Access key id and secret of the root of another account, which exists from then on; for `auth="enforced"`."""
-        made = self._call(self._running.iam.new_key(AccountId(account), None))
-        return made.record.id, made.secret
+
+        async def make() -> tuple[str, str]:
+            made = await (await self._running.iam()).new_key(AccountId(account), None)
+            return made.record.id, made.secret
+
+        return self._call(make())
 
     def environment(self) -> dict[str, str]:
         """Environment variables with which every AWS SDK and the CLI use this server."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.composition import IAM_OPERATIONS
+from penstock.composition.iam import OPERATIONS
 from penstock.host.apimodels import load_model
 from penstock.services.binding import bind
 from penstock.testing import PenstockServer
@@ -303,7 +303,7 @@ def test_every_operation_is_called_above() -> None:
     from pathlib import Path
 
     source = Path(__file__).read_text()
-    for name in bind(load_model("iam"), IAM_OPERATIONS, None, {}).operations:
+    for name in bind(load_model("iam"), OPERATIONS, None, {}).operations:
         from botocore import xform_name
 
         called = xform_name(name)

@@ -6,31 +6,10 @@ from xml.etree import ElementTree
 
 import cbor2
 
-from penstock.composition import (
-    CATALOG_OPERATIONS,
-    IAM_OPERATIONS,
-    LEASE_OPERATIONS,
-    METRIC_CODECS,
-    METRIC_OPERATIONS,
-    STREAM_OPERATIONS,
-    STS_OPERATIONS,
-)
-from penstock.host.apimodels import load_model
-from penstock.keyservice import KMS_OPERATIONS
-from penstock.services.binding import bind
-from penstock.services.leases.codec import CODECS as LEASE_CODECS
-from penstock.services.streams.codec import CODECS
+from penstock.composition.table import ROWS, unbound
 from penstock.wire.operation import Service
 
-SERVICES: Final[dict[str, Service]] = {
-    "kinesis": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
-    "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
-    "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
-    "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
-    "dynamodb": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, LEASE_CODECS),
-    "glue": bind(load_model("glue"), CATALOG_OPERATIONS, None, {}),
-    "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
-}
+SERVICES: Final[dict[str, Service]] = {row.model: unbound(row) for row in ROWS}
 
 # Of the pages "Common Errors" of the services' API references.
 _SHARED: Final = frozenset(

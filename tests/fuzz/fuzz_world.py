@@ -208,13 +208,12 @@ class World:
         self._exchange = Exchange(services.router, entropy, _Nobody(), monotonic_s, services.door, audit=audit)
         self.keys = []
         if self._settings.auth == "enforced":
-            made = await services.iam.new_key(ACCOUNT, None)
+            made = await (await services.iam()).new_key(ACCOUNT, None)
             self.keys.append((made.record.id, made.secret))
 
     def _end(self) -> None:
         if self._services is not None and self._engine is not None:
-            self._run(self._services.tasks.stop())
-            self._services.keys.close()
+            self._run(self._services.stop())
             self._run(_closed(self._engine))
             self._services = None
 

@@ -29,7 +29,7 @@ from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
 from penstock.wire.operation import EventStream, Operation
 from penstock.wire.reject import check
-from penstock.wire.route import Head, Route, Router, answer_protocol, headers_of
+from penstock.wire.route import Entry, Head, Route, Router, answer_protocol, headers_of
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,9 @@ class Exchange:
             if "content-encoding" in head.headers:
                 body = decode_body(body, head.headers["content-encoding"].strip().lower(), self._body_max_bytes)
             route = self._route(head, body)
+            while isinstance(route, Entry):
+                await _open(route)
+                route = self._route(head, body)
         except ServiceError as error:
             outcome, answer = error.code, _refusal(error, *answer_protocol(head), None, request_id)
             if self._audit is not None:
@@ -166,7 +169,7 @@ class Exchange:
         request_id, _ = self._draw_ids()
         return Answer(status, [("x-amzn-RequestId", request_id)], b"")
 
-    def _route(self, head: Head, body: bytes) -> Route:
+    def _route(self, head: Head, body: bytes) -> Route | Entry:
         try:
             return self.router.route(head, body)
         except ServiceError as error:
@@ -218,6 +221,15 @@ class Exchange:
         if "origin" in head.headers:
             headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", _CORS_EXPOSED)]
         return headers
+
+
+async def _open(entry: Entry) -> None:
+    """Open a service for its first request.  Raises INTERNAL_FAILURE where that fails; the next request tries again."""
+    try:
+        await entry.open()
+    except Exception:
+        logger.exception("%s cannot be opened", entry.address.target or entry.address.version)
+        raise Error.INTERNAL_FAILURE() from None
 
 
 def _fast_input(route: Route, body: bytes) -> Any | None:

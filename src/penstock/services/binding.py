@@ -1,7 +1,8 @@
 """Binding: from a service's functions to its table of operations.
 
 Theory.  An operation exists once, as a function named after it: `PutRecords` is `put_records(service, caller, request)`.  Its input
-type is read from its annotations.  What the model has and no module has is simply absent, and docs/parity.md says so.
+type is read from its annotations, and it is put together when it is first called.  What the model has and no module has is simply
+absent, and docs/parity.md says so.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import Any
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.engines.api import AppendError, MetaUnavailable
-from penstock.wire.model import ServiceModel
+from penstock.wire.model import Compiled, ServiceModel
 from penstock.wire.operation import Codec, Handler, Operation, Service
 
 logger = logging.getLogger(__name__)
@@ -39,15 +40,16 @@ def bind(
     admit: Admit | None = None,
 ) -> Service:
     """The operations of `model` that `modules` implement, their first argument filled with `service`, each behind its gate."""
-    functions = {name: value for module in modules for name, value in vars(module).items() if callable(value)}
-    operations: dict[str, Operation] = {}
-    for name in model.operations:  # only those that there are get compiled: Glue's model has 314
-        function = functions.get(function_name(name))
-        if function is not None:
-            input_type = typing.get_type_hints(function)["request"]
-            handler = _guarded(function, service, admit(name) if admit is not None else None)
-            operations[name] = Operation(model.operations[name], handler, input_type, codecs.get(name, Codec()))
-    return Service(model, operations)
+    found = {name: value for module in modules for name, value in vars(module).items() if callable(value)}
+    functions = {name: found[function] for name in model.operations if (function := function_name(name)) in found}
+
+    def made(name: str) -> Operation:
+        function = functions[name]
+        input_type = typing.get_type_hints(function)["request"]
+        handler = _guarded(function, service, admit(name) if admit is not None else None)
+        return Operation(model.operations[name], handler, input_type, codecs.get(name, Codec()))
+
+    return Service(model, Compiled(functions, made))
 
 
 def chained(*admits: Admit | None) -> Admit | None:

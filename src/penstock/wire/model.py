@@ -141,17 +141,20 @@ def parse_model(document: bytes, patterns: Mapping[str, str] = MappingProxyType(
         json_version=meta.get("jsonVersion"),
         api_version=meta["apiVersion"],
         xml_namespace=meta.get("xmlNamespace"),
-        operations=_Compiled(model.operations, lambda name: _operation(name, model.operations[name], compiler)),
+        operations=Compiled(model.operations, lambda name: _operation(name, model.operations[name], compiler)),
         protocols=frozenset(meta.get("protocols", [meta["protocol"]])),
         error_codes=frozenset(codes.values()),
         query_codes=codes,
         query_compatible="awsQueryCompatible" in meta,
-        errors=_Compiled({name for name, raw in model.shapes.items() if raw.exception}, compiler.shape),
+        errors=Compiled({name for name, raw in model.shapes.items() if raw.exception}, compiler.shape),
     )
 
 
-class _Compiled(Mapping[str, Made], Generic[Made]):
-    """Operations or errors by name.  Most of a service's are never used, and compiling all takes several times as long as reading them."""
+class Compiled(Mapping[str, Made], Generic[Made]):
+    """Operations or errors by name, each made when it is first asked for.
+
+    Most of a service's are never used, and compiling all takes several times as long as reading them.
+    """
 
     def __init__(self, names: Collection[str], make: Callable[[str], Made]) -> None:
         self._names = names

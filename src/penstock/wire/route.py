@@ -3,11 +3,12 @@
 Theory.  All plain-HTTP services share one port.  JSON and CBOR services are told apart by `X-Amz-Target: <prefix>.<Operation>`,
 query services by their `Action` and `Version`, and Smithy RPC by its path; services with paths of their own (rest-json) will be told
 apart by path and signing name.  A service may be spoken to in several of them.  The content type chooses the protocol, and with it the
-form of every answer, errors included.
+form of every answer, errors included.  What tells a service's requests apart is its address; the service itself is opened by the first
+of them, because most servers are asked for two or three of all that there are.
 Rules of this file: pure; it looks at the head (and a form body), never at a document.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.wire import rpc
+from penstock.wire.model import ServiceModel
 from penstock.wire.operation import Input, Operation, Protocol, Service
 
 FORM_FIELDS_MAX: Final = 65_536  # ours; 1,000 metrics with dimensions and values have some tens of thousands
@@ -75,26 +77,56 @@ class Route:
     action: str  # as IAM names it: "kinesis:PutRecords"
 
 
+class Address(NamedTuple):
+    """What tells the requests of a service from those of all others."""
+
+    target: str | None = None  # before the operation in X-Amz-Target
+    rpc: bool = False  # whether paths of Smithy RPC name it so too
+    version: str | None = None  # of its API, in the query protocol
+
+    @classmethod
+    def of(cls, model: ServiceModel) -> "Address":
+        """The address that a model has."""
+        version = model.api_version if "query" in model.protocols else None
+        return cls(model.target_prefix, "smithy-rpc-v2-cbor" in model.protocols, version)
+
+
+class Entry:
+    """A service behind the port, which may not be open yet."""
+
+    __slots__ = ("_open", "address", "service")
+
+    def __init__(self, address: Address, opening: Callable[[], Awaitable[Service]]) -> None:
+        self.address = address
+        self.service: Service | None = None
+        self._open = opening
+
+    async def open(self) -> None:
+        """Have the service.  Raises what its opening raises; the next try begins anew."""
+        self.service = await self._open()
+
+
 class Router:
     """The services behind the port, indexed by what tells them apart."""
 
-    def __init__(self, services: Iterable[Service]) -> None:
-        self._by_target: dict[str, Service] = {}
-        self._by_action: dict[tuple[str, str], Service] = {}
-        self._by_path: dict[str, Service] = {}
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_target: dict[str, Entry] = {}
+        self._by_version: dict[str, Entry] = {}
+        self._by_path: dict[str, Entry] = {}
         self._found: dict[tuple[str, str], Route] = {}  # by content type and target as they were spelled
-        for service in services:
-            model = service.model
-            if model.target_prefix is not None:
-                self._by_target[model.target_prefix] = service
-                if "smithy-rpc-v2-cbor" in model.protocols:
-                    self._by_path[model.target_prefix] = service
-            if "query" in model.protocols:
-                for name in model.operations:
-                    self._by_action[name, model.api_version] = service
+        for entry in entries:
+            target, rpc_too, version = entry.address
+            if target is not None:
+                assert target not in self._by_target, "two services have one target"
+                self._by_target[target] = entry
+                if rpc_too:
+                    self._by_path[target] = entry
+            if version is not None:
+                assert version not in self._by_version, "two query services have one version"
+                self._by_version[version] = entry
 
-    def route(self, head: Head, body: bytes) -> Route:
-        """The route of a request.
+    def route(self, head: Head, body: bytes) -> Route | Entry:
+        """The route of a request, or the service that must be opened before there is one.
 
         Raises UNKNOWN_OPERATION for a target or action that no model knows, NOT_IMPLEMENTED for one that its model knows and we do
         not, and NOT_A_SERVICE_CALL for what is no call at all.
@@ -112,27 +144,31 @@ class Router:
         if head.method != "POST" or (protocol not in _DOCUMENTS and "x-amz-target" not in head.headers):
             raise Error.NOT_A_SERVICE_CALL()
         prefix, _, name = head.headers.get("x-amz-target", "").rpartition(".")
-        service = self._by_target.get(prefix)
-        if service is None or protocol not in _DOCUMENTS:
+        entry = self._by_target.get(prefix)
+        if entry is None or protocol not in _DOCUMENTS:
             raise Error.UNKNOWN_OPERATION()
-        route = _route(protocol, content_type, service, _operation(service, name), {})
+        if entry.service is None:
+            return entry
+        route = _route(protocol, content_type, entry.service, _operation(entry.service, name), {})
         if len(self._found) < ROUTES_KEPT_MAX and len(spelled[0]) <= CONTENT_TYPE_KEPT_MAX_CHARS:
             self._found[spelled] = route
         return route
 
-    def _in_path(self, head: Head) -> Route:
+    def _in_path(self, head: Head) -> Route | Entry:
         """The route of a Smithy RPC; the few paths that mean something are remembered."""
         found = self._found.get((rpc.CONTENT_TYPE, head.path))
         if found is None:
             prefix, name = rpc.name_in_path(head.path) or ("", "")
-            service = self._by_path.get(prefix)
-            if service is None:
+            entry = self._by_path.get(prefix)
+            if entry is None:
                 raise Error.UNKNOWN_OPERATION()
-            found = _route("rpc", rpc.CONTENT_TYPE, service, _operation(service, name), {})
+            if entry.service is None:
+                return entry
+            found = _route("rpc", rpc.CONTENT_TYPE, entry.service, _operation(entry.service, name), {})
             self._found[rpc.CONTENT_TYPE, head.path] = found
         return found
 
-    def _by_form(self, head: Head, body: bytes) -> Route:
+    def _by_form(self, head: Head, body: bytes) -> Route | Entry:
         try:
             form = dict(head.query) | dict(
                 parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
@@ -140,8 +176,13 @@ class Router:
         except ValueError:
             raise Error.BODY_NOT_PARSED() from None
         name = form.get("Action", "")
-        service = self._by_action.get((name, form.get("Version", "")))
+        entry = self._by_version.get(form.get("Version", ""))
+        if entry is None:
+            raise Error.NOT_A_SERVICE_CALL()
+        service = entry.service
         if service is None:
+            return entry
+        if name not in service.model.operations:
             raise Error.NOT_A_SERVICE_CALL()
         operation = service.operations.get(name) or _absent(service, name)
         return _route("query", "text/xml", service, operation, form)

@@ -5,14 +5,13 @@ from typing import Any
 import cbor2
 from hypothesis import strategies as st
 
-from penstock.composition import STREAM_OPERATIONS
+from penstock.composition.streams import CODECS, OPERATIONS
 from penstock.host.apimodels import load_model
 from penstock.services.binding import bind
-from penstock.services.streams.codec import CODECS
 from penstock.wire.model import Shape
 
 MODEL = load_model("kinesis")
-SERVICE = bind(MODEL, STREAM_OPERATIONS, None, CODECS)
+SERVICE = bind(MODEL, OPERATIONS, None, CODECS)
 INPUTS: dict[str, Shape] = {name: model.input for name, model in MODEL.operations.items() if model.input is not None}
 OUTPUTS: dict[str, Shape] = {
     name: model.output

@@ -11,20 +11,11 @@ import msgspec
 import pytest
 from streams_world import make_shards, make_stream
 
-from penstock.composition import (
-    CATALOG_OPERATIONS,
-    IAM_OPERATIONS,
-    LEASE_OPERATIONS,
-    METRIC_CODECS,
-    METRIC_OPERATIONS,
-    STREAM_OPERATIONS,
-    STS_OPERATIONS,
-)
+from penstock.composition.table import ROWS, module_of, unbound
 from penstock.core.errors import Error
 from penstock.engines.api import Page, Position
 from penstock.host.apimodels import load_model
-from penstock.keyservice import KMS_OPERATIONS
-from penstock.services.binding import bind, function_name
+from penstock.services.binding import function_name
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.hub import EVENT, Pushed
 from penstock.services.streams.ops.record import GetRecordsOutput, PutRecordOutput, PutRecordsOutput
@@ -35,24 +26,8 @@ from penstock.wire import cbor
 from penstock.wire.model import Shape
 from penstock.wire.operation import EventStream, Operation, Protocol, member_name
 
-SERVICES = {
-    "kinesis": bind(load_model("kinesis"), STREAM_OPERATIONS, None, CODECS),
-    "iam": bind(load_model("iam"), IAM_OPERATIONS, None, {}),
-    "sts": bind(load_model("sts"), STS_OPERATIONS, None, {}),
-    "kms": bind(load_model("kms"), KMS_OPERATIONS, None, {}),
-    "cloudwatch": bind(load_model("cloudwatch"), METRIC_OPERATIONS, None, METRIC_CODECS),
-    "dynamodb": bind(load_model("dynamodb"), LEASE_OPERATIONS, None, {}),
-    "glue": bind(load_model("glue"), CATALOG_OPERATIONS, None, {}),
-}
-MODULES: dict[str, Sequence[types.ModuleType]] = {
-    "kinesis": STREAM_OPERATIONS,
-    "iam": IAM_OPERATIONS,
-    "sts": STS_OPERATIONS,
-    "kms": KMS_OPERATIONS,
-    "cloudwatch": METRIC_OPERATIONS,
-    "dynamodb": LEASE_OPERATIONS,
-    "glue": CATALOG_OPERATIONS,
-}
+SERVICES = {row.model: unbound(row) for row in ROWS}
+MODULES: dict[str, Sequence[types.ModuleType]] = {row.model: module_of(row).OPERATIONS for row in ROWS}
 CONTAINERS_MAX = 5
 OPERATIONS = {f"{name}:{key}": bound for name, service in SERVICES.items() for key, bound in service.operations.items()}
 KINDS = {str: {"string"}, bytes: {"blob"}, bool: {"boolean"}, int: {"integer", "long", "timestamp"}, float: {"double"}}
@@ -81,7 +56,11 @@ def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -
     from penstock.services.leases import ops as lease_ops
     from penstock.services.streams import ops
 
-    for folder, modules in ((ops, STREAM_OPERATIONS), (lease_ops, LEASE_OPERATIONS), (catalog_ops, CATALOG_OPERATIONS)):
+    for folder, modules in (
+        (ops, MODULES["kinesis"]),
+        (lease_ops, MODULES["dynamodb"]),
+        (catalog_ops, MODULES["glue"]),
+    ):
         with_operations = {
             f"{folder.__name__}.{info.name}"
             for info in iter_modules(folder.__path__)

@@ -9,7 +9,7 @@ from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Region
 from penstock.host.apimodels import load_model
 from penstock.wire.operation import Input, Operation, Service
-from penstock.wire.route import FORM_FIELDS_MAX, Head, Router, answer_protocol
+from penstock.wire.route import FORM_FIELDS_MAX, Address, Entry, Head, Route, Router, answer_protocol
 
 JSON = "application/x-amz-json-1.1"
 CBOR = "application/x-amz-cbor-1.1"
@@ -26,7 +26,27 @@ def service(model_name: str, *operations: str) -> Service:
     return Service(model, {name: Operation(model.operations[name], handler, Input) for name in operations})
 
 
-ROUTER = Router([service("kinesis", "ListStreams"), service("sts", "GetCallerIdentity")])
+def entry(of: Service) -> Entry:
+    async def opened() -> Service:
+        return of
+
+    return Entry(Address.of(of.model), opened)
+
+
+def router(*entries: Entry) -> Router:
+    """A router whose services are open."""
+    for each in entries:
+        asyncio.run(each.open())
+    return Router(entries)
+
+
+ROUTER = router(entry(service("kinesis", "ListStreams")), entry(service("sts", "GetCallerIdentity")))
+
+
+def routed(of: Head, body: bytes = b"") -> Route:
+    found = ROUTER.route(of, body)
+    assert isinstance(found, Route)
+    return found
 
 
 def head(
@@ -55,7 +75,7 @@ def refusal(of: Head, body: bytes = b"") -> tuple[str, int]:
 def test_route_when_the_target_is_known_names_operation_and_protocol(
     content_type: str, protocol: str, answered: str
 ) -> None:
-    route = ROUTER.route(head(content_type, TARGET, path="/any/path"), b"")
+    route = routed(head(content_type, TARGET, path="/any/path"))
     assert (route.protocol, route.content_type, route.operation.model.name) == (protocol, answered, "ListStreams")
 
 
@@ -109,7 +129,7 @@ def test_route_when_the_model_knows_the_operation_but_we_do_not_says_where_to_lo
     ],
 )
 def test_route_when_a_form_names_action_and_version_is_the_query_protocol(request_head: Head, body: bytes) -> None:
-    route = ROUTER.route(request_head, body)
+    route = routed(request_head, body)
     assert (route.protocol, route.content_type, route.operation.model.name) == (
         "query",
         "text/xml",
@@ -136,7 +156,7 @@ def test_route_when_a_form_is_no_call_is_refused(body: bytes, code: str) -> None
 
 
 def test_route_when_a_forms_operation_is_not_implemented_then_it_is_refused_when_it_is_carried_out() -> None:
-    route = ROUTER.route(head(FORM), b"Action=AssumeRole&Version=2011-06-15")
+    route = routed(head(FORM), b"Action=AssumeRole&Version=2011-06-15")
     assert (route.protocol, route.action) == ("query", "sts:AssumeRole")
 
     async def carry_out() -> None:
@@ -154,3 +174,43 @@ def test_answer_protocol_when_there_is_no_route_follows_the_content_type(
     content_type: str, expected: tuple[str, str]
 ) -> None:
     assert answer_protocol(head(content_type)) == expected
+
+
+RPC = {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+METRICS = "GraniteServiceVersion20100801"
+
+
+@pytest.mark.parametrize(
+    ("model", "operation", "request_head", "body"),
+    [
+        ("kinesis", "ListStreams", head(JSON, TARGET), b""),
+        ("cloudwatch", "ListMetrics", Head("POST", f"/service/{METRICS}/operation/ListMetrics", {}, RPC, ()), b""),
+        ("sts", "GetCallerIdentity", head(FORM), b"Action=GetCallerIdentity&Version=2011-06-15"),
+    ],
+)
+def test_route_when_the_service_is_not_open_then_it_is_named_and_known_once_it_is(
+    model: str, operation: str, request_head: Head, body: bytes
+) -> None:
+    closed = entry(service(model, operation))
+    one = Router([closed])
+    assert one.route(request_head, body) is closed
+    asyncio.run(closed.open())
+    found = one.route(request_head, body)
+    assert isinstance(found, Route)
+    assert found.operation.model.name == operation
+
+
+def test_entry_when_its_opening_fails_then_the_next_try_begins_anew() -> None:
+    full = iter([True, False])
+
+    async def opening() -> Service:
+        if next(full):
+            raise OSError("no room")
+        return service("kinesis", "ListStreams")
+
+    kinesis = Entry(Address("Kinesis_20131202"), opening)
+    with pytest.raises(OSError, match="no room"):
+        asyncio.run(kinesis.open())
+    assert kinesis.service is None
+    asyncio.run(kinesis.open())
+    assert kinesis.service is not None

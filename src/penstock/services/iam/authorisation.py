@@ -36,6 +36,15 @@ class Authoriser:
         self._clock = clock
         self._judge = Judge()
 
+    def admit(
+        self,
+        service: str,
+        finders: Mapping[ResourceKind, Finder],
+        demands: Mapping[str, Demands] = MappingProxyType({}),
+    ) -> Callable[[str], Gate | None]:
+        """The gates of a service, by operation."""
+        return lambda operation: self.gate(service, operation, finders, demands)
+
     def gate(
         self,
         service: str,
