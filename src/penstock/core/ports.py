@@ -4,8 +4,8 @@ Rules: no module outside `host/` reads a clock, draws a random number or spawns 
 simulation or a user's test can own all three.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from penstock.core.ids import Millis
 
@@ -53,6 +53,25 @@ class Threads(Protocol):
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """What `work` returns or raises.  Cost: 60 us."""
+        ...
+
+
+class QueryResults(NamedTuple):
+    """What a query made of one record."""
+
+    texts: Sequence[str]  # its results, in JSON
+    problem: str | None  # why there are no more
+
+
+class Queries(Protocol):
+    """Programs of jq, run where they can do no harm: they are users', may never end, and may want all memory."""
+
+    def check(self, program: str) -> str | None:
+        """What is wrong with a program; None if nothing is.  Raises ImportError where jq is not installed."""
+        ...
+
+    async def run(self, program: str, records: Sequence[str]) -> Sequence[QueryResults] | None:
+        """The results of each record; None if they took too long or too much memory."""
         ...
 
 
