@@ -28,7 +28,7 @@ from penstock.server.exchange import Answer, Exchange
 from penstock.server.health import RequestMetrics, measure_lag
 from penstock.server.listener import Handlers, Listener
 from penstock.server.measures import bounds_of, patience_of
-from penstock.server.pages import HEALTH, BadPageRequest, Page, Pages, json_answer
+from penstock.server.pages import CODE, HEALTH, BadPageRequest, Page, Pages, json_answer
 from penstock.server.trust import Trust
 from penstock.services.metrics.exposition import Exposition
 from penstock.services.metrics.registry import StreamMetrics
@@ -99,7 +99,11 @@ class App:
         )
         exchange = self._exchange
         pages = Pages(
-            self._pages(), {"/_penstock/traffic": self._traffic}, exchange.handle, private=settings.auth == "enforced"
+            self._pages(),
+            {"/_penstock/traffic": self._traffic},
+            exchange.handle,
+            files={CODE: self._code},
+            private=settings.auth == "enforced",
         )
         handlers = Handlers(pages.handle, exchange.refuse, exchange.reject)
         self._listener = self._make_listener(handlers)
@@ -244,6 +248,14 @@ class App:
 
     async def _traffic(self, query: Mapping[str, str]) -> Answer:
         return json_answer(await survey(self.streams, *_survey_query(query)))
+
+    async def _code(self, token: str) -> Answer:
+        data = await self._services.code(token)
+        return (
+            json_answer({"message": "this link is over"}, 403)
+            if data is None
+            else Answer(200, [("content-type", "application/zip")], data)
+        )
 
     async def _metrics(self, _body: bytes) -> Answer:
         return Answer(

@@ -14,15 +14,17 @@ import msgspec
 
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
-from penstock.engines.api import MetaStore, MetaUnavailable, RecordLog
+from penstock.engines.api import Blobs, BlobsUnavailable, MetaStore, MetaUnavailable, RecordLog
 from penstock.engines.buckets import Buckets
 from penstock.engines.filebuckets import FileBuckets
+from penstock.engines.local.blobs import DirectoryBlobs
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.log import LocalLog, Options, open_log
 from penstock.engines.local.manifest import NewerFormat
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.recovery import Recovered
 from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.engines.memoryblobs import MemoryBlobs
 from penstock.engines.s3buckets import S3Buckets
 from penstock.host.clock import monotonic_s
 from penstock.host.disk import SystemDisk
@@ -33,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 META_FILE: Final = "meta.sqlite"
 BUCKETS_FOLDER: Final = "buckets"
+BLOBS_FOLDER: Final = "blobs"
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,6 +53,7 @@ class Engine(NamedTuple):
     log: RecordLog
     meta: MetaStore
     buckets: Buckets
+    blobs: Blobs
     summary: str  # for the start-up page: what it is, and what it found
     health: Callable[[], Health]
     close: Callable[[], Awaitable[None]]
@@ -62,7 +66,7 @@ async def open_engine(settings: Settings, data_dir: Path, clock: Clock, entropy:
         return _memory(clock, buckets)
     try:
         return await _local(settings, data_dir, clock, entropy, buckets)
-    except (DirectoryInUse, NewerFormat, Damaged, MetaUnavailable) as error:
+    except (DirectoryInUse, NewerFormat, Damaged, MetaUnavailable, BlobsUnavailable) as error:
         raise SettingError(str(error)) from None
     except OSError as error:
         raise SettingError(f"cannot use --data-dir {data_dir}: {error.strerror or error}") from None
@@ -81,7 +85,13 @@ def open_buckets(settings: Settings, data_dir: Path) -> Buckets:
 def _memory(clock: Clock, buckets: Buckets) -> Engine:
     summary = "memory: nothing survives a restart"
     return Engine(
-        MemoryLog(clock), MemoryMeta(), buckets, summary, lambda: Health(writable=True, damage=[]), buckets.close
+        MemoryLog(clock),
+        MemoryMeta(),
+        buckets,
+        MemoryBlobs(),
+        summary,
+        lambda: Health(writable=True, damage=[]),
+        buckets.close,
     )
 
 
@@ -91,6 +101,7 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
     started_s = monotonic_s()
     try:
         meta = await SqliteMeta.open(data_dir / META_FILE)
+        blobs = await DirectoryBlobs.open(data_dir / BLOBS_FOLDER)
         log, found = await open_log(disk, clock, entropy, tasks, _options(settings))
     except BaseException:
         disk.close()
@@ -99,6 +110,7 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
 
     async def close() -> None:
         await buckets.close()
+        await blobs.close()
         await log.close()
         await meta.close()
         disk.close()
@@ -107,7 +119,7 @@ async def _local(settings: Settings, data_dir: Path, clock: Clock, entropy: Entr
     for line in found.damage:
         logger.error("damaged, and skipped: %s", line)
     summary = _summary(log, found, monotonic_s() - started_s)
-    return Engine(log, meta, buckets, summary, lambda: _health(log), close)
+    return Engine(log, meta, buckets, blobs, summary, lambda: _health(log), close)
 
 
 def _options(settings: Settings) -> Options:

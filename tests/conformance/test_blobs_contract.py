@@ -23,6 +23,7 @@ from penstock.engines.api import (
     NoSuchBlob,
 )
 from penstock.engines.local.blobs import DirectoryBlobs
+from penstock.engines.memoryblobs import MemoryBlobs
 from penstock.engines.s3blobs import S3Blobs
 
 Open = Callable[[Path], AbstractAsyncContextManager[Blobs]]
@@ -49,7 +50,16 @@ async def _open_s3(folder: Path) -> AsyncIterator[Blobs]:
     yield S3Blobs.open("penstock-test", prefix=f"{folder.parent.name}/{next(RUNS)}", endpoint=ENDPOINT)
 
 
-ENGINES: Final[dict[str, Open]] = {"directory": _open_directory, "s3-in-memory": _open_memory}
+@asynccontextmanager
+async def _open_dictionary(_folder: Path) -> AsyncIterator[Blobs]:
+    yield MemoryBlobs()
+
+
+ENGINES: Final[dict[str, Open]] = {
+    "directory": _open_directory,
+    "s3-in-memory": _open_memory,
+    "dictionary": _open_dictionary,
+}
 if ENDPOINT is not None:
     ENGINES["s3"] = _open_s3
 

@@ -46,6 +46,12 @@ class Services:
 
         return await self.room.open(open_identities)
 
+    async def code(self, token: str) -> bytes | None:
+        """The zip of a function that a link is to; None for one that is over."""
+        from penstock.composition.functions import linked_code
+
+        return await linked_code(self.room, token)
+
     async def stop(self) -> None:
         """End the background work, and close what is open."""
         await self.room.tasks.stop()

@@ -16,6 +16,7 @@ from penstock.composition.room import Plug, Room
 from penstock.host.apimodels import load_model
 from penstock.services.binding import bind
 from penstock.wire.operation import Codec, Service
+from penstock.wire.rest import DATED
 from penstock.wire.route import Address
 
 
@@ -37,6 +38,7 @@ ROWS: Final = (
     Row("kms", "kms", "KMS", Address("TrentService"), "kms/", ("kms/",)),
     Row("cloudwatch", "metrics", "CloudWatch", Address("GraniteServiceVersion20100801", rpc=True, version="2010-08-01")),
     Row("glue", "catalog", "Data catalog (Glue)", Address("AWSGlue"), "catalog/"),
+    Row("lambda", "functions", "Lambda", Address(paths=DATED), "functions/", ("functions/event/", "functions/mapping/")),
     Row(
         "dynamodb", "leases", "Leases (DynamoDB)", Address("DynamoDB_20120810"),
         "leases/", ("leases/table/", "leases/token/"),

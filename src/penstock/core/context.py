@@ -17,6 +17,7 @@ class Caller(NamedTuple):
     source_ip: str | None = None
     secure: bool = False  # over TLS
     user_agent: str | None = None
+    host: str | None = None  # of this server, as it was asked
 
     @property
     def arn(self) -> str:

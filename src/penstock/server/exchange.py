@@ -22,7 +22,7 @@ from penstock.core.ports import Entropy, Threads
 from penstock.server.audit import Audit, Call
 from penstock.server.door import Door
 from penstock.server.events import EventBody
-from penstock.wire import cbor, eventstream, json, query, rpc
+from penstock.wire import cbor, eventstream, json, query, rest, rpc
 from penstock.wire.content import decode_body
 from penstock.wire.dialect import Idiom, idiom_of, reworded
 from penstock.wire.document import Scalars, coerce, render
@@ -33,7 +33,13 @@ from penstock.wire.route import Entry, Head, Route, Router, answer_protocol, hea
 
 logger = logging.getLogger(__name__)
 
-_SCALARS: Final = {"json": json.SCALARS, "cbor": cbor.SCALARS, "rpc": rpc.SCALARS, "query": query.SCALARS}
+_SCALARS: Final = {
+    "json": json.SCALARS,
+    "cbor": cbor.SCALARS,
+    "rpc": rpc.SCALARS,
+    "query": query.SCALARS,
+    "rest-json": rest.SCALARS,
+}
 _DECODE: Final = {"json": json.decode_document, "cbor": cbor.decode_document, "rpc": rpc.decode_document}
 _ENCODE: Final = {"json": json.encode_document, "cbor": cbor.encode_document, "rpc": rpc.encode_document}
 _CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
@@ -187,7 +193,7 @@ class Exchange:
         else:
             request = _fast_input(route, body)
         if request is None:
-            document = call.request = _document(route, body, self._depth_max)
+            document = call.request = _document(route, head, body, self._depth_max)
         caller = call.caller = self.door.caller(route, head, signed, digest)
         if document is not None:
             request = _checked_input(operation, document, _SCALARS[route.protocol])
@@ -196,6 +202,8 @@ class Exchange:
         if isinstance(output, EventStream):
             headers = [("content-type", eventstream.CONTENT_TYPE)]
             return Answer(200, headers, EventBody(route, output, request_id))
+        if route.protocol == "rest-json":
+            return Answer(*rest.write_output(operation.model, output))
         is_large = operation.codec.is_large
         if is_large is not None and self._threads is not None and is_large(output):
             answer = await self._threads.run(partial(_output, route, output, request_id))
@@ -242,7 +250,10 @@ def _large_input(route: Route, body: bytes, hashed: bytes | None) -> tuple[Any |
     return _fast_input(route, body), None if hashed is None else sha256(hashed).hexdigest()
 
 
-def _document(route: Route, body: bytes, depth_max: int) -> dict[str, Any]:
+def _document(route: Route, head: Head, body: bytes, depth_max: int) -> dict[str, Any]:
+    if route.protocol == "rest-json":
+        shape = route.operation.model.input
+        return rest.read_input(shape, route.form, head.headers, head.target, body, depth_max)
     decode = _DECODE.get(route.protocol)
     return query.read_input(route.operation.model.input, route.form) if decode is None else decode(body, depth_max)
 
@@ -292,6 +303,9 @@ def _refusal(
         if service is not None and service.query_compatible:
             headers.append(("x-amzn-query-error", query.code_and_fault(error, service)))
         return Answer(error.status, headers, body)
+    if protocol == "rest-json":
+        status, headers, body = rest.write_error(error, _error_members(error, protocol, service), service)
+        return Answer(status, [*headers, kind], body)
     if protocol == "query":
         assert service is not None, "only a request that has a route is known to be of this protocol"
         status = query.error_status(error, service)

@@ -1,11 +1,13 @@
 """The server's own pages: health, metrics, and under --testing the controls that tests use.
 
 `GET /_penstock/health`, `GET /_penstock/traffic`, `GET /metrics`; with --testing `POST /_penstock/reset` (alias `/moto-api/reset`),
-`GET` and `POST /_penstock/clock`, `POST` and `DELETE /_penstock/faults`.  With `--auth enforced` all but health are for this machine only.
+`GET` and `POST /_penstock/clock`, `POST` and `DELETE /_penstock/faults`.
+What services give away by links lies under paths of its own.  With `--auth enforced` all but health are for this machine only.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -17,9 +19,11 @@ from penstock.wire.route import Head
 logger = logging.getLogger(__name__)
 
 HEALTH: Final = "/_penstock/health"
+CODE: Final = "/_penstock/functions/code/"  # of functions; what follows is a link of theirs
 
 Page = Callable[[bytes], Awaitable[Answer]]  # of the body
 View = Callable[[Mapping[str, str]], Awaitable[Answer]]  # of the query
+File = Callable[[str], Awaitable[Answer]]  # of the rest of a path, which is its own proof
 
 
 class BadPageRequest(Exception):
@@ -35,11 +39,13 @@ class Pages:
         views: Mapping[str, View],  # by path; GET only
         services: Callable[[Head, bytes], Coroutine[Any, Any, Answer]],
         *,
+        files: Mapping[str, File] = MappingProxyType({}),  # by the beginning of their paths; GET only
         private: bool = False,  # only who is on this machine gets more than health
     ) -> None:
         self._pages = pages
         self._views = views
         self._paths = {path for _, path in pages} | {*views}
+        self._files = files
         self._services = services
         self._private = private
 
@@ -52,6 +58,9 @@ class Pages:
     async def _answer(self, head: Head, body: bytes) -> Answer:
         page = self._find(head)
         if page is None:
+            file = self._find_file(head)
+            if file is not None:
+                return await file
             if head.path in self._paths and "x-amz-target" not in head.headers:
                 return json_answer({"message": f"{head.path} does not take {head.method}"}, 405)
             if head.path.startswith(("/_penstock/", "/moto-api/")):
@@ -66,6 +75,12 @@ class Pages:
         except Exception:
             logger.exception("%s %s failed", head.method, head.path)
             return json_answer({"message": "internal failure"}, 500)
+
+    def _find_file(self, head: Head) -> Awaitable[Answer] | None:
+        for prefix, file in self._files.items():
+            if head.method == "GET" and head.path.startswith(prefix):
+                return file(head.path.removeprefix(prefix))
+        return None
 
     def _find(self, head: Head) -> Page | None:
         view = self._views.get(head.path)

@@ -20,6 +20,7 @@ from penstock.server.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
+NO_CONTENT: Final = 204
 JOINED_MAX_BYTES: Final = 64 * 1024  # up to here copying a body is cheaper than a second write
 
 
@@ -58,7 +59,9 @@ class Sender:
         elif not minor:
             lines += KEEP_ALIVE_LINE
         if isinstance(body, bytes):
-            head = write_head(answer.status, answer.headers, f"{lines}content-length: {len(body)}\r\n")
+            if answer.status != NO_CONTENT:  # such an answer has no length
+                lines = f"{lines}content-length: {len(body)}\r\n"
+            head = write_head(answer.status, answer.headers, lines)
             self._write_whole(head, b"" if bare else body)
             return
         if minor:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import re2
@@ -29,6 +29,25 @@ class Regex(Protocol):
         ...
 
 
+Where = Literal["uri", "querystring", "header", "headers", "statusCode"]
+
+
+class Place(NamedTuple):
+    """Where a member stands that is not in the body (rest-json)."""
+
+    where: Where
+    name: str  # of the label, field or header
+
+
+class Http(NamedTuple):
+    """How an operation is called (rest-json)."""
+
+    method: str = "POST"
+    uri: str = "/"  # with {Labels}
+    status: int = 200  # of a success
+
+
+_PLAIN_HTTP: Final = Http()
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")  # as Java writes a character; RE2 does otherwise
 
 
@@ -48,6 +67,8 @@ class Shape:
     regex: Regex | None = None
     enum: tuple[str, ...] = ()
     event_stream: bool = False
+    payload: str = ""  # structure, rest-json: the member that is the whole body
+    places: dict[str, Place] | None = None  # structure, rest-json: of members that are not in the body, if any
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,7 @@ class OperationModel:
     output_wrapper: str | None  # query protocol: the element around the result
     errors: tuple[str, ...]
     unsigned: bool = False  # it is called without credentials
+    http: Http = _PLAIN_HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,8 @@ class ServiceModel:
     query_codes: Mapping[str, str] = field(default_factory=dict)  # those codes, by the name of the error's shape
     query_compatible: bool = False  # its other protocols tell the codes of the query protocol too
     errors: Mapping[str, Shape] = field(default_factory=dict)  # by name
+    statuses: Mapping[str, int] = field(default_factory=dict)  # HTTP's, of errors that have one of their own, by name
+    http: Mapping[str, Http] = field(default_factory=dict)  # of operations with paths of their own, by name
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -86,6 +110,8 @@ class _Named(msgspec.Struct, gc=False):
 
     shape: str
     resultWrapper: str | None = None  # noqa: N815 - the document's own name
+    location: Where | None = None
+    locationName: str = ""  # noqa: N815
 
 
 class _RawShape(msgspec.Struct):
@@ -104,6 +130,7 @@ class _RawShape(msgspec.Struct):
     eventstream: bool = False
     exception: bool = False
     error: dict[str, Any] = {}
+    payload: str = ""
 
 
 class _RawOperation(msgspec.Struct):
@@ -113,6 +140,7 @@ class _RawOperation(msgspec.Struct):
     output: _Named | None = None
     errors: tuple[_Named, ...] = ()
     authtype: str = ""
+    http: dict[str, Any] = {}
 
 
 class _Document(msgspec.Struct):
@@ -147,6 +175,10 @@ def parse_model(document: bytes, patterns: Mapping[str, str] = MappingProxyType(
         query_codes=codes,
         query_compatible="awsQueryCompatible" in meta,
         errors=Compiled({name for name, raw in model.shapes.items() if raw.exception}, compiler.shape),
+        statuses={
+            name: raw.error["httpStatusCode"] for name, raw in model.shapes.items() if "httpStatusCode" in raw.error
+        },
+        http={name: _http(raw) for name, raw in model.operations.items()} if meta["protocol"] == "rest-json" else {},
     )
 
 
@@ -187,7 +219,12 @@ def _operation(name: str, raw: _RawOperation, compiler: "_Compiler") -> Operatio
         output_wrapper=raw.output.resultWrapper if raw.output is not None else None,
         errors=tuple(row.shape for row in raw.errors),
         unsigned=raw.authtype == "none",
+        http=_http(raw),
     )
+
+
+def _http(raw: _RawOperation) -> Http:
+    return Http(raw.http.get("method", "POST"), raw.http.get("requestUri", "/"), raw.http.get("responseCode", 200))
 
 
 class _Compiler:
@@ -209,11 +246,18 @@ class _Compiler:
             shape.pattern = raw.pattern
             shape.regex = _regex(raw.pattern)
         shape.members = {member: self.shape(ref.shape) for member, ref in raw.members.items()}
+        shape.payload = raw.payload
+        shape.places = {name: _place(name, ref) for name, ref in raw.members.items() if ref.location} or None
         if raw.member is not None:
             shape.member = self.shape(raw.member.shape)
         elif raw.key is not None and raw.value is not None:
             shape.key, shape.member = self.shape(raw.key.shape), self.shape(raw.value.shape)
         return shape
+
+
+def _place(member: str, ref: _Named) -> Place:
+    assert ref.location is not None, "it has a place"
+    return Place(ref.location, ref.locationName or member)
 
 
 def _regex(pattern: str) -> Regex | None:

@@ -15,7 +15,7 @@ import msgspec
 from penstock.core.context import Caller
 from penstock.wire.model import OperationModel, ServiceModel
 
-Protocol = Literal["json", "cbor", "rpc", "query", "none"]  # none: not recognisable, answered in bare XML
+Protocol = Literal["json", "cbor", "rpc", "query", "rest-json", "none"]  # none: not recognisable, answered in bare XML
 Handler = Callable[[Caller, Any], Awaitable[Any]]
 
 

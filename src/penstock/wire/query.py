@@ -50,7 +50,7 @@ def _read(shape: Shape, form: Mapping[str, str], path: str) -> Any:
             return dict(_entries(shape, form, path + ".entry")) or ({} if form.get(path) == "" else None)
         case _:
             text = form.get(path)
-            return None if text is None else _scalar(shape, text)
+            return None if text is None else read_scalar(shape, text)
 
 
 def _members(member: Shape | None, form: Mapping[str, str], path: str) -> Iterator[Any]:
@@ -71,7 +71,8 @@ def _entries(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[tuple
         yield key, _read(shape.member, form, f"{path}.{number}.value")
 
 
-def _scalar(shape: Shape, text: str) -> Any:
+def read_scalar(shape: Shape, text: str) -> Any:
+    """What a text stands for where the shape asks for no text; the text itself where it stands for nothing such."""
     if shape.kind in ("integer", "long"):
         return int(text) if _NUMBER.fullmatch(text) else text
     if shape.kind in ("float", "double"):

@@ -1,13 +1,14 @@
 """Routing: which service, operation and protocol a request is for.
 
 Theory.  All plain-HTTP services share one port.  JSON and CBOR services are told apart by `X-Amz-Target: <prefix>.<Operation>`,
-query services by their `Action` and `Version`, and Smithy RPC by its path; services with paths of their own (rest-json) will be told
-apart by path and signing name.  A service may be spoken to in several of them.  The content type chooses the protocol, and with it the
-form of every answer, errors included.  What tells a service's requests apart is its address; the service itself is opened by the first
-of them, because most servers are asked for two or three of all that there are.
+query services by their `Action` and `Version`, Smithy RPC by its path, and services with paths of their own (rest-json) by method and
+path; where two have the same one, by the signing name.  A service may be spoken to in several of them.  The content type chooses
+the protocol, and with it the form of every answer, errors included.  What tells a service's requests apart is its address; the service
+itself is opened by the first of them, because most servers are asked for two or three of all that there are.
 Rules of this file: pure; it looks at the head (and a form body), never at a document.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -15,7 +16,8 @@ from urllib.parse import parse_qsl
 
 from penstock.core.context import Caller
 from penstock.core.errors import Error
-from penstock.wire import rpc
+from penstock.wire import rest, rpc
+from penstock.wire.authorization import usual_credential
 from penstock.wire.model import ServiceModel
 from penstock.wire.operation import Input, Operation, Protocol, Service
 
@@ -31,6 +33,11 @@ _PROTOCOLS: Final[Mapping[str, Protocol]] = {
 }
 _DOCUMENTS: Final[frozenset[Protocol]] = frozenset(("json", "cbor"))  # told apart by target
 _IAM_PREFIXES: Final[Mapping[str, str]] = {"monitoring": "cloudwatch"}  # where it is not the signing name
+_IAM_ACTIONS: Final[Mapping[str, str]] = {  # where it is not the operation's name
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "lambda:InvokeAsync": "lambda:InvokeFunction",
+    "lambda:InvokeWithResponseStream": "lambda:InvokeFunction",
+}
 
 
 class Peer(NamedTuple):
@@ -54,14 +61,12 @@ class Head(NamedTuple):
     target: bytes = b"/"  # path and query as they came, for signatures
 
     @property
-    def surroundings(self) -> tuple[str | None, bool, str | None]:
-        """What a policy may ask of a request beside its maker: the address, whether it came over TLS, and the user agent."""
-        peer = self.peer
-        return (
-            (None, False, None)
-            if peer is None
-            else (peer.address, bool(peer.tls_version), self.headers.get("user-agent"))
-        )
+    def surroundings(self) -> tuple[str | None, bool, str | None, str | None]:
+        """What is known of a request beside its maker: address, whether it came over TLS, user agent, the host that it names."""
+        peer, headers = self.peer, self.headers
+        if peer is None:
+            return None, False, None, None
+        return peer.address, bool(peer.tls_version), headers.get("user-agent"), headers.get("host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class Route:
     headers: tuple[tuple[str, str], ...]  # of every answer, the content type among them
     service: Service
     operation: Operation
-    form: Mapping[str, str]  # query protocol only
+    form: Mapping[str, str]  # of the query protocol; of rest-json the labels in the path
     action: str  # as IAM names it: "kinesis:PutRecords"
 
 
@@ -83,12 +88,14 @@ class Address(NamedTuple):
     target: str | None = None  # before the operation in X-Amz-Target
     rpc: bool = False  # whether paths of Smithy RPC name it so too
     version: str | None = None  # of its API, in the query protocol
+    paths: str | None = None  # how its paths begin, as a pattern (rest-json)
 
     @classmethod
     def of(cls, model: ServiceModel) -> "Address":
         """The address that a model has."""
         version = model.api_version if "query" in model.protocols else None
-        return cls(model.target_prefix, "smithy-rpc-v2-cbor" in model.protocols, version)
+        paths = rest.common(http.uri for http in model.http.values())
+        return cls(model.target_prefix, "smithy-rpc-v2-cbor" in model.protocols, version, paths)
 
 
 class Entry:
@@ -113,9 +120,13 @@ class Router:
         self._by_target: dict[str, Entry] = {}
         self._by_version: dict[str, Entry] = {}
         self._by_path: dict[str, Entry] = {}
+        self._with_paths: list[tuple[re.Pattern[str], Entry]] = []
+        self._trees: dict[str, rest.Paths] = {}  # of those that are open, by signing name
         self._found: dict[tuple[str, str], Route] = {}  # by content type and target as they were spelled
         for entry in entries:
-            target, rpc_too, version = entry.address
+            target, rpc_too, version, paths = entry.address
+            if paths is not None:
+                self._with_paths.append((re.compile(paths, re.ASCII), entry))
             if target is not None:
                 assert target not in self._by_target, "two services have one target"
                 self._by_target[target] = entry
@@ -139,6 +150,10 @@ class Router:
         protocol, content_type = _form_of(headers)
         if protocol == "rpc" and head.method == "POST":
             return self._in_path(head)
+        if head.path != "/" and "x-amz-target" not in headers:
+            resource = self._by_resource(head)
+            if resource is not None:
+                return resource
         if "Action" in head.query or (protocol == "query" and "x-amz-target" not in head.headers):
             return self._by_form(head, body)
         if head.method != "POST" or (protocol not in _DOCUMENTS and "x-amz-target" not in head.headers):
@@ -168,6 +183,30 @@ class Router:
             self._found[rpc.CONTENT_TYPE, head.path] = found
         return found
 
+    def _by_resource(self, head: Head) -> "Route | Entry | None":
+        """The route of a rest-json call; None for a path of another kind.  Raises UNKNOWN_OPERATION."""
+        entries = [entry for pattern, entry in self._with_paths if pattern.match(head.path)]
+        routes: list[Route] = []
+        for entry in entries:
+            if entry.service is None:
+                return entry
+            found = self._tree(entry.service).find(head.method, head.target, head.query)
+            if found is not None:
+                operation = entry.service.operations.get(found.name) or _absent(entry.service, found.name)
+                routes.append(_route("rest-json", rest.CONTENT_TYPE, entry.service, operation, found.labels))
+        if entries and not routes:
+            raise Error.UNKNOWN_OPERATION()
+        if len(routes) > 1:
+            signed = (usual_credential(head.headers, head.query) or "").split("/")
+            routes.sort(key=lambda route: route.service.model.signing_name not in signed)
+        return routes[0] if routes else None
+
+    def _tree(self, service: Service) -> rest.Paths:
+        tree = self._trees.get(service.model.signing_name)
+        if tree is None:
+            tree = self._trees[service.model.signing_name] = rest.Paths(service.model)
+        return tree
+
     def _by_form(self, head: Head, body: bytes) -> Route | Entry:
         try:
             form = dict(head.query) | dict(
@@ -190,6 +229,8 @@ class Router:
 
 def answer_protocol(head: Head) -> tuple[Protocol, str]:
     """The protocol and content type in which to refuse a request that has no route."""
+    if rest.is_dated(head.path) and "x-amz-target" not in head.headers:
+        return "rest-json", rest.CONTENT_TYPE
     protocol, content_type = _form_of(head.headers)
     return (protocol, content_type) if protocol in ("json", "cbor", "rpc") else ("none", "")
 
@@ -207,6 +248,7 @@ def _route(
 ) -> Route:
     signing_name = service.model.signing_name
     action = f"{_IAM_PREFIXES.get(signing_name, signing_name)}:{operation.model.name}"
+    action = _IAM_ACTIONS.get(action, action)
     headers = headers_of(protocol, content_type)
     if protocol == "rpc" and operation.model.output is None:
         headers = (rpc.HEADER,)  # there is no body then, and no type of it

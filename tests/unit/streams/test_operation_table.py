@@ -16,6 +16,7 @@ from penstock.core.errors import Error
 from penstock.engines.api import Page, Position
 from penstock.host.apimodels import load_model
 from penstock.services.binding import function_name
+from penstock.services.functions.ops.configuration import Members
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.hub import EVENT, Pushed
 from penstock.services.streams.ops.record import GetRecordsOutput, PutRecordOutput, PutRecordsOutput
@@ -98,6 +99,8 @@ def complaints(kind: Any, shape: Shape, path: str, *, of_input: bool) -> Iterato
         yield from complaints(kind, shape, path, of_input=of_input)
     elif origin is Literal:
         yield from _enum_complaints(arguments, shape, path, of_input=of_input)
+    elif kind == Members:  # a structure of the API as it is; the tests of functions hold its names against the model
+        return
     elif origin is dict:
         if shape.kind != "map" or shape.member is None or arguments[0] is not str:
             yield f"{path}: a map, but {shape.kind} in the model"

@@ -1,0 +1,50 @@
+"""Functions (Lambda): their operations and their core."""
+
+from typing import Final
+
+from penstock.composition.room import Held, Plug, Room
+from penstock.engines.api import BlobsUnavailable, NoSuchBlob
+from penstock.host.threads import WorkThreads
+from penstock.server.pages import CODE
+from penstock.services.functions.ops import code, configuration, function, tag, version
+from penstock.services.functions.packages import Packages
+from penstock.services.functions.service import Functions, open_functions
+from penstock.wire.operation import Codec
+
+OPERATIONS: Final = (code, configuration, function, tag, version)
+CODECS: Final[dict[str, Codec]] = {}
+
+
+async def plug(room: Room) -> Plug:
+    """The functions."""
+    functions = await room.open(open_core)
+    return Plug(functions)
+
+
+async def open_core(room: Room) -> Held[Functions]:
+    """Functions, as others use them too."""
+    threads = WorkThreads()
+    functions = await open_functions(
+        room.engine.meta,
+        Packages(room.engine.blobs, room.engine.buckets, threads),
+        clock=room.clock,
+        entropy=room.entropy,
+        tasks=room.tasks,
+        transition_ms=room.settings.transition_ms,
+        code_path=CODE,
+    )
+
+    async def close() -> None:
+        threads.close()
+
+    return Held(functions, functions.clear, close)
+
+
+async def linked_code(room: Room, token: str) -> bytes | None:
+    """The zip that a link is to; None for one that is over, or was given before a restart."""
+    functions = room.opened(open_core)
+    blob = None if functions is None else functions.links.blob(token)
+    try:
+        return None if blob is None else await room.engine.blobs.get(blob)
+    except (NoSuchBlob, BlobsUnavailable):
+        return None
