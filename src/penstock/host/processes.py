@@ -19,6 +19,11 @@ class ModuleProcess:
         """Its exit status; it is killed if it has not ended in time."""
         return await asyncio.get_running_loop().run_in_executor(None, self._wait, patience_s)
 
+    def bury(self) -> None:
+        """See it ended, now."""
+        self._process.kill()
+        self._process.wait()
+
     def _wait(self, patience_s: float) -> int:
         try:
             return self._process.wait(patience_s)

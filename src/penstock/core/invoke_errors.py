@@ -1,0 +1,49 @@
+"""The error table of invocations: why a function is not run, beside the rows of functions themselves.
+
+The rules are those of errors.py.  What a function fails with is an answer and no row; those are words of running/outcome.py.
+Source of texts, where no other is named: the API reference, and answers of Lambda that users' reports quote.
+"""
+
+from typing import Final
+
+from penstock.core.errors import Row, ServiceError, Table
+
+
+class InvokeError(Table):
+    """The rows."""
+
+    TOO_MANY = Row("TooManyRequestsException", "Rate Exceeded.", 429)
+    TOO_LARGE = Row(
+        "RequestTooLargeException",
+        "{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
+        413,
+    )
+    NOT_JSON = Row(
+        "InvalidRequestContentException",
+        "Could not parse request body into json: Could not parse payload into json",
+        400,
+    )
+    PENDING = Row(
+        "ResourceConflictException",
+        "The operation cannot be performed at this time. The function is currently in the following state: {state}",
+        409,
+    )
+    OFF = Row(  # ours, like the next ones: they say what to do
+        "InvalidParameterValueException",
+        "This server runs no functions: start it with --functions process, sandbox or endpoint.",
+    )
+    RUNTIME = Row("InvalidRuntimeException", "Functions in {runtime} cannot be run: {why}", 502)
+    CANNOT_RUN = Row("InvalidRuntimeException", "The function cannot be started: {why}", 502)
+    CODE_LOST = Row("InvalidZipFileException", "Lambda could not unzip the deployment package: {why}", 502)
+    ENDPOINT = Row("ServiceException", "The endpoint that functions run at cannot be asked: {why}", 502)
+
+
+RESERVED: Final = "ReservedFunctionConcurrentInvocationLimitExceeded"
+UNRESERVED: Final = "ConcurrentInvocationLimitExceeded"
+
+
+def throttled(reason: str) -> ServiceError:
+    """A refusal for concurrency; the reason is one of the model's."""
+    refusal = InvokeError.TOO_MANY()
+    refusal.details = {"Reason": reason, "Type": "User"}
+    return refusal
