@@ -150,6 +150,21 @@ async def test_scan_when_the_prefix_has_characters_of_patterns_then_they_stand_f
 
 
 @on_every_engine
+async def test_page_when_keys_are_asked_for_then_they_are_the_first_or_last_of_the_range(world: World) -> None:
+    keys = ["a", "a/", "a/1", "a/2", "a0", "b", "é", "\U0001f600", "\uffee"]
+    await world.meta.commit([Write(key, key.encode(), 0) for key in keys])
+    ordered = sorted(keys, key=str.encode)
+    for start, end in (("", "\U0010ffff"), ("a/", "a0"), ("a/1", "b"), ("a1", "a/"), ("c", "d"), ("b", "\U0001f601")):
+        within = [key for key in ordered if start.encode() <= key.encode() < end.encode()]
+        for limit in (1, 2, 100):
+            for backwards in (False, True):
+                found = await world.meta.page(start, end, limit, backwards=backwards)
+                assert [key for key, _ in found] == (within[::-1] if backwards else within)[:limit]
+                assert [held.value for _, held in found] == [key.encode() for key, _ in found]
+                assert all([await world.meta.get(key) == held for key, held in found])
+
+
+@on_every_engine
 async def test_watch_when_commits_follow_then_each_is_one_call_in_order(world: World) -> None:
     calls: list[dict[str, Versioned | None]] = []
     world.meta.watch("s/", lambda changes: calls.append(dict(changes)))

@@ -203,6 +203,12 @@ class MetaStore(Protocol):
         """Every key with a prefix, in order."""
         ...
 
+    async def page(
+        self, start: str, end: str, limit: int, *, backwards: bool = False
+    ) -> Sequence[tuple[str, Versioned]]:
+        """The first `limit` of the keys from `start` up to `end`, without it, in order; backwards: the last of them, last first."""
+        ...
+
     async def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes durably, or none: raises Conflict with the first key whose version is not the expected one.
 

@@ -224,6 +224,13 @@ class MemoryMeta:
         """Every key with a prefix, in order."""
         return sorted((key, value) for key, value in self._values.items() if key.startswith(prefix))
 
+    async def page(
+        self, start: str, end: str, limit: int, *, backwards: bool = False
+    ) -> Sequence[tuple[str, Versioned]]:
+        """The first or last keys of a range."""
+        found = sorted((key for key in self._values if start <= key < end), reverse=backwards)
+        return [(key, self._values[key]) for key in found[:limit]]
+
     async def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes or none."""
         for write in writes:

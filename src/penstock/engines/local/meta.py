@@ -34,6 +34,8 @@ from penstock.engines.local.walfile import find_rot
 APPLICATION_ID: Final = 0x50454E53  # "PENS", the file's type for SQLite and file(1)
 FORMAT: Final = 1
 
+_FIRST: Final = "SELECT key, value, version, crc FROM entries WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+_LAST: Final = _FIRST.replace("ORDER BY key", "ORDER BY key DESC")
 _SETTINGS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA synchronous = FULL",
@@ -113,6 +115,12 @@ class SqliteMeta:
     async def scan(self, prefix: str) -> Sequence[tuple[str, Versioned]]:
         """Every key with a prefix, in order."""
         return await self._begin(lambda connection: _scan(connection, prefix))
+
+    async def page(
+        self, start: str, end: str, limit: int, *, backwards: bool = False
+    ) -> Sequence[tuple[str, Versioned]]:
+        """The first or last keys of a range."""
+        return await self._begin(lambda connection: _page(connection, start, end, limit, backwards=backwards))
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Apply all writes or none.  One that is cancelled may have been applied; the watchers are told if it was."""
@@ -321,6 +329,14 @@ def _scan(connection: sqlite3.Connection, prefix: str) -> Sequence[tuple[str, Ve
     rows = connection.execute("SELECT key, value, version, crc FROM entries WHERE key >= ? ORDER BY key", (prefix,))
     with closing(rows):
         return [(row[0], _verified(*row)) for row in takewhile(lambda row: str(row[0]).startswith(prefix), rows)]
+
+
+def _page(
+    connection: sqlite3.Connection, start: str, end: str, limit: int, *, backwards: bool
+) -> Sequence[tuple[str, Versioned]]:
+    rows = connection.execute(_LAST if backwards else _FIRST, (start, end, limit))
+    with closing(rows):
+        return [(row[0], _verified(*row)) for row in rows]
 
 
 def _commit_all(connection: sqlite3.Connection, commits: Sequence[_Commit]) -> list[_Outcome]:
