@@ -1,0 +1,1 @@
+"""CloudWatch Logs: groups, streams and events, as far as what runs here needs them."""
