@@ -156,7 +156,7 @@ class Exchange:
             if self._audit is not None:
                 self._audit.note(head, route, call, request_id, None)
             return answer, "ok"
-        error = reworded(error, route.protocol)
+        error = reworded(error, route.protocol, route.service.model)
         if self._audit is not None:
             self._audit.note(head, route, call, request_id, error)
         return _refusal(error, route.protocol, route.content_type, route.service.model, request_id), error.code

@@ -3,7 +3,7 @@
 Theory.  The same front end of AWS refuses the same credentials under different codes: JSON and CBOR services answer 400, query services
 have codes of their own and answer 403, services with paths of their own (rest-json) keep the codes and answer 403.  And a service may
 have an idiom: it names errors with their namespaces, or sends a checksum of each answer.
-Rules of this file: pure; a refusal that is not about credentials keeps its code; an idiom is a row.
+Rules of this file: pure; a refusal that is not about credentials or constraints keeps its code; an idiom is a row.
 """
 
 from collections.abc import Mapping
@@ -44,6 +44,9 @@ class Idiom(NamedTuple):
     shared: str = ""  # before those that every service has
     namespaces: Mapping[str, str] = MappingProxyType({})  # of single errors
     checksum: bool = False  # each answer has x-amz-crc32
+    constraints: str | None = (
+        None  # the code for inputs that break the model's constraints, where it is a code of its own
+    )
 
     def error_type(self, code: str, model: ServiceModel | None) -> str:
         """The `__type` of an error."""
@@ -60,6 +63,7 @@ _IDIOMS: Final[Mapping[str | None, Idiom]] = {
         namespaces={"ValidationException": "com.amazon.coral.validate#"},
         checksum=True,
     ),
+    "Logs_20140328": Idiom(constraints="InvalidParameterException"),
 }
 
 
@@ -68,8 +72,11 @@ def idiom_of(model: ServiceModel | None) -> Idiom:
     return PLAIN if model is None else _IDIOMS.get(model.target_prefix, PLAIN)
 
 
-def reworded(error: ServiceError, family: Family) -> ServiceError:
-    """A refusal of credentials as services of this family tell it; any other as it is."""
+def reworded(error: ServiceError, family: Family, model: ServiceModel | None = None) -> ServiceError:
+    """A refusal of credentials as services of this family tell it, one for constraints as this service does; any other as it is."""
+    constraints = idiom_of(model).constraints
+    if constraints is not None and error.code == Error.CONSTRAINTS.code and "validation error" in (error.message or ""):
+        return ServiceError(constraints, error.message, error.status)
     word = _QUERY.get(error.code)
     # a trust policy's expired web identity shares a code with an expired session, but not its text
     if word is None or (error.code == Error.TOKEN_EXPIRED.code and error.message != Error.TOKEN_EXPIRED().message):

@@ -33,6 +33,8 @@ class ResourceKind(Enum):
     FEDERATED_USER = "arn:{partition}:sts::{account}:federated-user/{name}"
     KEY = "arn:{partition}:kms:{region}:{account}:key/{id}"
     ALIAS = "arn:{partition}:kms:{region}:{account}:alias/{name}"
+    LOG_GROUP = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
+    LOG_STREAM = "arn:{partition}:logs:{region}:{account}:log-group:{name}:log-stream:{stream}"
     TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/{name}, with /index/{index} where an index is read"
     CATALOG = "arn:{partition}:glue:{region}:{account}:catalog"
     DATABASE = "arn:{partition}:glue:{region}:{account}:database/{name}"
@@ -193,9 +195,21 @@ GLUE: Final[dict[str, Action]] = _rows(
     also={"CreateDatabase": (Also("glue:TagResource", ResourceKind.DATABASE, "Tags"),)},
 )
 
+# Source: service authorization reference; which form of the ARN is judged: refusals that users report.
+LOGS: Final[dict[str, Action]] = _rows(
+    "logs",
+    {
+        ResourceKind.LOG_STREAM: """CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
+            DescribeLogStreams FilterLogEvents GetLogEvents ListTagsLogGroup PutLogEvents PutLogGroupDeletionProtection PutRetentionPolicy
+            TagLogGroup UntagLogGroup""",
+        ResourceKind.LOG_GROUP: "ListTagsForResource TagResource UntagResource",
+    },
+    also={"CreateLogGroup": (Also("logs:TagResource", ResourceKind.LOG_GROUP, "Tags"),)},
+)
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
     "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
-    "glue": GLUE,
+    "glue": GLUE, "logs": LOGS,
 }  # fmt: skip
 
 
