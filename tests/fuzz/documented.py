@@ -32,6 +32,8 @@ _BESIDE_THE_MODEL: Final = {
     ("kms", "CreateAlias"): {"NotAuthorizedException"},
     ("kms", "UpdateAlias"): {"NotAuthorizedException"},
     ("kms", "DeleteAlias"): {"NotAuthorizedException"},
+    ("logs", "ListTagsLogGroup"): {"InvalidParameterException"},
+    ("logs", "UntagLogGroup"): {"InvalidParameterException"},
     ("iam", "CreateRole"): {"NoSuchEntity"},  # of its permissions boundary, as CreateUser's model lists
     ("iam", "GetAccessKeyLastUsed"): {"NoSuchEntity"},
 }

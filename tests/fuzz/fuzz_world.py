@@ -47,6 +47,7 @@ TARGETS: Final = {
     "cloudwatch": "GraniteServiceVersion20100801",
     "dynamodb": "DynamoDB_20120810",
     "glue": "AWSGlue",
+    "logs": "Logs_20140328",
 }
 VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
 SIGNING_NAMES: Final = {"cloudwatch": "monitoring"}  # where it is another
@@ -244,6 +245,11 @@ class World:
         table = {"Name": "events", "StorageDescriptor": {"Columns": [{"Name": "id", "Type": "string"}]}}
         self.call("glue", "CreateTable", {"DatabaseName": "db", "TableInput": table})
         self.call("glue", "UpdateTable", {"DatabaseName": "db", "TableInput": table})
+        self.call("logs", "CreateLogGroup", {"logGroupName": "app"})
+        stream = {"logGroupName": "app", "logStreamName": "a"}
+        self.call("logs", "CreateLogStream", stream)
+        event = {"timestamp": SystemClock().now_ms(), "message": "m"}
+        self.call("logs", "PutLogEvents", {**stream, "logEvents": [event]})
         self.live = {
             "sequence": put[0]["SequenceNumber"],
             "consumer": made.document["Consumer"]["ConsumerARN"],

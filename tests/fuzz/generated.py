@@ -51,6 +51,10 @@ POLICIES: Final = [json.dumps({"Version": "2012-10-17", "Statement": statement})
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "TableName": ("app", "app", "none", "events", "arn:aws:dynamodb:us-east-1:123456789012:table/app"),
     "DatabaseName": ("db", "db", "DB", "none"),
+    "logGroupName": ("app", "app", "none"),
+    "logGroupIdentifier": ("app", f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:app", "arn:aws:logs:x"),
+    "logStreamName": ("a", "a", "none"),
+    "filterPattern": ("m -x", "?a ?b", "{ $.a = 1 && ($.b IS NULL) }", "[a, b=1*, ...]", "{ $.a", '"'),
     "CatalogId": (ACCOUNT, ACCOUNT, "none"),
     "IndexName": ("by-owner", "none"),
     "ConditionExpression": ("attribute_exists(k)", "n = :v AND #k <> :v", "size(k) > :v OR contains(l, :v)", "k IN ("),

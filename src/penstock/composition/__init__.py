@@ -16,6 +16,7 @@ from penstock.composition.table import ROWS, Row, module_of, service_of
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
 from penstock.engine import Engine
+from penstock.engines.api import KEY_END
 from penstock.host.clock import SystemClock
 from penstock.server.door import Door, OpenDoor
 from penstock.services.metrics.own import OwnMetrics
@@ -122,7 +123,7 @@ async def _service(room: Room, row: Row) -> Service:
 async def _plug_where_kept(room: Room, row: Row, prefixes: tuple[str, ...]) -> None:
     """Open a service if there is state under one of these prefixes."""
     for prefix in prefixes:
-        if await room.engine.meta.scan(prefix):
+        if await room.engine.meta.page(prefix, prefix + KEY_END, 1):
             await module_of(row).plug(room)
             return
 

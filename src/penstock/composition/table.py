@@ -39,6 +39,7 @@ ROWS: Final = (
     Row("cloudwatch", "metrics", "CloudWatch", Address("GraniteServiceVersion20100801", rpc=True, version="2010-08-01")),
     Row("glue", "catalog", "Data catalog (Glue)", Address("AWSGlue"), "catalog/"),
     Row("lambda", "functions", "Lambda", Address(paths=DATED), "functions/", ("functions/event/", "functions/mapping/")),
+    Row("logs", "logs", "CloudWatch Logs", Address("Logs_20140328"), "logs/", ("logs/group/", "logs/gone/")),
     Row(
         "dynamodb", "leases", "Leases (DynamoDB)", Address("DynamoDB_20120810"),
         "leases/", ("leases/table/", "leases/token/"),

@@ -192,6 +192,9 @@ class Change(NamedTuple):
 Watcher = Callable[[Sequence[Change]], None]
 
 
+KEY_END: Final = "\U0010ffff"  # a prefix with this behind it is the end of the keys that begin with the prefix
+
+
 class MetaStore(Protocol):
     """Small values under ordered keys, changed by conditional commits."""
 

@@ -18,7 +18,7 @@ def test_table_when_the_model_of_kinesis_grows_then_it_shows_here() -> None:
     assert len(ACTIONS["kinesis"]) == 57
 
 
-@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue"])
+@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs"])
 def test_table_when_held_against_the_model_then_every_row_is_an_operation(service: str) -> None:
     assert set(ACTIONS[service]) <= set(load_model(service).operations)
 
@@ -70,6 +70,8 @@ def test_row_when_its_input_is_looked_at_then_a_resource_can_be_found_in_it(key:
         ResourceKind.DATABASE: {"Name", "DatabaseInput"},
         ResourceKind.CATALOG_TABLE: {"Name", "TableName", "DatabaseName"},
         ResourceKind.CATALOG_GIVEN: {"ResourceArn"},
+        ResourceKind.LOG_GROUP: {"resourceArn", "logGroupName"},
+        ResourceKind.LOG_STREAM: {"logGroupName", "logGroupIdentifier", "logGroupNamePrefix"},
         ResourceKind.SEVERAL: {"RequestItems", "TransactItems"},
         ResourceKind.KEY: {"KeyId", "TargetKeyId", "AliasName", "SourceKeyId"},
     }

@@ -55,12 +55,14 @@ def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -
 
     from penstock.services.catalog import ops as catalog_ops
     from penstock.services.leases import ops as lease_ops
+    from penstock.services.logs import ops as log_ops
     from penstock.services.streams import ops
 
     for folder, modules in (
         (ops, MODULES["kinesis"]),
         (lease_ops, MODULES["dynamodb"]),
         (catalog_ops, MODULES["glue"]),
+        (log_ops, MODULES["logs"]),
     ):
         with_operations = {
             f"{folder.__name__}.{info.name}"

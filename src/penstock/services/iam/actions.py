@@ -204,7 +204,7 @@ LOGS: Final[dict[str, Action]] = _rows(
             TagLogGroup UntagLogGroup""",
         ResourceKind.LOG_GROUP: "ListTagsForResource TagResource UntagResource",
     },
-    also={"CreateLogGroup": (Also("logs:TagResource", ResourceKind.LOG_GROUP, "Tags"),)},
+    also={"CreateLogGroup": (Also("logs:TagResource", ResourceKind.LOG_GROUP, "tags"),)},
 )
 
 ACTIONS: Final[dict[str, dict[str, Action]]] = {

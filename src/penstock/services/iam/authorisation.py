@@ -25,7 +25,11 @@ from penstock.services.targets import Demands, Finder, Target
 Gate = Callable[[Caller, Any], None]
 POLICIES_KEPT: Final = 4096
 _DENY_ALL: Final = '{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}'
-_MEMBERS: Final = {"Tags": "tags", "DestinationKeyId": "destination_key_id"}  # of inputs, by AWS's names
+_MEMBERS: Final = {
+    "Tags": "tags",
+    "tags": "tags",
+    "DestinationKeyId": "destination_key_id",
+}  # of inputs, by AWS's names
 
 
 class Authoriser:

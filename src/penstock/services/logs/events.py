@@ -17,11 +17,10 @@ from msgspec.structs import replace
 
 from penstock.core.ids import Millis
 from penstock.core.log_errors import LogError
-from penstock.engines.api import Conflict, MetaStore, Versioned, Write
+from penstock.engines.api import KEY_END, Conflict, MetaStore, Versioned, Write
 from penstock.services.logs.state import (
     CHUNK_BYTES,
     EVENTS,
-    LAST,
     Event,
     LogStream,
     Place,
@@ -84,7 +83,7 @@ class Events:
 
     async def _covering(self, uid: str, at_ms: int) -> tuple[tuple[str, Versioned] | None, int]:
         """The chunk that events of a moment belong into, and the moment from which on they belong into the next."""
-        first, end = f"{EVENTS}{uid}/", f"{EVENTS}{uid}/{LAST}"
+        first, end = f"{EVENTS}{uid}/", f"{EVENTS}{uid}/{KEY_END}"
         behind = chunk_key(uid, Place(at_ms, SEQUENCE_MAX))
         found = await self._meta.page(first, behind, 1, backwards=True)
         following = await self._meta.page(behind, end, 1)
@@ -97,7 +96,7 @@ class Events:
         uid = stream.uid
         covering = await self._meta.page(f"{EVENTS}{uid}/", chunk_key(uid, start) + "\0", 1, backwards=True)
         at = covering[0][0] if covering else chunk_key(uid, start)
-        while rows := await self._meta.page(at, f"{EVENTS}{uid}/{LAST}", CHUNKS_READ):
+        while rows := await self._meta.page(at, f"{EVENTS}{uid}/{KEY_END}", CHUNKS_READ):
             for _, held in rows:
                 for event in decode_chunk(held.value):
                     if event.place >= start:
@@ -130,9 +129,10 @@ class Events:
         if held is None:
             return False
         stream = decode_stream(held.value)
-        rows = await self._meta.page(f"{EVENTS}{stream.uid}/", f"{EVENTS}{stream.uid}/{LAST}", CHUNKS_AT_ONCE)
+        first, end = f"{EVENTS}{stream.uid}/", f"{EVENTS}{stream.uid}/{KEY_END}"
+        rows = await self._meta.page(first, end, CHUNKS_AT_ONCE + 1)
         chunks = [(row, decode_chunk(row[1].value)) for row in rows]
-        dead = [(row, chunk) for row, chunk in chunks if chunk[-1].at_ms < horizon_ms]
+        dead = [(row, chunk) for row, chunk in chunks[:CHUNKS_AT_ONCE] if chunk[-1].at_ms < horizon_ms]
         left = chunks[len(dead)][1][0].at_ms if len(dead) < len(chunks) else None
         freed = sum(event.size_bytes for _, chunk in dead for event in chunk)
         changed = replace(stream, first_ms=left, stored_bytes=stream.stored_bytes - freed)
@@ -143,7 +143,7 @@ class Events:
             await self._meta.commit([*writes, Write(key, encode(changed), held.version)])
         except Conflict:
             return False  # the next time
-        return left is None
+        return len(dead) == CHUNKS_AT_ONCE
 
 
 def _merged(uid: str, held: tuple[str, Versioned] | None, new: list[Event]) -> list[Write]:

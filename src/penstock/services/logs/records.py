@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from penstock.core.log_errors import LogError
-from penstock.engines.api import Conflict, MetaStore, Versioned, Write
+from penstock.engines.api import KEY_END, Conflict, MetaStore, Versioned, Write
 from penstock.services.logs.state import (
     EVENTS,
     GONE,
-    LAST,
     STREAMS,
     Group,
     LogStream,
@@ -60,7 +59,7 @@ class Records:
 
     async def _pages(self, prefix: str, after: str) -> AsyncIterator[Versioned]:
         start = max(prefix, after + "\0")
-        while rows := await self._meta.page(start, prefix + LAST, PAGE):
+        while rows := await self._meta.page(start, prefix + KEY_END, PAGE):
             for _, held in rows:
                 yield held
             start = rows[-1][0] + "\0"
@@ -105,7 +104,7 @@ class Records:
 
     async def purge(self) -> None:
         """Remove all that belongs to what was deleted."""
-        while notes := await self._meta.page(GONE, GONE + LAST, PAGE):
+        while notes := await self._meta.page(GONE, GONE + KEY_END, PAGE):
             for key, note in notes:
                 await self._purge(key.removeprefix(GONE))
                 await self._delete([(key, note)])
@@ -113,9 +112,9 @@ class Records:
     async def _purge(self, uid: str) -> None:
         """Remove the events of a stream, or the streams of a group with theirs."""
         events, streams = f"{EVENTS}{uid}/", f"{STREAMS}{uid}/"
-        while rows := await self._meta.page(events, events + LAST, PAGE):
+        while rows := await self._meta.page(events, events + KEY_END, PAGE):
             await self._delete(rows)
-        while rows := await self._meta.page(streams, streams + LAST, PAGE):
+        while rows := await self._meta.page(streams, streams + KEY_END, PAGE):
             for _, held in rows:
                 await self._purge(decode_stream(held.value).uid)
             await self._delete(rows)
@@ -128,5 +127,5 @@ class Records:
 
     async def clear(self, root: str) -> None:
         """Forget everything."""
-        while rows := await self._meta.page(root, root + LAST, PAGE):
+        while rows := await self._meta.page(root, root + KEY_END, PAGE):
             await self._delete(rows)

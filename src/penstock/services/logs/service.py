@@ -1,7 +1,4 @@
-"""The logs service: what its operations share, put together once; and what goes on in the background.
-
-Nothing is read when it is opened, and no task runs before the first call or event.
-"""
+"""The logs service: what its operations share, put together once; and what goes on in the background."""
 
 import logging
 import re
@@ -41,7 +38,6 @@ class Logs:
     entropy: Entropy
     tasks: Tasks
     inbox: Inbox = field(init=False)
-    _awake: bool = False
 
     def __post_init__(self) -> None:
         self.inbox = Inbox(self._take, self.clock, self.tasks)
@@ -50,7 +46,6 @@ class Logs:
 
     async def group(self, caller: Caller, name: str | None, identifier: str | None = None) -> tuple[Group, int]:
         """The group that a name, or a name or ARN, means, and its version.  Raises NO_GROUP, and what `name_of` raises."""
-        self.wake()
         account, region, found = name_of(caller, name, identifier)
         held = await self.records.group(account, region, found)
         if held is None:
@@ -84,7 +79,6 @@ class Logs:
 
     async def _take(self, target: Target, batch: Sequence[Told]) -> None:
         """Write a batch; group and stream are made where they are missing."""
-        self.wake()
         group = await self._made_group(target)
         stream = self.new_stream(group, target.stream)
         if await self.records.stream(group, target.stream) is None:
@@ -104,13 +98,8 @@ class Logs:
 
     # In the background
 
-    def wake(self) -> None:
-        """Begin the background work, once."""
-        if not self._awake:
-            self._awake = True
-            self.tasks.spawn(self._run(), "log retention")
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Delete what has expired, for ever."""
         while True:
             try:
                 await self.sweep()
@@ -140,9 +129,11 @@ class Logs:
         await self.inbox.flush()
 
 
-def open_logs(meta: MetaStore, *, clock: Clock, entropy: Entropy, tasks: Tasks) -> Logs:
-    """The service."""
-    return Logs(Records(meta), Events(meta), clock, entropy, tasks)
+def start_logs(meta: MetaStore, *, clock: Clock, entropy: Entropy, tasks: Tasks) -> Logs:
+    """Start the service: nothing is read, the background work begins."""
+    logs = Logs(Records(meta), Events(meta), clock, entropy, tasks)
+    tasks.spawn(logs.run(), "log retention")
+    return logs
 
 
 def name_of(caller: Caller, name: str | None, identifier: str | None = None) -> tuple[AccountId, Region, str]:

@@ -18,7 +18,6 @@ GROUPS: Final = ROOT + "group/"
 STREAMS: Final = ROOT + "stream/"
 EVENTS: Final = ROOT + "event/"
 GONE: Final = ROOT + "gone/"  # uids of what was deleted, until all of it is
-LAST: Final = "\U0010ffff"  # behind every key that has what stands before it
 
 CHUNK_BYTES: Final = 64 << 10
 EVENT_OVERHEAD_BYTES: Final = 26  # what AWS counts for each event beside its message

@@ -1,8 +1,8 @@
 """Log events: put, read and searched for."""
 
 import re
-from itertools import pairwise
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from penstock.core.context import Caller
@@ -235,11 +235,18 @@ class FilteredLogEvent(Output):
     event_id: str
 
 
+class SearchedLogStream(Output):
+    """How far a stream was searched."""
+
+    log_stream_name: str
+    searched_completely: bool
+
+
 class FoundAnswer(Output):
     """A page of matching events."""
 
     events: list[FilteredLogEvent]
-    searched_log_streams: list[str]  # AWS tells none any more
+    searched_log_streams: list[SearchedLogStream]  # AWS tells of none any more
     next_token: str | None = None
 
 

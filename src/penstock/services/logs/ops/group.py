@@ -32,7 +32,6 @@ class CreateLogGroupRequest(Input):
 
 async def create_log_group(logs: Logs, caller: Caller, request: CreateLogGroupRequest) -> None:
     """Make a group.  Raises GROUP_EXISTS, TAG_RESERVED."""
-    logs.wake()
     check_tags(request.tags)
     group = replace(
         logs.new_group(caller.account, caller.region, request.log_group_name),
@@ -99,7 +98,6 @@ async def describe_log_groups(logs: Logs, caller: Caller, request: DescribeLogGr
 
     Cost: the bytes that are stored are added up over the streams of each group that is told.
     """
-    logs.wake()
     if request.log_group_name_prefix is not None and request.log_group_name_pattern is not None:
         raise LogError.PREFIX_AND_PATTERN()
     page: list[Group] = []
