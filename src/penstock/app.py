@@ -118,6 +118,7 @@ class App:
         self._tasks.spawn(measure_lag(self._registry, monotonic_s), "event loop lag")
         self._look_after_trust()
         self.endpoint = self._endpoint()
+        self._services.room.endpoint = self.endpoint.http
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
 
@@ -194,6 +195,7 @@ class App:
         if isinstance(self.clock, TestClock):
             self.clock.reset()
         self._services = await self._open_services()
+        self._services.room.endpoint = self.endpoint.http
         self._look_after_trust()
         self._exchange.router, self._exchange.door = self._services.router, self._services.door
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from penstock.composition.room import Held, Plug, Room
+from penstock.composition.running import open_runner
 from penstock.engines.api import BlobsUnavailable, NoSuchBlob
 from penstock.host.threads import WorkThreads
 from penstock.server.pages import CODE
@@ -34,10 +35,21 @@ async def open_core(room: Room) -> Held[Functions]:
         code_path=CODE,
     )
 
+    running = open_runner(room, functions.directory, threads)
+    if running is not None:
+        functions.invoker = running.invoker
+
+    async def clear() -> None:
+        if running is not None:
+            running.end()
+        await functions.clear()
+
     async def close() -> None:
+        if running is not None:
+            await running.close()
         threads.close()
 
-    return Held(functions, functions.clear, close)
+    return Held(functions, clear, close)
 
 
 async def linked_code(room: Room, token: str) -> bytes | None:

@@ -61,6 +61,7 @@ class Room:
         self.clock = clock
         self.entropy = entropy
         self.tasks = LoopTasks()
+        self.endpoint = ""  # the URL of the server, once it listens
         self.authoriser: Authoriser | None = None  # with `--auth enforced`
         self.metrics: Metrics  # open from the start, because streams are measured
         self.streams: Streams

@@ -28,10 +28,7 @@ class InvokeError(Table):
         "The operation cannot be performed at this time. The function is currently in the following state: {state}",
         409,
     )
-    OFF = Row(  # ours, like the next ones: they say what to do
-        "InvalidParameterValueException",
-        "This server runs no functions: start it with --functions process, sandbox or endpoint.",
-    )
+    # Ours: they say what to do
     RUNTIME = Row("InvalidRuntimeException", "Functions in {runtime} cannot be run: {why}", 502)
     CANNOT_RUN = Row("InvalidRuntimeException", "The function cannot be started: {why}", 502)
     CODE_LOST = Row("InvalidZipFileException", "Lambda could not unzip the deployment package: {why}", 502)

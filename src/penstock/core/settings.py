@@ -84,6 +84,19 @@ def _parse_search_endpoint(text: str) -> str:
     return text
 
 
+def _parse_functions(text: str) -> str:
+    mode, url = functions_mode(text)
+    if mode not in ("", "process", "sandbox", "off", "endpoint") or bool(url) != (mode == "endpoint"):
+        raise ValueError
+    return text
+
+
+def functions_mode(text: str) -> tuple[str, str]:
+    """What a value of `functions` says: the mode, and the URL of an endpoint.  Raises ValueError."""
+    mode, _, url = text.replace("endpoint:", "endpoint ", 1).partition(" ")
+    return mode, _parse_endpoint(url.strip())
+
+
 def _parse_issuers(text: str) -> str:
     issuer_sources(text)
     return text
@@ -230,6 +243,16 @@ class Settings:
         "off",
         "aws",
         doc="aws: sign deliveries to OpenSearch with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
+    )
+    functions: str = knob(
+        "",
+        "How Lambda functions run, and what they are kept from; empty: process with --auth open, off with --auth enforced.",
+        _parse_functions,
+        "process, sandbox, off, or endpoint and an http or https URL",
+        "process|sandbox|off|endpoint:URL",
+    )
+    function_concurrency: int = integer(
+        1000, 1, 100_000, "Invocations of functions that an account may have under way in a region."
     )
     region: str = knob(
         "us-east-1", "Region shown in the start-up hints; requests name their own.", _parse_region, "a region", "REGION"

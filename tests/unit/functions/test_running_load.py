@@ -121,23 +121,6 @@ def test_processes_when_idle_for_long_are_ended_and_the_sweep_with_them(tmp_path
     asyncio.run(run())
 
 
-def test_event_when_the_function_fails_is_tried_twice_more(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with world(tmp_path) as made:
-            made.python("f", "def handler(e, c):\n    print('tried', c.aws_request_id)\n    raise ValueError\n")
-            invoked = await made.invoke("f", {"x": 1}, kind="Event")
-            assert (invoked.payload, invoked.function_error) == (b"", None)
-            for count, pause_ms in ((1, 60_000), (2, 120_000), (3, 3_600_000)):
-                await made.until(lambda count=count: made.log.text.count("REPORT") == count)  # type: ignore[misc]
-                await asyncio.sleep(0)  # noqa: TID251
-                made.clock.advance(pause_ms)
-            assert made.log.text.count(f"tried {invoked.request_id}") == 3, "it keeps its id"
-            await asyncio.sleep(0)  # noqa: TID251
-            assert made.log.text.count("REPORT") == 3
-
-    asyncio.run(run())
-
-
 def test_dry_run_when_asked_runs_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as made:
@@ -155,7 +138,6 @@ def test_dry_run_when_asked_runs_nothing(tmp_path: Path) -> None:
         (b"\xff", "RequestResponse", "InvalidRequestContentException"),
         (b"nothing", "Event", "InvalidRequestContentException"),
         (b" " * (6 * 1024 * 1024) + b"1", "RequestResponse", "RequestTooLargeException"),
-        (b" " * (1024 * 1024) + b"1", "Event", "RequestTooLargeException"),
     ],
 )
 def test_payload_when_it_is_not_taken_is_refused(tmp_path: Path, payload: bytes, kind: str, code: str) -> None:

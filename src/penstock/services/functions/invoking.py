@@ -45,7 +45,7 @@ class Invoker(Protocol):
     """Runs functions."""
 
     async def invoke(self, invocation: Invocation) -> Invoked:
-        """Run a function once; with `Event` return when the call is queued.
+        """Run a function once.  Events are queued by whoever takes them (the API), and come when it is their turn.
 
         Raises ServiceError: ResourceNotFoundException, TooManyRequestsException (details: Reason), RequestTooLargeException,
         InvalidRequestContentException, InvalidRuntimeException, ResourceNotReadyException, ...

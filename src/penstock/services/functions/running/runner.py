@@ -26,7 +26,6 @@ from penstock.services.functions.running.code import CodeStore
 from penstock.services.functions.running.concurrency import Concurrency
 from penstock.services.functions.running.deadlines import Deadlines
 from penstock.services.functions.running.environment import Credentials
-from penstock.services.functions.running.events import Events
 from penstock.services.functions.running.launching import Launched, Launcher, Start
 from penstock.services.functions.running.lines import Lines, LogSink
 from penstock.services.functions.running.meter import Meter
@@ -35,7 +34,6 @@ from penstock.services.functions.running.pool import NotStarted, Pool, Ready, St
 from penstock.services.functions.running.slot import Call, Phase, Slot
 
 SYNC_MAX_BYTES: Final = 6 * MIB
-EVENT_MAX_BYTES: Final = MIB
 IDLE_MS: Final = 5 * MINUTE_MS  # UNVERIFIED: Lambda does not say how long an idle environment lives
 SWEEP_MS: Final = 30 * SECOND_MS
 
@@ -87,7 +85,6 @@ class Runner:
         self._starts = Starts(starts_at_once)
         self._pools: dict[tuple[str, ...], tuple[str, Pool]] = {}  # with the revision that it is of
         self._sweeping = False
-        self._events = Events(self._run_event, around.clock, around.tasks)
 
     async def invoke(self, invocation: Invocation) -> Invoked:
         """Run a function once.  See Invoker."""
@@ -95,9 +92,6 @@ class Runner:
         _check(version, invocation)
         request_id = uuid_text(self._around.entropy.bytes(UUID_BYTES))
         if invocation.kind == "DryRun":
-            return Invoked(request_id, b"", None, version.version)
-        if invocation.kind == "Event":
-            self._events.add(invocation, request_id)
             return Invoked(request_id, b"", None, version.version)
         return await self._run(version, invocation, request_id)
 
@@ -111,10 +105,6 @@ class Runner:
     def slots(self) -> int:
         """Execution environments that there are."""
         return sum(pool.size for _, pool in self._pools.values())
-
-    async def _run_event(self, invocation: Invocation, request_id: str) -> Invoked:
-        version = self._source.find(invocation.account, invocation.region, invocation.function)
-        return await self._run(version, invocation, request_id)
 
     async def _run(self, version: FunctionVersion, invocation: Invocation, request_id: str) -> Invoked:
         try:
@@ -262,9 +252,8 @@ class Runner:
 
 def _check(version: FunctionVersion, invocation: Invocation) -> None:
     """Raise what an invocation is refused with before anything runs."""
-    limit = EVENT_MAX_BYTES if invocation.kind == "Event" else SYNC_MAX_BYTES
-    if len(invocation.payload) > limit:
-        raise InvokeError.TOO_LARGE(size=len(invocation.payload), kind=invocation.kind, limit=limit)
+    if len(invocation.payload) > SYNC_MAX_BYTES:
+        raise InvokeError.TOO_LARGE(size=len(invocation.payload), kind=invocation.kind, limit=SYNC_MAX_BYTES)
     if version.state not in ("Active", "Inactive"):
         raise InvokeError.PENDING(state=version.state)
     try:
