@@ -5,13 +5,13 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from penstock import __version__
 from penstock.composition import Services, open_services
 from penstock.core.ids import AccountId, parse_shard_id
 from penstock.core.ports import Clock, Entropy
@@ -23,7 +23,6 @@ from penstock.host.rootkey import ROOT_CREDENTIALS_FILE, write_credentials
 from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
 from penstock.server.auditfile import open_audit
-from penstock.server.crew import Crew
 from penstock.server.exchange import Answer, Exchange
 from penstock.server.health import RequestMetrics, measure_lag
 from penstock.server.listener import Handlers, Listener
@@ -37,6 +36,7 @@ from penstock.services.streams.survey import survey
 from penstock.wire.native import NATIVE
 
 if TYPE_CHECKING:
+    from penstock.server.crew import Crew
     from penstock.services.iam.service import Iam, NewKey
 
 logger = logging.getLogger(__name__)
@@ -122,10 +122,12 @@ class App:
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
 
-    def _make_listener(self, handlers: Handlers) -> Listener | Crew:
+    def _make_listener(self, handlers: Handlers) -> "Listener | Crew":
         patience, bounds = patience_of(self.settings), bounds_of(self.settings)
         if not self.settings.workers:
             return Listener(handlers, patience, bounds)
+        from penstock.server.crew import Crew
+
         return Crew(self.settings.workers, handlers, self._requests, SystemClock(), self._tasks, patience, bounds)
 
     def _export_storage(self) -> None:
@@ -236,7 +238,7 @@ class App:
         return json_answer(
             {
                 "status": "ok" if health.writable and not health.damage else "degraded",
-                "version": version("penstock"),
+                "version": __version__,
                 "engine": settings.engine,
                 "limits": settings.limits,
                 "auth": settings.auth,

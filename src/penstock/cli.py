@@ -11,12 +11,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from penstock import __version__
 from penstock.commands.agent_verb import agent
 from penstock.commands.credential_verbs import credentials
 from penstock.commands.verbs import VERBS
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(version("penstock"), prog_name="penstock", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="penstock", message="%(prog)s %(version)s")
 def cli() -> None:
     """Amazon Kinesis on machines you own.
 
@@ -261,7 +261,7 @@ def _welcome(settings: Settings, endpoint: "Endpoint", engine: str) -> str:
     ]
     table = "\n".join(f"  {name:<9} {value}" for name, value in rows)
     return f"""
-Penstock {version("penstock")} is ready.
+Penstock {__version__} is ready.
 
 {table}
 

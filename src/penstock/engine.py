@@ -16,16 +16,12 @@ from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
 from penstock.engines.api import Blobs, BlobsUnavailable, MetaStore, MetaUnavailable, RecordLog
 from penstock.engines.buckets import Buckets
-from penstock.engines.filebuckets import FileBuckets
 from penstock.engines.local.blobs import DirectoryBlobs
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.log import LocalLog, Options, open_log
 from penstock.engines.local.manifest import NewerFormat
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.recovery import Recovered
-from penstock.engines.memory import MemoryLog, MemoryMeta
-from penstock.engines.memoryblobs import MemoryBlobs
-from penstock.engines.s3buckets import S3Buckets
 from penstock.host.clock import monotonic_s
 from penstock.host.disk import SystemDisk
 from penstock.host.lock import DirectoryInUse, DirectoryLock
@@ -75,14 +71,21 @@ async def open_engine(settings: Settings, data_dir: Path, clock: Clock, entropy:
 def open_buckets(settings: Settings, data_dir: Path) -> Buckets:
     """Where users' objects are; nothing is made or asked before the first use.  Raises SettingError."""
     if settings.buckets != "s3:":
+        from penstock.engines.filebuckets import FileBuckets
+
         folder = unquote(settings.buckets.removeprefix("file://"))
         return FileBuckets(Path(folder) if folder else data_dir / BUCKETS_FOLDER)
     if find_spec("obstore") is None:
         raise SettingError("--buckets s3: needs obstore: pip install 'penstock[s3]'")
+    from penstock.engines.s3buckets import S3Buckets
+
     return S3Buckets(settings.s3_endpoint or None)
 
 
 def _memory(clock: Clock, buckets: Buckets) -> Engine:
+    from penstock.engines.memory import MemoryLog, MemoryMeta
+    from penstock.engines.memoryblobs import MemoryBlobs
+
     summary = "memory: nothing survives a restart"
     return Engine(
         MemoryLog(clock),

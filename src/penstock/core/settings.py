@@ -10,7 +10,6 @@ Rules of this file:
 import dataclasses
 import ipaddress
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -364,6 +363,8 @@ def _parse(name: str, known: Knob, text: str, place: str) -> Any:
 def _toml_values(text: str | None) -> dict[str, str]:
     if text is None:
         return {}
+    import tomllib
+
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # the parser gives up on some texts in its own ways

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.engines.api import Conflict
-from penstock.services.iam.policy import MalformedPolicy, PolicyKind, parse_policy
 from penstock.services.streams.directory import ConsumerView, StreamView
 from penstock.services.streams.ops.naming import ResourceRequest, find_resource
 from penstock.services.streams.policy import check_policy
@@ -33,6 +32,8 @@ async def put_resource_policy(streams: Streams, caller: Caller, request: PutReso
 
     Raises POLICY_TOO_LARGE, POLICY_MALFORMED, STREAM_NOT_ACTIVE, CONSUMER_NOT_ACTIVE.
     """
+    from penstock.services.iam.policy import MalformedPolicy, PolicyKind, parse_policy  # 10 ms of a start
+
     view, held = find_resource(streams, caller, request)
     check_policy(request.policy)
     try:
