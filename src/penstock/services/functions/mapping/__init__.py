@@ -1,0 +1,1 @@
+"""Event source mappings: streams whose records are given to functions."""
