@@ -23,6 +23,8 @@ import msgspec
 from penstock.engines.api import LogId, MetaUnavailable, Versioned
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.walfile import HEADER_BYTES, find_rot
+from penstock.services.functions.mapping.state import ROOT as MAPPING_ROOT
+from penstock.services.functions.mapping.state import check as check_mapping
 from penstock.services.iam.records import ROOT as IAM_ROOT
 from penstock.services.iam.records import decode as decode_identity
 from penstock.services.metrics.series import SERIES, decode_series
@@ -121,7 +123,8 @@ async def _read(path: Path) -> tuple[list[str], Sequence[tuple[str, Versioned]]]
         complaints = await meta.check()
         try:
             # the hours of metrics may be gigabytes; their checksums were looked at
-            return complaints, [*await meta.scan(ROOT), *await meta.scan(IAM_ROOT), *await meta.scan(SERIES)]
+            prefixes = (ROOT, IAM_ROOT, SERIES, MAPPING_ROOT)
+            return complaints, [entry for prefix in prefixes for entry in await meta.scan(prefix)]
         except MetaUnavailable as error:
             return complaints or [str(error)], []
     finally:
@@ -147,6 +150,8 @@ def _take(found: Metadata, key: str, value: bytes) -> None:
             decode_identity(key, value)
         elif key.startswith(SERIES):
             decode_series(value)
+        elif key.startswith(MAPPING_ROOT):
+            check_mapping(key, value)
     except msgspec.MsgspecError as error:
         found.findings.append(Finding(META_FILE, f"the value of {key!r} does not decode: {error}"))
 

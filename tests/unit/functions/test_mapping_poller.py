@@ -1,0 +1,291 @@
+"""Mappings at work, in virtual time: what they cost, what keeps them from reading, where documents go, what is counted."""
+
+import json
+from typing import Any
+
+import pytest
+from mapping_site import CALLER, Site, data_of
+
+from penstock.core.errors import ServiceError
+from penstock.services.functions.mapping.destinations import Undelivered
+from penstock.services.functions.mapping.shard import READ_AHEAD_BYTES
+from penstock.services.functions.ops.mapping import (
+    DeleteEventSourceMappingRequest,
+    Destination,
+    DestinationConfig,
+    Filter,
+    FilterCriteria,
+    GetEventSourceMappingRequest,
+    MetricsConfig,
+    UpdateEventSourceMappingRequest,
+    delete_event_source_mapping,
+    get_event_source_mapping,
+    update_event_source_mapping,
+)
+
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:lost"
+
+
+def on_failure(arn: str) -> DestinationConfig:
+    return DestinationConfig(on_failure=Destination(destination=arn))
+
+
+def fine(event: Any) -> None:
+    pass
+
+
+def broken(event: Any) -> None:
+    raise ValueError
+
+
+def test_mapping_when_nothing_comes_then_nothing_happens() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream(shards=4)
+        await site.map()
+        await site.put(view, "a1")
+        await site.clock.sleep(120_000)  # what was begun by the record is over
+        before = site.loop.steps
+        quiet_ms = 50_000
+        await site.clock.sleep(quiet_ms)
+        assert site.loop.steps - before < 40, "retention and scaling look once a minute or so"
+
+    site.run(scenario)
+
+
+def test_mappings_when_there_are_a_thousand_then_each_is_given_every_record() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        for number in range(1000):
+            await site.map(function_name=f"work{number}")
+        await site.put(view, "a1", "a2")
+        await site.clock.sleep(1000)
+        assert site.given() == [["a1", "a2"]] * 1000
+
+    site.run(scenario)
+
+
+def test_shard_when_its_function_fails_for_ever_then_others_go_on() -> None:
+    def poisoned(event: Any) -> None:
+        if any(data.startswith("b") for data in data_of(event)):
+            raise ValueError
+
+    site = Site(poisoned)
+
+    async def scenario() -> None:
+        view = await site.stream(shards=8)
+        await site.map(batch_size=1)
+        await site.put(view, "b0")
+        for turn in range(20):
+            await site.put(view, f"a{turn}")
+            await site.clock.sleep(200)
+        given = [data for [data] in site.given()]
+        assert [data for data in given if data[0] == "a"] == [f"a{turn}" for turn in range(20)]
+        assert given.count("b0") > 1
+
+    site.run(scenario)
+
+
+def test_function_when_it_is_slow_then_little_is_read_ahead() -> None:
+    site = Site(fine)
+    site.slow_ms = 900_000
+
+    async def scenario() -> None:
+        view = await site.stream()
+        for turn in range(20):
+            await site.put(view, *(f"a{turn}" + "x" * 1_000_000 for _ in range(2)))
+        await site.map(batch_size=10_000)
+        await site.clock.sleep(10_000)
+        [run] = next(iter(site.mappings.registry._pollers.values())).runs.values()
+        assert run.shard.size_bytes < 4 * READ_AHEAD_BYTES
+        assert run.shard.size_bytes == run._site.held_bytes
+
+    site.run(scenario)
+
+
+def test_stream_when_it_is_deleted_and_made_anew_then_that_is_told_and_the_new_one_is_read_from_its_beginning() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        uuid = await site.map(starting_position="LATEST")
+        await site.put(view, "a1")
+        await site.clock.sleep(100)
+        assert site.result(uuid) == "OK"
+        await site.streams.lifecycle.delete(view)
+        await site.clock.sleep(100)
+        assert site.result(uuid) == "PROBLEM: Stream not found: arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+        await site.put(await site.stream(uid="b" * 24), "b1")
+        await site.clock.sleep(100)
+        assert site.given() == [["a1"], ["b1"]]
+        assert site.result(uuid) == "OK"
+        assert [place.stream_uid for place in site.mappings.checkpoints.of(uuid)] == ["b" * 24]
+
+    site.run(scenario)
+
+
+def test_function_when_it_is_deleted_and_comes_again_then_the_records_wait_for_it() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        uuid = await site.map(maximum_retry_attempts=0)
+        site.missing.add("work")
+        await site.put(view, "a1")
+        await site.clock.sleep(60_000)
+        assert site.result(uuid) == "PROBLEM: Function call failed: ResourceNotFoundException"
+        site.missing.clear()
+        await site.clock.sleep(15_000)
+        assert site.given() == [["a1"]]
+        assert site.result(uuid) == "OK"
+
+    site.run(scenario)
+
+
+def test_mapping_when_it_is_disabled_and_enabled_then_it_goes_on_where_it_was() -> None:
+    site = Site(fine, transition_ms=500)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        uuid = await site.map(batch_size=2)
+        assert await state(site, uuid) == "Creating"
+        await site.put(view, "a1")
+        assert not site.events
+        await site.clock.sleep(600)
+        assert await state(site, uuid) == "Enabled"
+        assert site.given() == [["a1"]]
+        changed = await update_event_source_mapping(
+            site.mappings, CALLER, UpdateEventSourceMappingRequest(uuid=uuid, enabled=False)
+        )
+        assert changed.state == "Disabling"
+        with pytest.raises(ServiceError, match="ResourceInUseException"):
+            await update_event_source_mapping(
+                site.mappings, CALLER, UpdateEventSourceMappingRequest(uuid=uuid, batch_size=5)
+            )
+        await site.put(view, "a2", "a3", "a4")
+        await site.clock.sleep(600)
+        assert await state(site, uuid) == "Disabled"
+        await site.close()
+        await site.open()  # and a restart
+        await update_event_source_mapping(
+            site.mappings, CALLER, UpdateEventSourceMappingRequest(uuid=uuid, enabled=True)
+        )
+        assert await state(site, uuid) == "Enabling"
+        await site.clock.sleep(600)
+        assert site.given() == [["a1"], ["a2", "a3"], ["a4"]]
+
+    site.run(scenario)
+
+
+async def state(site: Site, uuid: str) -> str:
+    return (await get_event_source_mapping(site.mappings, CALLER, GetEventSourceMappingRequest(uuid=uuid))).state
+
+
+def test_mapping_when_it_is_deleted_then_nothing_of_it_is_left() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream(shards=2)
+        uuid = await site.map()
+        await site.put(view, "a1", "b1")
+        await site.clock.sleep(100)
+        assert await site.meta.scan("functions/mapping/")
+        deleted = await delete_event_source_mapping(site.mappings, CALLER, DeleteEventSourceMappingRequest(uuid=uuid))
+        assert deleted.state == "Deleting"
+        assert not await site.meta.scan("functions/mapping/")
+        with pytest.raises(ServiceError, match="does not exist"):
+            await state(site, uuid)
+        await site.put(view, "a2")
+        await site.clock.sleep(1000)
+        assert len(site.events) == 2
+
+    site.run(scenario)
+
+
+def test_records_when_they_are_given_up_then_the_queue_gets_a_document_and_everything_is_counted() -> None:
+    site = Site(broken)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        pattern = site_filter('{"partitionKey": ["a"]}')
+        await site.map(
+            maximum_retry_attempts=1, destination_config=on_failure(QUEUE), filter_criteria=pattern,
+            metrics_config=MetricsConfig(metrics=["EventCount"]),
+        )  # fmt: skip
+        await site.put(view, "a1", "a2", "b1")
+        await site.clock.sleep(60_000)
+        [(arn, document)] = site.sent
+        assert arn == QUEUE
+        assert document["KinesisBatchInfo"]["batchSize"] == 2
+        assert site.figures == {
+            "PolledEventCount": 3, "FilteredOutEventCount": 1, "InvokedEventCount": 4, "FailedInvokeEventCount": 4,
+            "OnFailureDestinationDeliveredEventCount": 2, "IteratorAge": site.figures["IteratorAge"],
+        }  # fmt: skip
+        assert site.dimensions["IteratorAge"] == {"FunctionName": "work"}
+        assert list(site.dimensions["PolledEventCount"]) == ["EventSourceMappingUUID"]
+
+    site.run(scenario)
+
+
+def site_filter(text: str) -> Any:
+    return FilterCriteria(filters=[Filter(pattern=text)])
+
+
+class Objects:
+    """A bucket that fails at first."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.stored: dict[str, bytes] = {}
+
+    async def store(self, bucket: str, key: str, body: bytes) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Undelivered("away", again=True)
+        self.stored[f"{bucket}/{key}"] = body
+
+
+@pytest.mark.parametrize(("failures", "delivered"), [(0, True), (2, True), (99, False)])
+def test_bucket_when_it_is_away_then_it_is_tried_again_and_the_shard_goes_on_in_the_end(
+    failures: int, delivered: bool
+) -> None:
+    objects = Objects(failures)
+    site = Site(broken, objects)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        uuid = await site.map(
+            maximum_retry_attempts=0, batch_size=1, destination_config=on_failure("arn:aws:s3:::failed")
+        )
+        await site.put(view, "a1", "a2")
+        await site.clock.sleep(100_000)
+        assert site.given() == [["a1"], ["a2"]]
+        if not delivered:
+            assert not objects.stored
+            assert site.figures["DestinationDeliveryFailures"] == 2
+            return
+        (key, body), _ = sorted(objects.stored.items())
+        document = json.loads(body)
+        assert data_of(document["payload"])[0] in ("a1", "a2")
+        assert key.startswith(f"failed/aws/lambda/{uuid}/shardId-000000000000/2023/11/14/2023-11-14T22.")
+
+    site.run(scenario)
+
+
+def test_timestamp_when_a_mapping_begins_there_then_older_records_are_left_out() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        await site.put(view, "a1")
+        await site.clock.sleep(5000)
+        at_ms = site.clock.now_ms()
+        await site.put(view, "a2")
+        await site.map(starting_position="AT_TIMESTAMP", starting_position_timestamp=at_ms)
+        await site.clock.sleep(100)
+        assert site.given() == [["a2"]]
+
+    site.run(scenario)
