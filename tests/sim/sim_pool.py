@@ -8,6 +8,8 @@ from typing import Final
 
 from sim_consumer import run_consumer_seed
 from sim_consumer_plants import CONSUMER_PLANTS
+from sim_mapping import run_mapping_seed
+from sim_mapping_plants import MAPPING_PLANTS
 from sim_plants import PLANTS, nothing
 from sim_run import SeedFailed, run_seed
 from sim_streams import run_streams_seed
@@ -16,14 +18,19 @@ from sim_streams_plants import STREAMS_PLANTS
 PROCESSES: Final = 2
 CHUNK_SEEDS: Final = 10
 AHEAD_CHUNKS: Final = 3  # given out for each process, so that none waits
-WORLDS: Final = {"engine": run_seed, "streams": run_streams_seed, "consumer": run_consumer_seed}
+WORLDS: Final = {
+    "engine": run_seed,
+    "streams": run_streams_seed,
+    "consumer": run_consumer_seed,
+    "mapping": run_mapping_seed,
+}
 
 
 def run_chunk(seeds: list[int], plant: str | None = None, world: str = "engine") -> tuple[int, SeedFailed | None]:
     """Run seeds one after the other, until one fails; answer how many were run."""
     for done, seed in enumerate(seeds, start=1):
         try:
-            with {**PLANTS, **STREAMS_PLANTS, **CONSUMER_PLANTS}.get(plant or "", nothing)():
+            with {**PLANTS, **STREAMS_PLANTS, **CONSUMER_PLANTS, **MAPPING_PLANTS}.get(plant or "", nothing)():
                 WORLDS[world](seed)
         except SeedFailed as failed:
             return done, failed
