@@ -55,6 +55,7 @@ class Services:
 
     async def stop(self) -> None:
         """End the background work, and close what is open."""
+        await self.room.end()
         await self.room.tasks.stop()
         await self.metrics.close()
         await self.room.close()
@@ -64,6 +65,7 @@ class Services:
         for row in ROWS:
             if row.state:
                 await _plug_where_kept(self.room, row, (row.state,))
+        await self.room.end()
         await self.room.tasks.stop()
         await self.streams.clear()
         await self.room.clear()

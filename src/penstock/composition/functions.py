@@ -7,19 +7,22 @@ from penstock.composition.running import open_runner
 from penstock.engines.api import BlobsUnavailable, NoSuchBlob
 from penstock.host.threads import WorkThreads
 from penstock.server.pages import CODE
-from penstock.services.functions.ops import code, configuration, function, tag, version
+from penstock.services.functions.ops import code, configuration, function, mapping, tag, version
 from penstock.services.functions.packages import Packages
 from penstock.services.functions.service import Functions, open_functions
 from penstock.wire.operation import Codec
 
-OPERATIONS: Final = (code, configuration, function, tag, version)
+OPERATIONS: Final = (code, configuration, function, mapping, tag, version)
 CODECS: Final[dict[str, Codec]] = {}
 
 
 async def plug(room: Room) -> Plug:
-    """The functions."""
+    """The functions, and the mappings, which have a core of their own."""
+    from penstock.composition.mappings import open_core as open_mappings
+
     functions = await room.open(open_core)
-    return Plug(functions)
+    mappings = await room.open(open_mappings)
+    return Plug(functions, others={mapping: mappings})
 
 
 async def open_core(room: Room) -> Held[Functions]:

@@ -8,9 +8,10 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from penstock.core.ports import Clock, Entropy
@@ -39,6 +40,7 @@ class Held(Generic[Core]):
     core: Core
     clear: Callable[[], Awaitable[None]] = nothing  # forget everything; background work was stopped
     close: Callable[[], Awaitable[None]] = nothing  # at an orderly stop; background work was stopped
+    end: Callable[[], Awaitable[None]] = nothing  # at an orderly stop, while background work still runs
 
 
 Opener = Callable[["Room"], Awaitable[Held[Core]]]
@@ -49,6 +51,7 @@ class Plug(NamedTuple):
 
     core: object
     admit: Admit | None = None
+    others: Mapping[ModuleType, object] = MappingProxyType({})  # the cores of modules that have their own
 
 
 class Room:
@@ -85,6 +88,11 @@ class Room:
         """The core that `opener` opened; None if nobody asked for it yet."""
         held = self._held.get(opener)
         return None if held is None else cast("Core", held.core)
+
+    async def end(self) -> None:
+        """Let what every core has under way come to an end."""
+        for held in self._held.values():
+            await held.end()
 
     async def clear(self) -> None:
         """Have every core that is open forget everything.  Background work must have been stopped."""

@@ -63,7 +63,7 @@ def module_of(row: Row) -> Module:
 def service_of(row: Row, plug: Plug) -> Service:
     """The operations of a row, bound."""
     module = module_of(row)
-    return bind(load_model(row.model), module.OPERATIONS, plug.core, module.CODECS, plug.admit)
+    return bind(load_model(row.model), module.OPERATIONS, plug.core, module.CODECS, plug.admit, plug.others)
 
 
 def unbound(row: Row) -> Service:

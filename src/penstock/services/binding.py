@@ -10,7 +10,7 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import wraps
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from penstock.core.context import Caller
@@ -38,15 +38,21 @@ def bind(
     service: object,
     codecs: Mapping[str, Codec],
     admit: Admit | None = None,
+    others: Mapping[ModuleType, object] = MappingProxyType({}),
 ) -> Service:
-    """The operations of `model` that `modules` implement, their first argument filled with `service`, each behind its gate."""
+    """The operations of `model` that `modules` implement, their first argument filled with `service`, each behind its gate.
+
+    The operations of a module in `others` have that as their first argument.
+    """
     found = {name: value for module in modules for name, value in vars(module).items() if callable(value)}
+    cores = {module.__name__: core for module, core in others.items()}
     functions = {name: found[function] for name in model.operations if (function := function_name(name)) in found}
 
     def made(name: str) -> Operation:
         function = functions[name]
         input_type = typing.get_type_hints(function)["request"]
-        handler = _guarded(function, service, admit(name) if admit is not None else None)
+        core = cores.get(function.__module__, service)
+        handler = _guarded(function, core, admit(name) if admit is not None else None)
         return Operation(model.operations[name], handler, input_type, codecs.get(name, Codec()))
 
     return Service(model, Compiled(functions, made))

@@ -1,0 +1,64 @@
+"""Event source mappings: their core, and what they reach of other services.  Their operations are Lambda's (functions.py)."""
+
+from penstock.composition.functions import open_core as open_functions
+from penstock.composition.room import Held, Room
+from penstock.engines.buckets import (
+    BadObjectName,
+    BucketDenied,
+    Buckets,
+    BucketsUnavailable,
+    NoSuchBucket,
+    ObjectHead,
+)
+from penstock.services.functions.invoking import Invocation, Invoked
+from penstock.services.functions.mapping.destinations import Destinations, Undelivered
+from penstock.services.functions.mapping.service import Mappings, open_mappings
+from penstock.services.functions.service import Functions
+from penstock.services.metrics.own import OwnMetrics
+
+JSON = ObjectHead(content_type="application/json")
+
+
+async def open_core(room: Room) -> Held[Mappings]:
+    """Mappings, at work from now on."""
+    functions = await room.open(open_functions)
+    mappings = await open_mappings(
+        room.engine.meta,
+        room.streams,
+        functions=functions.directory,
+        invoker=_Invoker(functions),
+        destinations=Destinations(None, None, _Objects(room.engine.buckets), room.clock, room.entropy),
+        clock=room.clock,
+        entropy=room.entropy,
+        tasks=room.tasks,
+        transition_ms=room.settings.transition_ms,
+        sink=OwnMetrics(room.metrics.store, "AWS/Lambda"),
+    )
+    return Held(mappings, mappings.clear, end=mappings.close)
+
+
+class _Invoker:
+    """Whoever runs functions, now."""
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+
+    async def invoke(self, invocation: Invocation) -> Invoked:
+        """Run a function."""
+        return await self._functions.invoker.invoke(invocation)
+
+
+class _Objects:
+    """Buckets, as destinations need them."""
+
+    def __init__(self, buckets: Buckets) -> None:
+        self._buckets = buckets
+
+    async def store(self, bucket: str, key: str, body: bytes) -> None:
+        """Store a JSON document."""
+        try:
+            await self._buckets.put(bucket, key, body, JSON)
+        except BucketsUnavailable as error:
+            raise Undelivered(str(error), again=True) from None
+        except (BadObjectName, BucketDenied, NoSuchBucket) as error:
+            raise Undelivered(str(error), again=False) from None
