@@ -7,12 +7,39 @@ from penstock.composition.running import open_runner
 from penstock.engines.api import BlobsUnavailable, NoSuchBlob
 from penstock.host.threads import WorkThreads
 from penstock.server.pages import CODE
-from penstock.services.functions.ops import code, configuration, function, mapping, tag, version
+from penstock.services.functions.ops import (
+    alias,
+    code,
+    concurrency,
+    configuration,
+    event,
+    function,
+    invoke,
+    mapping,
+    permission,
+    setting,
+    tag,
+    version,
+)
+from penstock.services.functions.outlets import Outlets
 from penstock.services.functions.packages import Packages
 from penstock.services.functions.service import Functions, open_functions
 from penstock.wire.operation import Codec
 
-OPERATIONS: Final = (code, configuration, function, mapping, tag, version)
+OPERATIONS: Final = (
+    alias,
+    code,
+    concurrency,
+    configuration,
+    event,
+    function,
+    invoke,
+    mapping,
+    permission,
+    setting,
+    tag,
+    version,
+)
 CODECS: Final[dict[str, Codec]] = {}
 
 
@@ -28,15 +55,18 @@ async def plug(room: Room) -> Plug:
 async def open_core(room: Room) -> Held[Functions]:
     """Functions, as others use them too."""
     threads = WorkThreads()
+    outlets = Outlets(room.engine.buckets)
     functions = await open_functions(
         room.engine.meta,
         Packages(room.engine.blobs, room.engine.buckets, threads),
+        outlets,
         clock=room.clock,
         entropy=room.entropy,
         tasks=room.tasks,
         transition_ms=room.settings.transition_ms,
         code_path=CODE,
     )
+    await functions.events.open()
 
     running = open_runner(room, functions.directory, threads)
     if running is not None:

@@ -153,6 +153,9 @@ class FunctionError(Table):
         "{size} byte payload is too large for the Event invocation type (limit {limit} bytes)",
         413,
     )
+    CONTEXT_MALFORMED = Row(
+        "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
+    )
     NOT_RUN = Row(  # ours
         "ServiceException", "Functions do not run on this server; start it with --functions (docs/functions.md).", 500
     )

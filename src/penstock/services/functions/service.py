@@ -7,13 +7,15 @@ from typing import Final, TypeVar
 
 from penstock.core.context import Caller
 from penstock.core.function_errors import FunctionError
-from penstock.core.ids import UUID_BYTES, Millis, uuid_text
+from penstock.core.ids import UUID_BYTES, AccountId, Millis, Region, uuid_text
 from penstock.core.ports import Clock, Entropy, Tasks
 from penstock.engines.api import BlobsUnavailable, MetaStore
 from penstock.services.functions.directory import Directory, Held
+from penstock.services.functions.events import EventQueue
 from penstock.services.functions.invoking import Invocation, Invoked, Invoker
 from penstock.services.functions.links import CodeLinks
 from penstock.services.functions.names import FunctionName, read_name
+from penstock.services.functions.outlets import Outlets
 from penstock.services.functions.packages import Packages
 from penstock.services.functions.state import Function, Version
 
@@ -44,6 +46,7 @@ class Functions:
     transition_ms: int
     invoker: Invoker
     links: CodeLinks
+    events: EventQueue
 
     def new_id(self) -> str:
         """A new revision id, or any other UUID."""
@@ -80,9 +83,16 @@ class Functions:
         """When a change that begins now is over."""
         return Millis(self.clock.now_ms() + self.transition_ms)
 
+    async def hand_on(self, account: str, arn: str, payload: bytes) -> None:
+        """Keep an event for another function, which a record is for.  Raises NO_FUNCTION, QUEUE_FULL."""
+        name = read_name(AccountId(account), Region(arn.split(":")[3]), arn)
+        self.directory.held(name)
+        await self.events.put(name, payload)
+
     async def clear(self) -> None:
         """Forget everything.  Background work must have been stopped."""
         await self.directory.clear()
+        await self.events.clear()
 
 
 def page(items: Sequence[tuple[str, Item]], marker: str | None, max_items: int | None) -> tuple[list[Item], str | None]:
@@ -98,6 +108,7 @@ def page(items: Sequence[tuple[str, Item]], marker: str | None, max_items: int |
 async def open_functions(
     meta: MetaStore,
     packages: Packages,
+    outlets: Outlets,
     *,
     clock: Clock,
     entropy: Entropy,
@@ -106,7 +117,7 @@ async def open_functions(
     code_path: str,
     invoker: Invoker | None = None,
 ) -> Functions:
-    """Start the service: read its state."""
+    """Start the service: read its state.  Events go on as soon as there is an invoker and `events.open` was called."""
     directory = Directory(meta, clock, entropy)
     await directory.open()
     needed = frozenset(
@@ -116,7 +127,7 @@ async def open_functions(
         await packages.sweep(needed)
     except BlobsUnavailable as error:
         logger.warning("code that nothing needs stays for now: %s", error)
-    return Functions(
+    functions = Functions(
         directory,
         packages,
         clock,
@@ -125,4 +136,7 @@ async def open_functions(
         transition_ms,
         NoInvoker() if invoker is None else invoker,
         CodeLinks(clock, entropy, code_path),
+        EventQueue(meta, directory, outlets, lambda: functions.invoker, clock, entropy, tasks),
     )
+    outlets.functions = functions.hand_on
+    return functions

@@ -15,6 +15,7 @@ from penstock.services.functions.names import function_arn
 ROOT: Final = "functions/"  # every key of the service begins with it, those of mappings too
 FUNCTIONS: Final = ROOT + "function/"
 VERSIONS: Final = ROOT + "version/"
+EVENTS: Final = ROOT + "event/"
 
 State = Literal["Pending", "Active"]
 
