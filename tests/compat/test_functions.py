@@ -1,35 +1,16 @@
 """Lambda's functions through boto3: made, found, changed, listed, deleted, and refused as AWS does."""
 
-import io
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.config import Config
+from function_packages import ARN, QUIET, ROLE, made, package
 
 from penstock.testing import PenstockServer
 
 Refused = Callable[..., tuple[str, str]]
-ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
-ROLE = "arn:aws:iam::123456789012:role/r"
-QUIET = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
-
-
-def package(text: str = "def handler(event, context): return event", name: str = "app.py") -> bytes:
-    """A zip of one file."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as written:
-        written.writestr(zipfile.ZipInfo(name), text)  # without the time of day
-    return made.getvalue()
-
-
-def made(client: Any, name: str = "f", **others: Any) -> dict[str, Any]:
-    arguments = {"Runtime": "python3.12", "Role": ROLE, "Handler": "app.handler", "Code": {"ZipFile": package()}}
-    answer: dict[str, Any] = client.create_function(FunctionName=name, **{**arguments, **others})
-    return answer
 
 
 @pytest.fixture

@@ -66,11 +66,10 @@ async def open_core(room: Room) -> Held[Functions]:
         transition_ms=room.settings.transition_ms,
         code_path=CODE,
     )
-    await functions.events.open()
-
     running = open_runner(room, functions.directory, threads)
     if running is not None:
         functions.invoker = running.invoker
+    await functions.events.open()
 
     async def clear() -> None:
         if running is not None:

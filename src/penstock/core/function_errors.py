@@ -157,6 +157,7 @@ class FunctionError(Table):
         "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
     )
     NOT_RUN = Row(  # ours
-        "ServiceException", "Functions do not run on this server; start it with --functions (docs/functions.md).", 500
+        "InvalidParameterValueException",
+        "This server runs no functions: start it with --functions process or sandbox (docs/functions.md).",
     )
     QUEUE_FULL = Row("TooManyRequestsException", "Rate Exceeded.", 429)

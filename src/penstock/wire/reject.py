@@ -16,6 +16,7 @@ from penstock.core.errors import Error
 from penstock.wire.model import Shape
 
 VIOLATIONS_MAX: Final = 10
+_SCALARS: Final = ("string", "integer", "long", "float", "double")
 ECHO_MAX_CHARS: Final = 4096  # ours: how much of a refused value is told back
 
 
@@ -93,11 +94,17 @@ def _broken(shape: Shape, value: Any) -> Iterator[str]:
 
 def _items(what: str, shape: Shape | None, values: Any) -> Iterator[str]:
     assert shape is not None
-    if shape.kind == "string" and any(item is not None and any(_broken(shape, item)) for item in values):
+    if shape.kind in _SCALARS and any(item is not None and any(_broken(shape, item)) for item in values):
         yield f"{what} must satisfy constraint: [{', '.join(_rules(shape))}]"
 
 
 def _rules(shape: Shape) -> Iterator[str]:
+    if shape.kind != "string":
+        if shape.maximum is not None:
+            yield f"Member must have value less than or equal to {shape.maximum}"
+        if shape.minimum is not None:
+            yield f"Member must have value greater than or equal to {shape.minimum}"
+        return
     if shape.maximum is not None:
         yield f"Member must have length less than or equal to {shape.maximum}"
     if shape.minimum is not None:
