@@ -31,12 +31,14 @@ from penstock.server.pages import CODE, HEALTH, BadPageRequest, Page, Pages, jso
 from penstock.server.trust import Trust
 from penstock.services.metrics.exposition import Exposition
 from penstock.services.metrics.registry import StreamMetrics
+from penstock.services.streams.faults import delivery_fault
 from penstock.services.streams.service import Streams
 from penstock.services.streams.survey import survey
 from penstock.wire.native import NATIVE
 
 if TYPE_CHECKING:
     from penstock.server.crew import Crew
+    from penstock.services.firehose.service import Firehose
     from penstock.services.iam.service import Iam, NewKey
 
 logger = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class App:
         exchange = self._exchange
         pages = Pages(
             self._pages(),
-            {"/_penstock/traffic": self._traffic},
+            {"/_penstock/traffic": self._traffic, "/_penstock/firehose": self._deliveries},
             exchange.handle,
             files={CODE: self._code},
             private=settings.auth == "enforced",
@@ -186,6 +188,10 @@ class App:
         """The identity service as it is now; a reset replaces it."""
         return await self._services.iam()
 
+    async def firehose(self) -> "Firehose":
+        """The Firehose service as it is now; a reset replaces it."""
+        return await self._services.firehose()
+
     @property
     def engine_summary(self) -> str:
         """What the engine is and found, in a line."""
@@ -221,6 +227,7 @@ class App:
         pages: dict[tuple[str, str], Page] = {
             ("GET", HEALTH): self._health,
             ("GET", "/metrics"): self._metrics,
+            ("POST", "/_penstock/firehose/flush"): self._flush_page,
         }
         if self.settings.testing:
             pages |= {
@@ -261,6 +268,17 @@ class App:
             else Answer(200, [("content-type", "application/zip")], data)
         )
 
+    async def _deliveries(self, query: Mapping[str, str]) -> Answer:
+        from penstock.services.firehose.status import statuses
+
+        return json_answer(await statuses(await self.firehose(), query.get("name")))
+
+    async def _flush_page(self, body: bytes) -> Answer:
+        from penstock.services.firehose.status import flush
+
+        request = msgspec.json.decode(body, type=_Flush)
+        return json_answer({"flushed": flush(await self.firehose(), request.name)})
+
     async def _metrics(self, _body: bytes) -> Answer:
         return Answer(
             200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], generate_latest(self._registry)
@@ -286,6 +304,8 @@ class App:
             raise BadPageRequest(f"{request.shard_id!r} is no shard id")
         if request.fail_puts is not None:
             self.streams.faults.fail_puts(request.stream, request.fail_puts)
+        if request.slow_down is not None:
+            self.streams.faults.fail_puts(delivery_fault(request.delivery_stream), request.slow_down)
         if request.throttle:
             self.streams.faults.throttle(request.stream, number)
         return json_answer({"status": "ok"})
@@ -305,10 +325,18 @@ class _Advance(msgspec.Struct, forbid_unknown_fields=True):
     advance_seconds: Annotated[float, msgspec.Meta(ge=0, le=ADVANCE_MAX_S)]
 
 
+class _Flush(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /_penstock/firehose/flush`."""
+
+    name: str
+
+
 class _Fault(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /_penstock/faults`."""
 
-    stream: str
+    stream: str = ""
+    delivery_stream: str = ""
+    slow_down: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # share of records put to the delivery stream
     shard_id: str | None = None  # every shard if absent
     throttle: bool = False
     fail_puts: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # share of records

@@ -213,6 +213,18 @@ class Faults:
 
         self._server._call(set_fault())
 
+    def slow_down(self, delivery_stream: str, share: float) -> None:
+        """Answer "Slow down." for a share (0 .. 1) of the records of PutRecordBatch, and of PutRecord calls, without writing them."""
+        if not 0 <= share <= 1:
+            raise ValueError("share is a fraction between 0 and 1")
+
+        from penstock.services.streams.faults import delivery_fault
+
+        async def set_fault() -> None:
+            self._server._running.streams.faults.fail_puts(delivery_fault(delivery_stream), share)
+
+        self._server._call(set_fault())
+
     def clear(self) -> None:
         """End every fault."""
 

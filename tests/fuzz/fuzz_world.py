@@ -48,6 +48,7 @@ TARGETS: Final = {
     "dynamodb": "DynamoDB_20120810",
     "glue": "AWSGlue",
     "logs": "Logs_20140328",
+    "firehose": "Firehose_20150804",
 }
 VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
 SIGNING_NAMES: Final = {"cloudwatch": "monitoring"}  # where it is another
@@ -250,6 +251,8 @@ class World:
         self.call("logs", "CreateLogStream", stream)
         event = {"timestamp": SystemClock().now_ms(), "message": "m"}
         self.call("logs", "PutLogEvents", {**stream, "logEvents": [event]})
+        bucket = {"RoleARN": f"arn:aws:iam::{account}:role/r", "BucketARN": "arn:aws:s3:::lake"}
+        self.call("firehose", "CreateDeliveryStream", {"DeliveryStreamName": "a", "S3DestinationConfiguration": bucket})
         self.live = {
             "sequence": put[0]["SequenceNumber"],
             "consumer": made.document["Consumer"]["ConsumerARN"],

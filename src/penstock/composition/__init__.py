@@ -28,6 +28,7 @@ from penstock.wire.operation import Service
 from penstock.wire.route import Entry, Router
 
 if TYPE_CHECKING:
+    from penstock.services.firehose.service import Firehose
     from penstock.services.iam.service import Iam
 
 
@@ -46,6 +47,12 @@ class Services:
         from penstock.composition.identities import open_identities
 
         return await self.room.open(open_identities)
+
+    async def firehose(self) -> "Firehose":
+        """The core of Firehose, opened if it was not."""
+        from penstock.composition.firehose import open_core
+
+        return await self.room.open(open_core)
 
     async def code(self, token: str) -> bytes | None:
         """The zip of a function that a link is to; None for one that is over."""

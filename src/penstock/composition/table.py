@@ -38,6 +38,7 @@ ROWS: Final = (
     Row("kms", "kms", "KMS", Address("TrentService"), "kms/", ("kms/",)),
     Row("cloudwatch", "metrics", "CloudWatch", Address("GraniteServiceVersion20100801", rpc=True, version="2010-08-01")),
     Row("glue", "catalog", "Data catalog (Glue)", Address("AWSGlue"), "catalog/"),
+    Row("firehose", "firehose", "Firehose", Address("Firehose_20150804"), "firehose/", ("firehose/stream/",)),
     Row("lambda", "functions", "Lambda", Address(paths=DATED), "functions/", ("functions/event/", "functions/mapping/")),
     Row("logs", "logs", "CloudWatch Logs", Address("Logs_20140328"), "logs/", ("logs/group/", "logs/gone/")),
     Row(

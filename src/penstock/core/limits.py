@@ -181,3 +181,17 @@ SESSION_POLICY_CHARS: Final = 2048
 SESSION_POLICY_ARNS_MAX: Final = 10
 CHAINED_SESSION_S: Final = 3600  # of a role that another role's session assumed
 IDENTITY_TAGS_MAX: Final = 50
+
+# Firehose (source: [m] of Firehose, [a] of Firehose, developer guide, "Quota")
+DELIVERY_RECORD_MAX_BYTES: Final = 1_024_000  # one record, before base64 [m]
+PUT_BATCH_MAX_COUNT: Final = 500  # [m]
+PUT_BATCH_MAX_BYTES: Final = 4 * MIB  # [a]
+DELIVERY_STREAMS_MAX: Final = 5000  # of an account and region [a]
+LIST_DELIVERY_STREAMS_PAGE: Final = 10  # [a]
+DELIVERY_RETENTION_HOURS: Final = 24  # of direct puts [a]
+ENCRYPTION_CHANGES_PER_DAY: Final = 25  # StartDeliveryStreamEncryption and StopDeliveryStreamEncryption together [a]
+ACTIVE_PARTITIONS_MAX: Final = 500  # of dynamic partitioning
+EVALUATED_PREFIX_MAX_CHARS: Final = 512
+DIRECT_BYTES_PER_S: Final = MIB  # of a delivery stream, in most regions; under `--limits aws`
+DIRECT_RECORDS_PER_S: Final = 100_000
+DIRECT_CALLS_PER_S: Final = 1000

@@ -18,7 +18,7 @@ def test_table_when_the_model_of_kinesis_grows_then_it_shows_here() -> None:
     assert len(ACTIONS["kinesis"]) == 57
 
 
-@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs"])
+@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose"])
 def test_table_when_held_against_the_model_then_every_row_is_an_operation(service: str) -> None:
     assert set(ACTIONS[service]) <= set(load_model(service).operations)
 
@@ -72,6 +72,7 @@ def test_row_when_its_input_is_looked_at_then_a_resource_can_be_found_in_it(key:
         ResourceKind.CATALOG_GIVEN: {"ResourceArn"},
         ResourceKind.LOG_GROUP: {"resourceArn", "logGroupName"},
         ResourceKind.LOG_STREAM: {"logGroupName", "logGroupIdentifier", "logGroupNamePrefix"},
+        ResourceKind.DELIVERY_STREAM: {"DeliveryStreamName"},
         ResourceKind.SEVERAL: {"RequestItems", "TransactItems"},
         ResourceKind.KEY: {"KeyId", "TargetKeyId", "AliasName", "SourceKeyId"},
     }

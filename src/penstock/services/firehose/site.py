@@ -1,19 +1,20 @@
 """Sites: where steps and destinations stand; whose they are, and what of the server they may use."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from penstock.core.ids import AccountId, Region
 from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Threads
+from penstock.engines.buckets import PLAIN, ObjectHead
 from penstock.wire.signing import AwsCredentials
 
 
 class Objects(Protocol):
-    """Objects of buckets, as a destination that stages in S3 needs them."""
+    """Objects of buckets, as destinations need them.  Both methods raise the exceptions of engines/buckets.py."""
 
-    async def put(self, bucket: str, key: str, body: bytes) -> None:
-        """Write one, durably.  Raises the exceptions of engines/buckets.py."""
+    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+        """Write one, durably."""
         ...
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
@@ -37,6 +38,9 @@ class Places:
     credentials: AwsCredentials | None = None  # that requests to OpenSearch are signed with; None: they are not signed
 
 
+NO_PLACES: Final = Places()
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A delivery stream, to its steps and its destination."""
@@ -53,4 +57,4 @@ class Site:
     objects: Objects
     secrets: SecretSource | None = None  # None: there is no Secrets Manager here
     network: Network | None = None  # None: nothing can be called from here
-    places: Places = Places()
+    places: Places = NO_PLACES

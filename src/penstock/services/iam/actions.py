@@ -40,6 +40,7 @@ class ResourceKind(Enum):
     DATABASE = "arn:{partition}:glue:{region}:{account}:database/{name}"
     CATALOG_TABLE = "arn:{partition}:glue:{region}:{account}:table/{database}/{name}"
     CATALOG_GIVEN = "the ARN in ResourceArn, of a database"
+    DELIVERY_STREAM = "arn:{partition}:firehose:{region}:{account}:deliverystream/{name}"
     SEVERAL = "each of several, under actions of their own"
 
 
@@ -207,9 +208,21 @@ LOGS: Final[dict[str, Action]] = _rows(
     also={"CreateLogGroup": (Also("logs:TagResource", ResourceKind.LOG_GROUP, "tags"),)},
 )
 
+# Source: service authorization reference of Amazon Data Firehose.
+FIREHOSE: Final[dict[str, Action]] = _rows(
+    "firehose",
+    {
+        ResourceKind.DELIVERY_STREAM: """CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream ListTagsForDeliveryStream
+            PutRecord PutRecordBatch StartDeliveryStreamEncryption StopDeliveryStreamEncryption TagDeliveryStream
+            UntagDeliveryStream UpdateDestination""",
+        ResourceKind.ANY: "ListDeliveryStreams",
+    },
+    also={"CreateDeliveryStream": (Also("firehose:TagDeliveryStream", ResourceKind.DELIVERY_STREAM, "Tags"),)},
+)
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
     "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
-    "glue": GLUE, "logs": LOGS,
+    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE,
 }  # fmt: skip
 
 

@@ -166,9 +166,10 @@ class Directory:
         return iter(list(self._by_key.values()))
 
     def of(self, account: str, region: str) -> list[StreamView]:
-        """The streams of one account and region, by name."""
+        """The streams of one account and region, by name, but for hidden ones."""
         prefix = f"{ROOT}stream/{account}/{region}/"
-        return [self._by_key[key] for key in sorted(self._by_key) if key.startswith(prefix)]
+        views = [self._by_key[key] for key in sorted(self._by_key) if key.startswith(prefix)]
+        return [view for view in views if not view.stream.is_hidden]
 
     async def create(self, stream: Stream, shards: Sequence[Shard]) -> StreamView:
         """Store a new stream with its shards.  Raises STREAM_EXISTS if its name is taken by then."""

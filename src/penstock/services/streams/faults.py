@@ -6,6 +6,11 @@ Rule of this file: without a fault set, `FaultPlan.quiet` is true and no path lo
 from penstock.core.ports import Entropy
 
 
+def delivery_fault(name: str) -> str:
+    """The name of a delivery stream among those of streams."""
+    return f"firehose:{name}"
+
+
 class FaultPlan:
     """The faults in force."""
 

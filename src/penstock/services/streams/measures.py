@@ -29,7 +29,7 @@ from penstock.services.streams.traffic import ShardTraffic, Traffic
 
 MEASURE_MS: Final = 10 * SECOND_MS
 
-Unit = Literal["Bytes", "Count", "Milliseconds"]
+Unit = Literal["Bytes", "Count", "Milliseconds", "Seconds"]
 
 
 class Measure(NamedTuple):
@@ -76,7 +76,7 @@ class Measures:
         shards = self._traffic.by_stream()
         for uid in sorted({*shards, *streams}):
             view = self._directory.find_uid(StreamUid(uid))
-            if view is not None:
+            if view is not None and not view.stream.is_hidden:
                 self._measure(view, shards.get(uid, []), streams.get(uid) or StreamTally(), at_ms)
 
     def _measure(self, view: StreamView, shards: list[ShardTraffic], of_stream: StreamTally, at_ms: Millis) -> None:

@@ -51,6 +51,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
         """Its MetaStore key."""
         return f"{ROOT}stream/{self.account}/{self.region}/{self.name}"
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is another service's, which its clients neither see nor count: no client can name it."""
+        return ":" in self.name
+
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """A shard, open or closed."""

@@ -107,7 +107,7 @@ async def survey(streams: Streams, window_s: int, name: str | None) -> Survey:
     """Every stream, or those of one name (in every account and region) with their shards."""
     now_ms = streams.clock.now_ms()
     views = sorted(
-        (view for view in streams.directory.all() if name is None or view.stream.name == name),
+        (view for view in streams.directory.all() if not view.stream.is_hidden and name in (None, view.stream.name)),
         key=lambda view: view.stream.key,
     )
     if name is None:

@@ -41,11 +41,12 @@ class Figure:
     __slots__ = ("count", "high", "low", "total")
 
     def __init__(self) -> None:
-        self.count = self.total = 0
+        self.count = 0
+        self.total: float = 0
         self.low: float = math.inf
         self.high: float = -math.inf
 
-    def add(self, value: int) -> None:
+    def add(self, value: float) -> None:
         """Add a value."""
         self.count += 1
         self.total += value

@@ -1,0 +1,99 @@
+"""Firehose: its operations and its core, which begins to deliver when it is opened."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from penstock.composition.functions import open_core as open_functions
+from penstock.composition.logs import open_logs
+from penstock.composition.room import Held, Plug, Room
+from penstock.core.firehose_errors import FirehoseError
+from penstock.core.ports import Queries
+from penstock.host.awscredentials import environment_credentials
+from penstock.host.jqprocess import JqProcess
+from penstock.host.masterkey import MasterKeyFile
+from penstock.host.outbound import Outbound
+from penstock.host.tasks import LoopTasks
+from penstock.host.threads import WorkThreads
+from penstock.services.firehose.codec import CODECS as CODECS
+from penstock.services.firehose.destinations.making import make_destination
+from penstock.services.firehose.makers import Makers, MakeSteps
+from penstock.services.firehose.ops import destination, encryption, record, stream, tag
+from penstock.services.firehose.processing.api import Converter, Step
+from penstock.services.firehose.processing.chain import make_steps
+from penstock.services.firehose.processing.measures import Measures
+from penstock.services.firehose.service import Firehose, Surroundings, open_firehose
+from penstock.services.firehose.shapes import DataFormatConversionConfiguration, Shape
+from penstock.services.firehose.site import Places, Site
+from penstock.services.functions.invoking import Invocation, Invoked
+from penstock.services.metrics.own import OwnMetrics
+
+OPERATIONS: Final = (destination, encryption, record, stream, tag)
+
+
+async def plug(room: Room) -> Plug:
+    """Delivery streams."""
+    firehose = await room.open(open_core)
+    if room.authoriser is None:
+        return Plug(firehose)
+    from penstock.services.firehose.targets import finders
+
+    return Plug(firehose, room.authoriser.admit("firehose", finders(firehose)))
+
+
+async def open_core(room: Room) -> Held[Firehose]:
+    """Delivery streams, at work."""
+    settings, network, threads, queries = room.settings, Outbound(room.settings.delivery_ca), WorkThreads(), JqProcess()
+    signing = environment_credentials() if settings.search_signing == "aws" else None
+    logs = await room.open(open_logs)
+    around = Surroundings(
+        streams=room.streams,
+        objects=room.engine.buckets,
+        makers=Makers(_steps_with(LateFunctions(room), queries), _converter, make_destination),
+        master=MasterKeyFile(room.master_key, room.entropy),
+        threads=threads,
+        new_tasks=LoopTasks,
+        metrics=OwnMetrics(room.metrics.store, "AWS/Firehose"),
+        logs=logs,
+        network=network,
+        places=Places(search_endpoint=settings.search_endpoint, credentials=signing),
+    )
+    firehose = await open_firehose(
+        room.engine.log,
+        room.engine.meta,
+        around,
+        clock=room.clock,
+        entropy=room.entropy,
+        tasks=room.tasks,
+        enforce_limits=settings.limits == "aws",
+        transition_ms=settings.transition_ms,
+    )
+
+    async def close() -> None:
+        await firehose.close()
+        await network.close()
+        await queries.close()
+        threads.close()
+
+    return Held(firehose, firehose.clear, close)
+
+
+class LateFunctions:
+    """An Invoker whose service is opened by the first call."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    async def invoke(self, invocation: Invocation) -> Invoked:
+        """Run a function."""
+        return await (await self._room.open(open_functions)).invoker.invoke(invocation)
+
+
+def _steps_with(functions: LateFunctions, queries: Queries) -> MakeSteps:
+    def made(shape: Shape, site: Site, measures: Measures) -> Sequence[Step]:
+        return make_steps(shape, site, functions, queries, measures)
+
+    return made
+
+
+def _converter(configuration: DataFormatConversionConfiguration, site: Site, measures: Measures) -> Converter | None:
+    raise FirehoseError.INVALID(text="Format conversion is not supported yet.")
