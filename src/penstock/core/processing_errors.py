@@ -27,8 +27,5 @@ class ProcessingError(Table):
 
     CONVERSION_MISSING = Row(_INVALID, "{member} must be specified when data format conversion is enabled.")
     CONVERSION_ONE_OF = Row(_INVALID, "Exactly one of {one} and {other} must be specified.")
-    CONVERSION_COMPRESSION = Row(
-        _INVALID, "CompressionFormat must be UNCOMPRESSED when data format conversion is enabled."
-    )
-    CONVERSION_RANGE = Row(_INVALID, "{member} must be {accepts}.")
+    CONVERSION_FORMAT = Row(_INVALID, "TimestampFormats cannot be used: {problem}.")
     CONVERSION_TABLE = Row(_INVALID, "The schema cannot be used: {problem}")
