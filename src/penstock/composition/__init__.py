@@ -5,6 +5,7 @@ their policies too; with `--auth open` there are only the rates.  Streams and me
 table.py tell.
 """
 
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,6 +97,8 @@ async def open_services(
 
 async def _open(room: Room, metrics: StreamMetrics) -> Services:
     settings, clock = room.settings, room.clock
+    if settings.functions == "sandbox" and shutil.which("bwrap") is None:
+        raise SettingError("--functions sandbox needs bubblewrap: apt-get install bubblewrap")
     door: Door = OpenDoor(settings.account_id)
     if settings.auth == "enforced":
         door = await _enforce(room)

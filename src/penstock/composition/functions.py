@@ -66,7 +66,7 @@ async def open_core(room: Room) -> Held[Functions]:
         transition_ms=room.settings.transition_ms,
         code_path=CODE,
     )
-    running = open_runner(room, functions.directory, threads)
+    running = await open_runner(room, functions.directory, threads)
     if running is not None:
         functions.invoker = running.invoker
     await functions.events.open()

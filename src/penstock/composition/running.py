@@ -4,12 +4,14 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from penstock.composition.logs import open_logs
 from penstock.composition.room import Room
-from penstock.core.ids import AccountId, Millis, Region
+from penstock.core.ids import Millis
 from penstock.core.invoke_errors import InvokeError
 from penstock.core.limits import MINUTE_MS
 from penstock.core.settings import functions_mode
 from penstock.host.clock import SteadyClock, SystemClock, monotonic_s
+from penstock.host.httppost import HttpPost
 from penstock.host.threads import WorkThreads
 from penstock.host.wards import Wards
 from penstock.host.workplace import Workplace, survey_machine
@@ -19,7 +21,10 @@ from penstock.services.functions.running.concurrency import Concurrency
 from penstock.services.functions.running.environment import Credentials
 from penstock.services.functions.running.launching import Launcher, ProcessLauncher, Seen, Uids
 from penstock.services.functions.running.meter import Meter
-from penstock.services.functions.running.runner import Runner, Surroundings
+from penstock.services.functions.running.remote import RemoteRunner
+from penstock.services.functions.running.runner import Runner
+from penstock.services.functions.running.sandbox import SandboxLauncher
+from penstock.services.functions.running.surroundings import Surroundings
 from penstock.services.metrics.own import OwnMetrics
 
 if TYPE_CHECKING:
@@ -44,25 +49,29 @@ class Running(NamedTuple):
     close: Callable[[], Awaitable[None]]
 
 
-def open_runner(room: Room, source: FunctionSource, threads: WorkThreads) -> Running | None:
+async def open_runner(room: Room, source: FunctionSource, threads: WorkThreads) -> Running | None:
     """Who runs the functions of a source; None where nobody does."""
-    mode, _ = mode_of(room)
+    mode, url = mode_of(room)
     if mode == "off":
         return None
-    place = Workplace()
-    wards = Wards(lambda: place.path)
     steady = room.clock if room.settings.testing else SteadyClock()
     around = Surroundings(room.clock, steady, SystemClock(), room.entropy, room.tasks, monotonic_s)
+    logs = await room.open(open_logs)
+    meter = Meter(OwnMetrics(room.metrics.store, "AWS/Lambda"), room.clock, room.tasks)
+    concurrency = Concurrency(room.settings.function_concurrency)
+    if mode == "endpoint":
+        post = HttpPost(url)
+
+        async def hang_up() -> None:
+            post.close()
+
+        return Running(RemoteRunner(source, post, around, logs, meter, concurrency), lambda: None, hang_up)
+    place = Workplace()
+    wards = Wards(lambda: place.path)
+    code = CodeStore(room.engine.blobs, place, threads, room.clock)
+    keys = RoleKeys(room) if room.settings.auth == "enforced" else OpenKeys()
     runner = Runner(
-        source,
-        CodeStore(room.engine.blobs, place, threads, room.clock),
-        _launcher(room, mode, wards, place),
-        around,
-        NoLogs(),
-        Meter(OwnMetrics(room.metrics.store, "AWS/Lambda"), room.clock, room.tasks),
-        RoleKeys(room) if room.settings.auth == "enforced" else OpenKeys(),
-        Concurrency(room.settings.function_concurrency),
-        STARTS_AT_ONCE,
+        source, code, _launcher(room, mode, wards, place), around, logs, meter, keys, concurrency, STARTS_AT_ONCE
     )
 
     async def close() -> None:
@@ -73,16 +82,11 @@ def open_runner(room: Room, source: FunctionSource, threads: WorkThreads) -> Run
     return Running(runner, runner.end, close)
 
 
-class NoLogs:
-    """Nobody keeps logs."""
-
-    def put(self, account: AccountId, region: Region, group: str, stream: str, at_ms: int, message: str) -> None:
-        """Drop it."""
-
-
 def _launcher(room: Room, mode: str, wards: Wards, place: Workplace) -> Launcher:
     machine = survey_machine(os.environ.get("NODE_PATH", ""))
     uids = Uids(machine, room.entropy)
+    if mode == "sandbox":
+        return SandboxLauncher(wards, machine, uids, lambda: room.endpoint)
     seen = Seen(lambda: room.endpoint, str(room.data_dir.resolve()))
     return ProcessLauncher(wards, place, machine, uids, seen)
 

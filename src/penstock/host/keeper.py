@@ -195,7 +195,7 @@ def _become(order: dict[str, Any], inherited: tuple[int, ...]) -> None:
             os.setresuid(order["uid"], order["uid"], order["uid"])
         for name, value in order.get("limits", {}).items():
             _limit(name, value)
-        os.umask(0o077)
+        os.umask(0o022)
         os.chdir(order["directory"])
         _control(_PR_SET_NO_NEW_PRIVS, 1)
         _control(_PR_SET_PDEATHSIG, signal.SIGKILL)  # changing ids clears it: it is set last

@@ -17,13 +17,14 @@ from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
 from penstock.host.wards import Wards
 from penstock.host.workplace import Workplace, survey_machine
-from penstock.services.functions.invoking import CodeRef, FunctionVersion, Invocation, Invoked
+from penstock.services.functions.invoking import CodeRef, FunctionVersion, Invocation, Invoked, Invoker
 from penstock.services.functions.running.code import CodeStore
 from penstock.services.functions.running.concurrency import Concurrency
 from penstock.services.functions.running.environment import Credentials
 from penstock.services.functions.running.launching import Launcher, ProcessLauncher, Seen, Uids
 from penstock.services.functions.running.meter import Meter
-from penstock.services.functions.running.runner import Runner, Surroundings
+from penstock.services.functions.running.runner import Runner
+from penstock.services.functions.running.surroundings import Surroundings
 
 ACCOUNT, REGION = AccountId("123456789012"), Region("us-east-1")
 PATIENCE_S = 30.0
@@ -47,7 +48,7 @@ class Log:
     def __init__(self) -> None:
         self.streams: dict[tuple[str, str], list[str]] = {}
 
-    def put(self, account: AccountId, region: Region, group: str, stream: str, at_ms: int, message: str) -> None:
+    def put(self, account: str, region: str, group: str, stream: str, at_ms: int, message: str) -> None:
         self.streams.setdefault((group, stream), []).append(message)
 
     @property
@@ -95,6 +96,7 @@ class World:
         self.meter = Meter(self.told, self.clock, self.tasks)
         code = CodeStore(self.blobs, self.place, self.threads, self.clock)
         self.runner = Runner(self, code, launcher, around, self.log, self.meter, Keys(), Concurrency(account_max), 4)
+        self.invoker: Invoker = self.runner
 
     def find(self, account: AccountId, region: Region, function: str) -> FunctionVersion:
         if function not in self.functions:
@@ -145,7 +147,7 @@ class World:
         payload = b"" if event is None else msgspec.json.encode(event)
         invocation = Invocation(ACCOUNT, REGION, function, others.pop("payload", payload), **others)
         async with asyncio.timeout(PATIENCE_S):
-            return await self.runner.invoke(invocation)
+            return await self.invoker.invoke(invocation)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for what other processes do."""

@@ -9,17 +9,10 @@ from typing import Final, Protocol
 
 from penstock.core.ids import AccountId, Region
 from penstock.core.ports import Clock
+from penstock.services.logs.sink import LogSink
 
 EVENT_MAX_BYTES: Final = 256 * 1024 - 26  # of CloudWatch Logs
 TAIL_BYTES: Final = 4096
-
-
-class LogSink(Protocol):
-    """Who keeps logs.  It drops what there is no room for."""
-
-    def put(self, account: AccountId, region: Region, group: str, stream: str, at_ms: int, message: str) -> None:
-        """Keep an event."""
-        ...
 
 
 class Place(Protocol):
@@ -34,6 +27,23 @@ class Place(Protocol):
     def region(self) -> Region:
         """The region."""
         ...
+
+
+class Valve:
+    """Lets events through to a sink until it is shut."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self._sink = sink
+        self._shut = False
+
+    def put(self, account: str, region: str, group: str, stream: str, at_ms: int, message: str) -> None:
+        """Pass an event on."""
+        if not self._shut:
+            self._sink.put(account, region, group, stream, at_ms, message)
+
+    def shut(self) -> None:
+        """Pass nothing on any more."""
+        self._shut = True
 
 
 class Lines:

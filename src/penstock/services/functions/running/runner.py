@@ -7,33 +7,28 @@ Rules of this file:
   2. Nothing runs while nobody invokes: the sweep that ends idle slots ends itself.
 """
 
-import base64
-import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-import msgspec
-
 from penstock.core.errors import ServiceError
-from penstock.core.ids import UUID_BYTES, Millis, uuid_text
-from penstock.core.invoke_errors import InvokeError
+from penstock.core.ids import UUID_BYTES, uuid_text
 from penstock.core.limits import MIB, MINUTE_MS, SECOND_MS
-from penstock.core.ports import Clock, Entropy, Tasks
 from penstock.services.functions.invoking import FunctionSource, FunctionVersion, Invocation, Invoked
+from penstock.services.functions.running.admission import admit, client_context
 from penstock.services.functions.running.code import CodeStore
 from penstock.services.functions.running.concurrency import Concurrency
 from penstock.services.functions.running.deadlines import Deadlines
 from penstock.services.functions.running.environment import Credentials
 from penstock.services.functions.running.launching import Launched, Launcher, Start
-from penstock.services.functions.running.lines import Lines, LogSink
+from penstock.services.functions.running.lines import Lines, Valve
 from penstock.services.functions.running.meter import Meter
 from penstock.services.functions.running.outcome import Outcome
 from penstock.services.functions.running.pool import NotStarted, Pool, Ready, Starts
 from penstock.services.functions.running.slot import Call, Phase, Slot
+from penstock.services.functions.running.surroundings import Surroundings, time_text
+from penstock.services.logs.sink import LogSink
 
-SYNC_MAX_BYTES: Final = 6 * MIB
 IDLE_MS: Final = 5 * MINUTE_MS  # UNVERIFIED: Lambda does not say how long an idle environment lives
 SWEEP_MS: Final = 30 * SECOND_MS
 
@@ -44,18 +39,6 @@ class Keys(Protocol):
     async def of_role(self, version: FunctionVersion) -> Credentials:
         """Temporary ones of its execution role."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the runner stands on."""
-
-    clock: Clock
-    steady: Clock  # of deadlines: it does not jump, unless a test makes it
-    wall: Clock  # as functions see it
-    entropy: Entropy
-    tasks: Tasks
-    seconds: Callable[[], float]  # for durations
 
 
 class Runner:
@@ -77,7 +60,7 @@ class Runner:
         self._code = code
         self._launcher = launcher
         self._around = around
-        self._logs = logs
+        self._logs = Valve(logs)
         self._meter = meter
         self._keys = keys
         self._concurrency = concurrency
@@ -89,14 +72,15 @@ class Runner:
     async def invoke(self, invocation: Invocation) -> Invoked:
         """Run a function once.  See Invoker."""
         version = self._source.find(invocation.account, invocation.region, invocation.function)
-        _check(version, invocation)
+        admit(version, invocation)
         request_id = uuid_text(self._around.entropy.bytes(UUID_BYTES))
         if invocation.kind == "DryRun":
             return Invoked(request_id, b"", None, version.version)
         return await self._run(version, invocation, request_id)
 
     def end(self) -> None:
-        """Kill every slot."""
+        """Kill every slot, and say no more: it is the end."""
+        self._logs.shut()
         for _, pool in self._pools.values():
             pool.end()
         self._pools.clear()
@@ -248,29 +232,3 @@ class Runner:
                         del self._pools[key]
         finally:
             self._sweeping = False
-
-
-def _check(version: FunctionVersion, invocation: Invocation) -> None:
-    """Raise what an invocation is refused with before anything runs."""
-    if len(invocation.payload) > SYNC_MAX_BYTES:
-        raise InvokeError.TOO_LARGE(size=len(invocation.payload), kind=invocation.kind, limit=SYNC_MAX_BYTES)
-    if version.state not in ("Active", "Inactive"):
-        raise InvokeError.PENDING(state=version.state)
-    try:
-        msgspec.json.decode(invocation.payload or b"{}", type=msgspec.Raw)
-    except msgspec.DecodeError:
-        raise InvokeError.NOT_JSON() from None
-
-
-def client_context(text: str) -> str:
-    """The JSON of a client context, in one line.  Raises NOT_JSON."""
-    try:
-        document = msgspec.json.decode(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
-        raise InvokeError.NOT_JSON() from None
-    return msgspec.json.encode(document).decode()
-
-
-def time_text(at_ms: Millis | int) -> str:
-    """A time as the platform's own lines have it."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
