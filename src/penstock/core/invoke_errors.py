@@ -13,16 +13,6 @@ class InvokeError(Table):
     """The rows."""
 
     TOO_MANY = Row("TooManyRequestsException", "Rate Exceeded.", 429)
-    TOO_LARGE = Row(
-        "RequestTooLargeException",
-        "{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
-        413,
-    )
-    NOT_JSON = Row(
-        "InvalidRequestContentException",
-        "Could not parse request body into json: Could not parse payload into json",
-        400,
-    )
     PENDING = Row(
         "ResourceConflictException",
         "The operation cannot be performed at this time. The function is currently in the following state: {state}",

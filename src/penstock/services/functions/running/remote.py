@@ -63,7 +63,7 @@ class RemoteRunner:
     async def invoke(self, invocation: Invocation) -> Invoked:
         """Run a function once.  See Invoker."""
         version = self._source.find(invocation.account, invocation.region, invocation.function)
-        admit(version, invocation)
+        admit(version)
         request_id = uuid_text(self._around.entropy.bytes(UUID_BYTES))
         if invocation.kind == "DryRun":
             return Invoked(request_id, b"", None, version.version)

@@ -15,7 +15,7 @@ from penstock.core.errors import ServiceError
 from penstock.core.ids import UUID_BYTES, uuid_text
 from penstock.core.limits import MIB, MINUTE_MS, SECOND_MS
 from penstock.services.functions.invoking import FunctionSource, FunctionVersion, Invocation, Invoked
-from penstock.services.functions.running.admission import admit, client_context
+from penstock.services.functions.running.admission import admit, context_header
 from penstock.services.functions.running.code import CodeStore
 from penstock.services.functions.running.concurrency import Concurrency
 from penstock.services.functions.running.deadlines import Deadlines
@@ -72,7 +72,7 @@ class Runner:
     async def invoke(self, invocation: Invocation) -> Invoked:
         """Run a function once.  See Invoker."""
         version = self._source.find(invocation.account, invocation.region, invocation.function)
-        admit(version, invocation)
+        admit(version)
         request_id = uuid_text(self._around.entropy.bytes(UUID_BYTES))
         if invocation.kind == "DryRun":
             return Invoked(request_id, b"", None, version.version)
@@ -138,7 +138,7 @@ class Runner:
             "Lambda-Runtime-Trace-Id": f"Root=1-{now_ms // 1000:08x}-{request_id.replace('-', '')[:24]};Sampled=0",
         }
         if invocation.client_context:
-            headers["Lambda-Runtime-Client-Context"] = client_context(invocation.client_context)
+            headers["Lambda-Runtime-Client-Context"] = context_header(invocation.client_context)
         return Call(
             request_id,
             invocation.payload or b"{}",
