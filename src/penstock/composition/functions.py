@@ -49,7 +49,20 @@ async def plug(room: Room) -> Plug:
 
     functions = await room.open(open_core)
     mappings = await room.open(open_mappings)
-    return Plug(functions, others={mapping: mappings})
+    others = {mapping: mappings}
+    if room.authoriser is None:
+        return Plug(functions, others=others)
+    from penstock.services.functions import targets
+    from penstock.services.iam.actions import ResourceKind
+
+    finders = {
+        ResourceKind.FUNCTION: targets.function_finder(functions.directory),
+        ResourceKind.FUNCTION_GIVEN: targets.tagged_finder(functions.directory),
+        ResourceKind.MAPPING: targets.mapping,
+        ResourceKind.ROLE: targets.role,
+        ResourceKind.ANY: targets.unnamed,
+    }
+    return Plug(functions, room.authoriser.admit("lambda", finders), others)
 
 
 async def open_core(room: Room) -> Held[Functions]:

@@ -18,14 +18,18 @@ def test_table_when_the_model_of_kinesis_grows_then_it_shows_here() -> None:
     assert len(ACTIONS["kinesis"]) == 57
 
 
-@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose"])
+@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose", "lambda"])
 def test_table_when_held_against_the_model_then_every_row_is_an_operation(service: str) -> None:
     assert set(ACTIONS[service]) <= set(load_model(service).operations)
 
 
 def test_table_when_a_row_is_read_then_its_action_is_the_operation_of_its_service() -> None:
     others = {key: row.name for key, row in ROWS.items() if row.name != key}
-    assert others == {"kms:ReEncrypt": "kms:ReEncryptFrom"}
+    assert others == {
+        "kms:ReEncrypt": "kms:ReEncryptFrom",
+        "lambda:Invoke": "lambda:InvokeFunction",
+        "lambda:InvokeAsync": "lambda:InvokeFunction",
+    }
 
 
 def test_kinesis_when_operations_name_no_resource_then_they_are_these() -> None:
@@ -66,6 +70,9 @@ def test_row_when_its_input_is_looked_at_then_a_resource_can_be_found_in_it(key:
         ResourceKind.PROFILE: {"InstanceProfileName"},
         ResourceKind.FEDERATED_USER: {"Name"},
         ResourceKind.TABLE: {"TableName", "ResourceArn"},
+        ResourceKind.FUNCTION: {"FunctionName"},
+        ResourceKind.MAPPING: {"UUID"},
+        ResourceKind.FUNCTION_GIVEN: {"Resource"},
         ResourceKind.CATALOG: {"CatalogId"},
         ResourceKind.DATABASE: {"Name", "DatabaseInput"},
         ResourceKind.CATALOG_TABLE: {"Name", "TableName", "DatabaseName"},

@@ -36,6 +36,9 @@ class ResourceKind(Enum):
     LOG_GROUP = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
     LOG_STREAM = "arn:{partition}:logs:{region}:{account}:log-group:{name}:log-stream:{stream}"
     TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/{name}, with /index/{index} where an index is read"
+    FUNCTION = "arn:{partition}:lambda:{region}:{account}:function:{name}, with :{qualifier} where one is given"
+    MAPPING = "arn:{partition}:lambda:{region}:{account}:event-source-mapping:{uuid}"
+    FUNCTION_GIVEN = "the ARN in Resource, of a function or a mapping"
     CATALOG = "arn:{partition}:glue:{region}:{account}:catalog"
     DATABASE = "arn:{partition}:glue:{region}:{account}:database/{name}"
     CATALOG_TABLE = "arn:{partition}:glue:{region}:{account}:table/{database}/{name}"
@@ -220,9 +223,36 @@ FIREHOSE: Final[dict[str, Action]] = _rows(
     also={"CreateDeliveryStream": (Also("firehose:TagDeliveryStream", ResourceKind.DELIVERY_STREAM, "Tags"),)},
 )
 
+_PASSED_ROLE: Final = (Also("iam:PassRole", ResourceKind.ROLE, "Role"),)
+
+# The operations of Lambda that there are.  Source: service authorization reference; a mapping that is to be made is no resource yet, its
+# function is a condition key.
+LAMBDA: Final[dict[str, Action]] = {
+    **_rows(
+        "lambda",
+        {
+            ResourceKind.FUNCTION: """AddPermission CreateAlias CreateFunction DeleteAlias DeleteFunction DeleteFunctionConcurrency
+                DeleteFunctionEventInvokeConfig GetAlias GetFunction GetFunctionCodeSigningConfig GetFunctionConcurrency
+                GetFunctionConfiguration GetFunctionEventInvokeConfig GetFunctionRecursionConfig GetPolicy
+                GetRuntimeManagementConfig ListAliases ListFunctionEventInvokeConfigs ListVersionsByFunction PublishVersion
+                PutFunctionConcurrency PutFunctionEventInvokeConfig PutFunctionRecursionConfig RemovePermission UpdateAlias
+                UpdateFunctionCode UpdateFunctionConfiguration UpdateFunctionEventInvokeConfig""",
+            ResourceKind.MAPPING: "DeleteEventSourceMapping GetEventSourceMapping UpdateEventSourceMapping",
+            ResourceKind.FUNCTION_GIVEN: "ListTags TagResource UntagResource",
+            ResourceKind.ANY: "CreateEventSourceMapping GetAccountSettings ListEventSourceMappings ListFunctions",
+        },
+        also={
+            "CreateFunction": (*_PASSED_ROLE, Also("lambda:TagResource", ResourceKind.FUNCTION, "Tags")),
+            "UpdateFunctionConfiguration": _PASSED_ROLE,
+        },
+    ),
+    "Invoke": Action("lambda:InvokeFunction", ResourceKind.FUNCTION),
+    "InvokeAsync": Action("lambda:InvokeFunction", ResourceKind.FUNCTION),
+}
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
     "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
-    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE,
+    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE, "lambda": LAMBDA,
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ Gate = Callable[[Caller, Any], None]
 POLICIES_KEPT: Final = 4096
 _DENY_ALL: Final = '{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}'
 _MEMBERS: Final = {
+    "Role": "role",
     "Tags": "tags",
     "tags": "tags",
     "DestinationKeyId": "destination_key_id",
