@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
+from penstock.composition.catalog import open_catalog
 from penstock.composition.functions import open_core as open_functions
 from penstock.composition.logs import open_logs
 from penstock.composition.room import Held, Plug, Room
-from penstock.core.firehose_errors import FirehoseError
 from penstock.core.ports import Queries
 from penstock.host.awscredentials import environment_credentials
 from penstock.host.jqprocess import JqProcess
@@ -14,9 +14,10 @@ from penstock.host.masterkey import MasterKeyFile
 from penstock.host.outbound import Outbound
 from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
+from penstock.services.catalog.service import Catalog
 from penstock.services.firehose.codec import CODECS as CODECS
 from penstock.services.firehose.destinations.making import make_destination
-from penstock.services.firehose.makers import Makers, MakeSteps
+from penstock.services.firehose.makers import MakeConverter, Makers, MakeSteps
 from penstock.services.firehose.ops import destination, encryption, record, stream, tag
 from penstock.services.firehose.processing.api import Converter, Step
 from penstock.services.firehose.processing.chain import make_steps
@@ -44,11 +45,11 @@ async def open_core(room: Room) -> Held[Firehose]:
     """Delivery streams, at work."""
     settings, network, threads, queries = room.settings, Outbound(room.settings.delivery_ca), WorkThreads(), JqProcess()
     signing = environment_credentials() if settings.search_signing == "aws" else None
-    logs = await room.open(open_logs)
+    logs, catalog = await room.open(open_logs), await room.open(open_catalog)
     around = Surroundings(
         streams=room.streams,
         objects=room.engine.buckets,
-        makers=Makers(_steps_with(LateFunctions(room), queries), _converter, make_destination),
+        makers=Makers(_steps_with(LateFunctions(room), queries), _converter_with(catalog), make_destination),
         master=MasterKeyFile(room.master_key, room.entropy),
         threads=threads,
         new_tasks=LoopTasks,
@@ -95,5 +96,10 @@ def _steps_with(functions: LateFunctions, queries: Queries) -> MakeSteps:
     return made
 
 
-def _converter(configuration: DataFormatConversionConfiguration, site: Site, measures: Measures) -> Converter | None:
-    raise FirehoseError.INVALID(text="Format conversion is not supported yet.")
+def _converter_with(catalog: Catalog) -> MakeConverter:
+    def made(configuration: DataFormatConversionConfiguration, site: Site, measures: Measures) -> Converter | None:
+        from penstock.services.firehose.processing.conversion import make_converter
+
+        return make_converter(configuration, site, catalog, measures)
+
+    return made

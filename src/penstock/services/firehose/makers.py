@@ -43,7 +43,10 @@ class Makers(NamedTuple):
         """A destination of any kind."""
         if not isinstance(shape, S3):
             return self.destination(kind, shape, site)
-        converter = None
-        if isinstance(shape, ExtendedS3) and shape.data_format_conversion_configuration.enabled:
-            converter = self.converter(shape.data_format_conversion_configuration, site, measures)
-        return S3Destination(shape, site, converter)
+        return S3Destination(shape, site, self.converter_of(shape, site, measures))
+
+    def converter_of(self, shape: Shape, site: Site, measures: Measures) -> Converter | None:
+        """The format conversion of a destination, if it has one."""
+        if not isinstance(shape, ExtendedS3) or not shape.data_format_conversion_configuration.enabled:
+            return None
+        return self.converter(shape.data_format_conversion_configuration, site, measures)

@@ -27,7 +27,7 @@ from processing_world import World, entries, play
 from penstock.core.errors import ServiceError
 from penstock.services.catalog.types import Scalar
 from penstock.services.firehose.processing.coercion import Rules, instant_of
-from penstock.services.firehose.processing.conversion import check_schema, make_converter
+from penstock.services.firehose.processing.conversion import make_converter
 from penstock.services.firehose.processing.instants import from_number, from_text
 from penstock.services.firehose.processing.jsonrows import EMPTY, NO_JSON, PRIMITIVE, Column, RowReader
 
@@ -247,13 +247,13 @@ def test_schema_when_it_changes_then_the_next_parcel_has_the_new_one() -> None:
         assert rows_of(await made.convert(entries(b'{"a": 1, "b": 2}'))) == [{"a": 1, "b": "2"}]
         told = dict(world.told.values)
         assert (told["SucceedConversion.Records"], told["FailedConversion.Bytes"]) == (1, 0)
-        await check_schema(made)
+        await made.check()
         for columns in ({}, {"a": "uniontype<int>"}, {"a": "int", "A": "int"}):
             tables.columns, tables.version = columns, tables.version + "1"
             with pytest.raises(ServiceError, match="schema cannot be used"):
                 await made.convert(entries(b"{}"))
             with pytest.raises(ServiceError, match="schema cannot be used"):
-                await check_schema(made)
+                await made.check()
 
     play(scenario)
 

@@ -43,7 +43,7 @@ async def update_destination(firehose: Firehose, caller: Caller, request: Update
     kind, update = named_destination(request, "Update")
     held = put_together(stream.destination, await firehose.vault.open(stream))
     accepted = merge(stream.kind, held, kind, update)
-    try_out(firehose, stream, accepted)
+    await try_out(firehose, stream, accepted)
     document, secrets = take_apart(accepted.document)
     changed = replace(
         stream,

@@ -86,7 +86,7 @@ async def create_delivery_stream(
         raise FirehoseError.STREAMS_MAX(limit=limits.DELIVERY_STREAMS_MAX)
     stream = await _new(firehose, caller, request, accepted)
     stream = msgspec.structs.replace(stream, tags=tags, encryption=encryption or Encryption())
-    try_out(firehose, stream, accepted)
+    await try_out(firehose, stream, accepted)
     stream, first = await _begin_source(firehose, caller, stream)
     view = await firehose.directory.create(stream, first)
     await firehose.lifecycle.carry_on(view)
@@ -108,11 +108,14 @@ def named_destination(request: Input, suffix: str) -> tuple[DestinationKind, Doc
     return next(iter(given.items()))
 
 
-def try_out(firehose: Firehose, stream: DeliveryStream, accepted: Accepted) -> None:
+async def try_out(firehose: Firehose, stream: DeliveryStream, accepted: Accepted) -> None:
     """Make what the destination needs, and let it go.  Raises INVALID for what cannot be made."""
     site = firehose.site_of(stream)
     firehose.makers.steps(accepted.shape, site, NoMeasures())
     firehose.makers.make(accepted.kind, accepted.shape, site, NoMeasures())
+    converter = firehose.makers.converter_of(accepted.shape, site, NoMeasures())
+    if converter is not None:
+        await converter.check()
 
 
 async def _new(

@@ -43,3 +43,7 @@ class Converter(Protocol):
     async def convert(self, entries: Sequence[Entry]) -> Converted:
         """Convert a parcel.  Raises ServiceError where the schema cannot be had: the whole parcel is then tried again."""
         ...
+
+    async def check(self) -> None:
+        """Raise INVALID unless the schema is there and can be used; asked when a delivery stream is made or changed."""
+        ...

@@ -105,7 +105,7 @@ class Conversion:
 
     async def convert(self, entries: Sequence[Entry]) -> Converted:
         """Convert a parcel.  Raises ServiceError where the schema cannot be had, or cannot be used."""
-        table = await self.find_table()
+        table = await self._find_table()
         compiled = self._compiled
         if compiled is None or compiled.version_id != table.version_id:
             compiled = self._compiled = self._compile(table)
@@ -119,7 +119,7 @@ class Conversion:
         self._measure(entries, bad)
         return Converted(body if converted else b"", EXTENSIONS[type(self._serializer)], converted, failed)
 
-    async def find_table(self) -> TableSchema:
+    async def _find_table(self) -> TableSchema:
         """The table of the schema, as it is now.  Raises ServiceError."""
         schema, site = self._schema, self._site
         region = Region(schema.region) if schema.region else site.region
@@ -129,8 +129,12 @@ class Conversion:
             site.account, region, schema.catalog_id, schema.database_name, schema.table_name, schema.version_id
         )
 
-    def check(self, table: TableSchema) -> None:
-        """Raise CONVERSION_TABLE unless records can be converted by a table's schema."""
+    async def check(self) -> None:
+        """Raise CONVERSION_TABLE unless the schema is there and can be used."""
+        try:
+            table = await self._find_table()
+        except ServiceError as refusal:
+            raise ProcessingError.CONVERSION_TABLE(problem=f"{refusal.message} ({refusal.code})") from None
         self._compile(table)
 
     def _compile(self, table: TableSchema) -> _Compiled:
@@ -249,12 +253,3 @@ def _serializer(serializer: Serializer) -> ParquetSerDe | OrcSerDe:
     found = parquet if parquet is not None else orc
     assert found is not None, "one of two"
     return found
-
-
-async def check_schema(conversion: Conversion) -> None:
-    """Raise CONVERSION_TABLE unless the schema is there and can be used: what AWS asks when a delivery stream is made."""
-    try:
-        table = await conversion.find_table()
-    except ServiceError as refusal:
-        raise ProcessingError.CONVERSION_TABLE(problem=f"{refusal.message} ({refusal.code})") from None
-    conversion.check(table)
