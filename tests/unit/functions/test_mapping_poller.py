@@ -1,14 +1,17 @@
 """Mappings at work, in virtual time: what they cost, what keeps them from reading, where documents go, what is counted."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from mapping_site import CALLER, Site, data_of
 
 from penstock.core.errors import ServiceError
+from penstock.engines.api import MetaUnavailable, Write
 from penstock.services.functions.mapping.destinations import Undelivered
 from penstock.services.functions.mapping.shard import READ_AHEAD_BYTES
+from penstock.services.functions.mapping.state import MAPPINGS
 from penstock.services.functions.ops.mapping import (
     DeleteEventSourceMappingRequest,
     Destination,
@@ -123,6 +126,32 @@ def test_stream_when_it_is_deleted_and_made_anew_then_that_is_told_and_the_new_o
         assert site.given() == [["a1"], ["b1"]]
         assert site.result(uuid) == "OK"
         assert [place.stream_uid for place in site.mappings.checkpoints.of(uuid)] == ["b" * 24]
+
+    site.run(scenario)
+
+
+def test_store_when_it_is_away_as_a_stream_is_made_anew_then_the_new_one_is_read_once_it_is_back() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        uuid = await site.map()
+        await site.streams.lifecycle.delete(view)
+        await site.clock.sleep(100)
+        commit = site.meta.commit
+
+        async def away(writes: Sequence[Write]) -> None:
+            if any(write.key.startswith(MAPPINGS) for write in writes):
+                raise MetaUnavailable("the disk is full")
+            await commit(writes)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(site.meta, "commit", away)
+            await site.put(await site.stream(uid="b" * 24), "b1")
+            await site.clock.sleep(100)
+            assert site.result(uuid) == "PROBLEM: the disk is full"
+        await site.clock.sleep(15_000)
+        assert site.given() == [["b1"]]
 
     site.run(scenario)
 

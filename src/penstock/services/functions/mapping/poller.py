@@ -15,6 +15,7 @@ from penstock.core.arn import parse_stream_arn
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import StreamUid
 from penstock.core.limits import SECOND_MS
+from penstock.engines.api import AppendError, MetaUnavailable
 from penstock.services.functions.invoking import FunctionSource
 from penstock.services.functions.mapping.event import Source, Wording
 from penstock.services.functions.mapping.rows import place_of
@@ -83,8 +84,8 @@ class Poller:
             self._moved.clear()
             try:
                 await self._review()
-            except ServiceError as error:
-                self._problem(error.message or error.code)
+            except (ServiceError, AppendError, MetaUnavailable) as error:
+                self._problem(_words(error))
                 self._tasks.spawn(self._later, f"mapping {self.mapping.uuid} tries again")
 
     async def _later(self) -> None:
@@ -178,3 +179,8 @@ class Poller:
         held = self._followed.consumers.get(name)
         if held is None or str(held.consumer.created_ms // 1000) != created_s:
             raise Error.CONSUMER_NOT_FOUND(arn=self.mapping.source_arn)
+
+
+def _words(error: Exception) -> str:
+    """What LastProcessingResult says of it."""
+    return (error.message or error.code) if isinstance(error, ServiceError) else str(error)
