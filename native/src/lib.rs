@@ -1,14 +1,17 @@
-//! Penstock's hot path in Rust: PutRecords decoded and framed, pages of records encoded, KPL aggregates packed and read.
+//! Penstock's hot path in Rust: heads read, signatures verified, PutRecords decoded and framed, pages of records encoded, KPL aggregates
+//! packed and read.
 //!
 //! Theory.  Everything here exists in Python too, and tests hold the two against each other byte by byte.  What is not plainly fine is
 //! answered with None, and Python decides; so nothing here words an error.  The interpreter is let go of while bytes are worked on.
 
 mod aggregate;
 mod cbor;
+mod head;
 mod json;
 mod number;
 mod pages;
 mod rows;
+mod sign;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -242,6 +245,9 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<aggregate::Aggregate>()?;
     module.add_function(wrap_pyfunction!(aggregate::unpack, module)?)?;
+    module.add_class::<head::HeadReader>()?;
+    module.add_class::<sign::SignedNames>()?;
+    module.add_class::<sign::SigningKey>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Rows>()?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;

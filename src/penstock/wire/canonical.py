@@ -15,6 +15,8 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from penstock.wire.native import NATIVE, SignedNames
+
 LISTED_MAX: Final = 1000  # ours; no front takes a head with so many headers
 LIST_KEPT_MAX_CHARS: Final = 1024
 LISTS_KEPT_MAX: Final = 256
@@ -30,6 +32,7 @@ class SignedHeaders(NamedTuple):
     names: tuple[bytes, ...]  # sorted; empty where the list can match no request
     template: bytes  # the header part of a canonical request, a blank for each value
     pick: Callable[[dict[bytes, bytes]], object] | None  # their values
+    native: SignedNames | None = None
 
 
 def read_signed_headers(text: str) -> SignedHeaders:
@@ -52,7 +55,8 @@ def _read_signed_headers(text: str) -> SignedHeaders:
         return SignedHeaders(with_host, (), b"", None)
     spelled = [name.replace(b"%", b"%%") for name in names]
     template = b"".join(b"%b:%%b\n" % name for name in spelled) + b"\n" + b";".join(spelled) + b"\n"
-    return SignedHeaders(with_host, names, template, itemgetter(*names))
+    native = None if NATIVE is None else NATIVE.SignedNames(names)
+    return SignedHeaders(with_host, names, template, itemgetter(*names), native)
 
 
 def header_part(signed: SignedHeaders, raw_headers: RawHeaders) -> bytes | None:

@@ -56,8 +56,53 @@ class AggregatePacker(Protocol):
     def pack(self) -> tuple[str, str, bytes]: ...  # noqa: D102
 
 
+class HeadReader(Protocol):
+    """Reads heads of requests for "/"."""
+
+    def read(
+        self, data: bytes, headers_max: int
+    ) -> tuple[str, dict[str, str], tuple[tuple[bytes, bytes], ...], int, bool, int] | None:
+        """Method, headers by name, all headers, the body's length, whether the connection stays, HTTP/1.<minor>.
+
+        None where Python shall look.
+        """
+        ...
+
+
+class SigningKey(Protocol):
+    """An HMAC with its key already in it."""
+
+
+class SignedNames(Protocol):
+    """Names of signed headers, in the order in which they are signed."""
+
+    def signs(
+        self, key: SigningKey, before: bytes, raw_headers: Sequence[tuple[bytes, bytes]], payload: bytes, given: bytes
+    ) -> bool:
+        """Whether `given` is the signature of a POST to "/"; `before`: the string to sign up to the hash.
+
+        False also where Python shall look.
+        """
+        ...
+
+
 class Native(Protocol):
     """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
+
+    @property
+    def HeadReader(self) -> Callable[[], HeadReader]:  # noqa: N802
+        """Makes a reader of heads; it remembers spellings of names."""
+        ...
+
+    @property
+    def SigningKey(self) -> Callable[[bytes], SigningKey]:  # noqa: N802
+        """Makes an HMAC of a key."""
+        ...
+
+    @property
+    def SignedNames(self) -> Callable[[Sequence[bytes]], SignedNames]:  # noqa: N802
+        """Prepares names."""
+        ...
 
     @property
     def Ring(self) -> Callable[[bytes], Ring]:  # noqa: N802

@@ -43,6 +43,7 @@ from penstock.wire.canonical import (
     header_part,
     read_signed_headers,
 )
+from penstock.wire.native import NATIVE, SigningKey
 
 if TYPE_CHECKING:
     from _hashlib import HASH
@@ -140,7 +141,8 @@ class Pending(Struct, frozen=True):
     secret: Secret
     token: str | None
     payload: str | None  # the hash or mark that the client gave
-    part: bytes | None  # the signed headers; None where one is missing
+    signed: SignedHeaders
+    before: bytes  # the string to sign up to the hash
     explains: bool
 
     def __repr__(self) -> str:
@@ -184,7 +186,7 @@ def begin(head: SignedHead, now_ms: int, expected: Expectation, lookup: Lookup) 
         read = _read_step_by_step(claim, head.query, now_ms // 1000, expected)
     else:
         _check_age(claim, read.instant, head.query, now_ms // 1000, expected)
-    instant, signed, scope = read
+    instant, signed, scope, _ = read
     secret = lookup(scope.access_key_id)
     if secret is None:
         raise Error.KEY_UNKNOWN()
@@ -194,9 +196,9 @@ def begin(head: SignedHead, now_ms: int, expected: Expectation, lookup: Lookup) 
     if secret.session_token is not None:
         _check_session(secret, token, now_ms)
     payload = _claimed_payload(head, claim, scope)
-    part = header_part(signed, head.raw_headers)
+    needs_hash = payload not in PAYLOAD_MARKS
     return Pending(
-        payload not in PAYLOAD_MARKS, head, claim, instant, scope, secret, token, payload, part, expected.explains
+        needs_hash, head, claim, instant, scope, secret, token, payload, signed, read.before, expected.explains
     )
 
 
@@ -206,6 +208,7 @@ class _Read(NamedTuple):
     instant: Instant
     signed: SignedHeaders
     scope: Scope
+    before: bytes  # the string to sign up to the hash
 
 
 def _read_step_by_step(claim: Claim, query: Mapping[str, str], now_s: int | None, expected: Expectation) -> _Read:
@@ -220,7 +223,7 @@ def _read_step_by_step(claim: Claim, query: Mapping[str, str], now_s: int | None
         raise Error.AUTH_ALGORITHM(algorithm=claim.algorithm)
     scope = read_scope(claim.credential)
     _check_scope(scope, instant, expected)
-    return _Read(instant, signed, scope)
+    return _Read(instant, signed, scope, _before_hash(instant, scope).encode())
 
 
 def _read(algorithm: str, credential: str, signed_headers: str, date: str, expected: Expectation) -> _Read | None:
@@ -270,6 +273,12 @@ def _begun(key: bytes) -> "tuple[HASH, HASH]":
     return sha256(padded.translate(_INNER)), sha256(padded.translate(_OUTER))
 
 
+@lru_cache(maxsize=SIGNING_KEYS_KEPT_MAX)
+def _native_key(key: bytes) -> SigningKey:
+    assert NATIVE is not None
+    return NATIVE.SigningKey(key)
+
+
 def _mac(key: bytes, text: bytes) -> str:
     """The HMAC-SHA256 of a text, in hexadecimal; for keys that come again and again."""
     begun_inner, begun_outer = _begun(key)
@@ -290,7 +299,8 @@ def signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
 
 def canonical_request(pending: Pending, payload: str, without: frozenset[str]) -> bytes | None:
     """The canonical request; None where a signed header is missing."""
-    head, part = pending.head, pending.part
+    head = pending.head
+    part = header_part(pending.signed, head.raw_headers)
     if part is None:
         return None
     target = head.target
@@ -309,16 +319,26 @@ def canonical_request(pending: Pending, payload: str, without: frozenset[str]) -
 
 def string_to_sign(instant: Instant, scope: Scope, canonical: bytes) -> str:
     """The text whose HMAC is the signature."""
-    return f"{ALGORITHM}\n{instant.text}\n{scope.text}\n{sha256(canonical).hexdigest()}"
+    return _before_hash(instant, scope) + sha256(canonical).hexdigest()
+
+
+def _before_hash(instant: Instant, scope: Scope) -> str:
+    return f"{ALGORITHM}\n{instant.text}\n{scope.text}\n"
 
 
 def _signs(key: bytes, pending: Pending, payload: str, without: frozenset[str]) -> bool:
-    canonical = canonical_request(pending, payload, without)
     given = pending.claim.signature
-    if canonical is None or not given.isascii():
+    if not given.isascii():
         return False
-    text = string_to_sign(pending.instant, pending.scope, canonical)
-    return hmac.compare_digest(_mac(key, text.encode()), given)
+    native, head = pending.signed.native, pending.head
+    if native is not None and head.target == b"/" and head.method == "POST" and isinstance(head.raw_headers, tuple):
+        text = pending.before
+        if native.signs(_native_key(key), text, head.raw_headers, payload.encode(), given.encode()):
+            return True
+    canonical = canonical_request(pending, payload, without)
+    if canonical is None:
+        return False
+    return hmac.compare_digest(_mac(key, pending.before + sha256(canonical).hexdigest().encode()), given)
 
 
 def _wrong(pending: Pending, payload: str, without: frozenset[str]) -> ServiceError:
