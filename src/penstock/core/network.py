@@ -30,6 +30,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]  # names in lower case
     body: bytes  # as it was sent, still packed where it was packed
+    cookie: str = ""  # what a Cookie header would give back
 
 
 class CallFailed(Exception):

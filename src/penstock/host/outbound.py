@@ -2,8 +2,8 @@
 
 Theory.  One pool of connections for the whole process, made at the first call: aiohttp costs 0.2 s and some MiB to import, which a server
 that calls nobody never pays.  A connection is used again when its answer was read to the end.
-Rules of this file: certificates are verified, always; no redirect is followed, no cookie kept, no proxy or netrc looked up, no answer
-unpacked; an answer is read to its bound and not further.
+Rules of this file: certificates are verified, always; no redirect is followed, no cookie kept (only told), no proxy or netrc looked up,
+no answer unpacked; an answer is read to its bound and not further.
 """
 
 import asyncio
@@ -51,7 +51,8 @@ class Outbound:
                 async with request as response:
                     body = await _read(response, call.answer_max_bytes, where)
                     headers = {name.lower(): value for name, value in response.headers.items()}
-                    return Answer(response.status, headers, body)
+                    cookie = "; ".join(f"{name}={crumb.coded_value}" for name, crumb in response.cookies.items())
+                    return Answer(response.status, headers, body, cookie)
         except TimeoutError:
             raise CallFailed("timeout", f"{where} did not answer within {call.wait_ms / 1000:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

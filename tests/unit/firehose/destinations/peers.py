@@ -185,3 +185,11 @@ def certified(folder: Path, *, days: int) -> tuple[ssl.SSLContext, str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, key_pem)
     return context, str(pem)
+
+
+class RushingClock(TestClock):
+    """A clock on which sleeping takes no time: it moves instead."""
+
+    async def sleep(self, duration_ms: int) -> None:
+        self.advance(duration_ms)
+        await super().sleep(0)

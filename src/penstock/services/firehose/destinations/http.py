@@ -21,7 +21,7 @@ from penstock.core.ports import Entropy
 from penstock.services.firehose.destinations.api import Again, Delivered, Hints, Outcome, Parcel, Refused
 from penstock.services.firehose.destinations.credentials import NoSecret, members
 from penstock.services.firehose.destinations.shapes import HttpEndpoint
-from penstock.services.firehose.destinations.told import concealed, failures, given_up, quoted, source_id
+from penstock.services.firehose.destinations.told import concealed, failures, given_up, is_header, quoted, source_id
 from penstock.services.firehose.entries import Entry, Failure
 from penstock.services.firehose.site import Site
 
@@ -175,11 +175,6 @@ def backoff_ms(attempts: int, entropy: Entropy) -> int:
     """How long to wait after an attempt that `attempts` others came before: 1 s doubled, 120 s at most, 15 % more or less."""
     planned = min(BACKOFF_MS << min(attempts, 10), BACKOFF_MAX_MS)
     return round(planned * (1 - JITTER + 2 * JITTER * entropy.fraction()))
-
-
-def is_header(text: str) -> bool:
-    """Whether a text can be a header's value as it is."""
-    return all(" " <= char <= "~" for char in text)
 
 
 def _problem(answer: Answer, request_id: str) -> str | None:

@@ -38,9 +38,16 @@ def _serverless(shape: Any, site: Site) -> Destination:
     return make_serverless(shape, site)
 
 
+def _splunk(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.splunk import SplunkDestination
+
+    return SplunkDestination(shape, site)
+
+
 MAKERS: Final[Mapping[DestinationKind, Maker]] = {
     "HttpEndpoint": _http,
     "Elasticsearch": _search,
     "Amazonopensearchservice": _search,
     "AmazonOpenSearchServerless": _serverless,
+    "Splunk": _splunk,
 }

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from penstock.core.destination_errors import DestinationError
 from penstock.services.firehose.destinations.copyoptions import NotCopyable, read_options
-from penstock.services.firehose.destinations.http import is_header
 from penstock.services.firehose.destinations.jdbc import read_jdbc
 from penstock.services.firehose.destinations.presets import preset_of
 from penstock.services.firehose.destinations.shapes import (
@@ -23,6 +22,7 @@ from penstock.services.firehose.destinations.shapes import (
     Snowflake,
     Splunk,
 )
+from penstock.services.firehose.destinations.told import is_header
 from penstock.services.firehose.shapes import S3, SecretsManagerConfiguration
 
 DEEP: Final = frozenset({"EndpointConfiguration", "BufferingHints", "RetryOptions"})  # merged member by member

@@ -54,3 +54,8 @@ def concealed(text: str, secrets: Iterable[str] = ()) -> str:
         if len(secret) >= _SECRET_MIN_CHARS:
             text = text.replace(secret, HIDDEN)
     return _CONTROLS.sub(" ", text)[:TEXT_MAX_CHARS].strip()
+
+
+def is_header(text: str) -> bool:
+    """Whether a text can be a header's value as it is."""
+    return all(" " <= char <= "~" for char in text)
