@@ -26,6 +26,7 @@ class DestinationError(Table):
     )
     STAGED_PREFIX = Row(_INVALID, "{member} of a Redshift destination must have no expressions.")
     COPY_OPTIONS = Row(_INVALID, "CopyOptions cannot be used here: {problem}.")
+    SQL_NAME = Row(_INVALID, "{member} must be names of SQL.")
     NO_DOMAIN = Row(
         _INVALID,
         "The domain {arn} cannot be looked up here: specify {member}, or start the server with --search-endpoint.",

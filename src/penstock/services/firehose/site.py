@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from penstock.core.ids import AccountId, Region
 from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Threads
+from penstock.core.warehouse import Warehouses
 from penstock.engines.buckets import PLAIN, ObjectHead
 from penstock.wire.signing import AwsCredentials
 
@@ -57,4 +58,5 @@ class Site:
     objects: Objects
     secrets: SecretSource | None = None  # None: there is no Secrets Manager here
     network: Network | None = None  # None: nothing can be called from here
+    warehouses: Warehouses | None = None  # None: no database can be reached from here
     places: Places = NO_PLACES

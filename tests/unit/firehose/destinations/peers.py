@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Region
+from penstock.engines.buckets import PLAIN, ObjectHead
 from penstock.host.clock import TestClock
 from penstock.host.entropy import SeededEntropy
 from penstock.host.outbound import Outbound
@@ -33,7 +34,7 @@ class BucketsInMemory:
         self.objects: dict[str, bytes] = {}
         self.broken: Exception | None = None
 
-    async def put(self, bucket: str, key: str, body: bytes) -> None:
+    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
         if self.broken is not None:
             raise self.broken
         self.objects[f"{bucket}/{key}"] = body

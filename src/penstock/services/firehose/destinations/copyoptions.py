@@ -106,6 +106,13 @@ class _Words:
             raise NotCopyable(f"{option} must be followed by a text in single quotes")
         return text
 
+    def character(self, option: str) -> str:
+        """The one character that an option must have."""
+        text = self.quoted(option)
+        if len(text) != 1:
+            raise NotCopyable(f"{option} must be one character")
+        return text
+
     def optional(self) -> str | None:
         """A quoted text, if one follows."""
         if self._at < len(self._words) and self._words[self._at][1]:
@@ -130,8 +137,6 @@ def read_options(text: str) -> CopyPlan:
         if quoted:
             raise NotCopyable("a text in quotes stands where an option is expected")
         _apply(plan, option, words)
-    if len(plan.separator) != 1 or len(plan.quote) != 1:
-        raise NotCopyable("DELIMITER and QUOTE must be one character")
     return plan
 
 
@@ -155,13 +160,13 @@ def _apply_valued(plan: CopyPlan, option: str, words: _Words) -> None:
             words.accept("AS")
         case "CSV":
             plan.format = "csv"
-            plan.quote = words.quoted("QUOTE") if words.accept("QUOTE") else '"'
+            plan.quote = words.character("QUOTE") if words.accept("QUOTE") else '"'
         case "JSON":
             plan.format = "json"
             words.accept("AS")
             plan.json = words.optional() or "auto"
         case "DELIMITER":
-            plan.delimiter = words.quoted(option)
+            plan.delimiter = words.character(option)
         case "NULL":
             plan.null = words.quoted(option)
         case "TIMEFORMAT":

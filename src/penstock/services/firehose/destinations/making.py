@@ -44,10 +44,17 @@ def _splunk(shape: Any, site: Site) -> Destination:
     return SplunkDestination(shape, site)
 
 
+def _redshift(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.warehouse import WarehouseDestination
+
+    return WarehouseDestination(shape, site)
+
+
 MAKERS: Final[Mapping[DestinationKind, Maker]] = {
     "HttpEndpoint": _http,
     "Elasticsearch": _search,
     "Amazonopensearchservice": _search,
     "AmazonOpenSearchServerless": _serverless,
     "Splunk": _splunk,
+    "Redshift": _redshift,
 }

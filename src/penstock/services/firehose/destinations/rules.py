@@ -22,6 +22,7 @@ from penstock.services.firehose.destinations.shapes import (
     Snowflake,
     Splunk,
 )
+from penstock.services.firehose.destinations.tablenames import BadName, column_names, table_name
 from penstock.services.firehose.destinations.told import is_header
 from penstock.services.firehose.shapes import S3, SecretsManagerConfiguration
 
@@ -112,10 +113,19 @@ def _redshift(shape: Redshift) -> None:
             if value is None:
                 raise DestinationError.MISSING(member=member, why="")
     _staged(shape.s3_configuration)
+    command = shape.copy_command
+    for member, text, read in (
+        ("DataTableName", command.data_table_name, table_name),
+        ("DataTableColumns", command.data_table_columns, column_names),
+    ):
+        try:
+            _ = read(text) if text else None
+        except BadName:
+            raise DestinationError.SQL_NAME(member=f"CopyCommand.{member}") from None
     if shape.s3_backup_mode == "Enabled" and shape.s3_backup_configuration is None:
         raise DestinationError.MISSING(member="S3BackupConfiguration", why=" where S3BackupMode is Enabled")
     try:
-        read_options(shape.copy_command.copy_options or "")
+        read_options(command.copy_options or "")
     except NotCopyable as error:
         raise DestinationError.COPY_OPTIONS(problem=str(error)) from None
 
