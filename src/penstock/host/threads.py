@@ -1,10 +1,12 @@
-"""Threads for work beside the loop."""
+"""Threads for work beside the loop: for what takes long, and for what may never end."""
 
 import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -22,3 +24,41 @@ class WorkThreads:
     def close(self) -> None:
         """End them, when what is under way is done."""
         self._pool.shutdown()
+
+
+class BlockingCalls:
+    """Calls of libraries that block for who knows how long, as many at a time as `limit`.
+
+    A call that hangs keeps its place until it ends; neither its caller nor the end of the process waits for it.
+    """
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._room = asyncio.Semaphore(limit)
+
+    async def run(self, work: Callable[[], Result], wait_s: float) -> Result:
+        """What `work` returns or raises.  Raises TimeoutError if that, or room for it, does not come in time."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Result] = loop.create_future()
+        async with asyncio.timeout(wait_s):
+            await self._room.acquire()
+            Thread(target=self._call, args=(loop, told, work), name=self._name, daemon=True).start()
+            return await told
+
+    def _call(self, loop: asyncio.AbstractEventLoop, told: "asyncio.Future[Any]", work: Callable[[], Any]) -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as raised:  # noqa: BLE001 - it is the caller's
+            error = raised
+        with suppress(RuntimeError):  # the loop is gone, and with it who waited
+            loop.call_soon_threadsafe(self._ended, told, result, error)
+
+    def _ended(self, told: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+        self._room.release()
+        if told.done():
+            return
+        if error is not None:
+            told.set_exception(error)
+        else:
+            told.set_result(result)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from penstock.core.ids import AccountId, Region
+from penstock.core.lakehouse import Lakehouse
 from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Threads
+from penstock.core.snowpipe import Snowpipe
 from penstock.core.warehouse import Warehouses
 from penstock.engines.buckets import PLAIN, ObjectHead
 from penstock.wire.signing import AwsCredentials
@@ -36,6 +38,7 @@ class Places:
     """Where destinations are that AWS finds by an ARN, and whom the server is to them; settings of the server."""
 
     search_endpoint: str = ""  # of OpenSearch domains; may hold user:password@
+    buckets_root: str = ""  # the folder of the server's own buckets; empty: they are in S3
     credentials: AwsCredentials | None = None  # that requests to OpenSearch are signed with; None: they are not signed
 
 
@@ -59,4 +62,6 @@ class Site:
     secrets: SecretSource | None = None  # None: there is no Secrets Manager here
     network: Network | None = None  # None: nothing can be called from here
     warehouses: Warehouses | None = None  # None: no database can be reached from here
+    lakehouse: Lakehouse | None = None  # None: there are no tables of Iceberg here
+    snowpipe: Snowpipe | None = None  # None: Snowflake cannot be reached from here
     places: Places = NO_PLACES

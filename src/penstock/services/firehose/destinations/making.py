@@ -50,6 +50,18 @@ def _redshift(shape: Any, site: Site) -> Destination:
     return WarehouseDestination(shape, site)
 
 
+def _iceberg(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.iceberg import IcebergDestination
+
+    return IcebergDestination(shape, site)
+
+
+def _snowflake(shape: Any, site: Site) -> Destination:
+    from penstock.services.firehose.destinations.snowflake import SnowflakeDestination
+
+    return SnowflakeDestination(shape, site)
+
+
 MAKERS: Final[Mapping[DestinationKind, Maker]] = {
     "HttpEndpoint": _http,
     "Elasticsearch": _search,
@@ -57,4 +69,6 @@ MAKERS: Final[Mapping[DestinationKind, Maker]] = {
     "AmazonOpenSearchServerless": _serverless,
     "Splunk": _splunk,
     "Redshift": _redshift,
+    "Iceberg": _iceberg,
+    "Snowflake": _snowflake,
 }

@@ -24,7 +24,7 @@ from penstock.core.network import Answer, Call, CallFailed, Reason
 from penstock.services.firehose.destinations.api import Again, Delivered, Hints, Mixed, Outcome, Parcel, Refused
 from penstock.services.firehose.destinations.credentials import NoSecret, members
 from penstock.services.firehose.destinations.shapes import Splunk
-from penstock.services.firehose.destinations.told import given_up, is_header, quoted, source_id
+from penstock.services.firehose.destinations.told import given_up, is_header, quoted, source_id, with_failures
 from penstock.services.firehose.entries import Entry, Failure
 from penstock.services.firehose.site import Site
 
@@ -115,17 +115,7 @@ class SplunkDestination:
         if not good:
             return Refused(failed)
         outcome = await self._attempt(parcel, good, counts)
-        if not failed:
-            return outcome
-        match outcome:
-            case Delivered():
-                return Mixed(outcome, None, failed)
-            case Again():
-                return Mixed(Delivered(0, 0, 0), outcome, failed)
-            case Refused():
-                return Refused([*failed, *outcome.failures])
-            case Mixed():
-                return Mixed(outcome.delivered, outcome.again, [*failed, *outcome.failures])
+        return with_failures(outcome, failed)
 
     async def give_up(self, parcel: Parcel, again: Again) -> Sequence[Failure]:
         """Their error objects."""

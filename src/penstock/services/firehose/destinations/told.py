@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from penstock.services.firehose.destinations.api import Again, Parcel
+from penstock.services.firehose.destinations.api import Again, Delivered, Mixed, Outcome, Parcel, Refused
 from penstock.services.firehose.entries import NO_FACTS, Entry, Failure
 
 TEXT_MAX_CHARS: Final = 2048  # ours; AWS says "truncated"
@@ -40,6 +40,21 @@ def failures(
 def given_up(kind: str, parcel: Parcel, again: Again, facts: Facts = no_facts) -> Sequence[Failure]:
     """Entries that were tried to the end: the last reason is the one that is told."""
     return failures(again.entries, kind, again.code, again.message, parcel.attempts + 1, facts)
+
+
+def with_failures(outcome: Outcome, failed: Sequence[Failure]) -> Outcome:
+    """An outcome of a parcel's other entries, and those that had failed before."""
+    if not failed:
+        return outcome
+    match outcome:
+        case Delivered():
+            return Mixed(outcome, None, failed)
+        case Again():
+            return Mixed(Delivered(0, 0, 0), outcome, failed)
+        case Refused():
+            return Refused([*failed, *outcome.failures])
+        case Mixed():
+            return Mixed(outcome.delivered, outcome.again, [*failed, *outcome.failures])
 
 
 def quoted(body: bytes, secrets: Iterable[str] = ()) -> str:
