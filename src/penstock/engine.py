@@ -68,13 +68,21 @@ async def open_engine(settings: Settings, data_dir: Path, clock: Clock, entropy:
         raise SettingError(f"cannot use --data-dir {data_dir}: {error.strerror or error}") from None
 
 
+def buckets_folder(settings: Settings, data_dir: Path) -> Path | None:
+    """The folder that has users' objects; None where they are in S3."""
+    if settings.buckets == "s3:":
+        return None
+    folder = unquote(settings.buckets.removeprefix("file://"))
+    return Path(folder) if folder else data_dir / BUCKETS_FOLDER
+
+
 def open_buckets(settings: Settings, data_dir: Path) -> Buckets:
     """Where users' objects are; nothing is made or asked before the first use.  Raises SettingError."""
-    if settings.buckets != "s3:":
+    folder = buckets_folder(settings, data_dir)
+    if folder is not None:
         from penstock.engines.filebuckets import FileBuckets
 
-        folder = unquote(settings.buckets.removeprefix("file://"))
-        return FileBuckets(Path(folder) if folder else data_dir / BUCKETS_FOLDER)
+        return FileBuckets(folder)
     if find_spec("obstore") is None:
         raise SettingError("--buckets s3: needs obstore: pip install 'penstock[s3]'")
     from penstock.engines.s3buckets import S3Buckets

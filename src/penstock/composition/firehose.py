@@ -1,17 +1,22 @@
 """Firehose: its operations and its core, which begins to deliver when it is opened."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from penstock.composition.catalog import open_catalog
 from penstock.composition.functions import open_core as open_functions
 from penstock.composition.logs import open_logs
 from penstock.composition.room import Held, Plug, Room
+from penstock.core.lakehouse import catalog_properties
 from penstock.core.ports import Queries
+from penstock.engine import buckets_folder
 from penstock.host.awscredentials import environment_credentials
 from penstock.host.jqprocess import JqProcess
+from penstock.host.lakehouse import IcebergTables
 from penstock.host.masterkey import MasterKeyFile
 from penstock.host.outbound import Outbound
+from penstock.host.snowpipe import SnowpipeSdk
+from penstock.host.sqlwire import SqlWire
 from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
 from penstock.services.catalog.service import Catalog
@@ -28,6 +33,7 @@ from penstock.services.firehose.site import Places, Site
 from penstock.services.functions.invoking import Invocation, Invoked
 from penstock.services.metrics.own import OwnMetrics
 
+CATALOG_FILE: Final = "iceberg.db"  # in the data directory
 OPERATIONS: Final = (destination, encryption, record, stream, tag)
 
 
@@ -43,8 +49,7 @@ async def plug(room: Room) -> Plug:
 
 async def open_core(room: Room) -> Held[Firehose]:
     """Delivery streams, at work."""
-    settings, network, threads, queries = room.settings, Outbound(room.settings.delivery_ca), WorkThreads(), JqProcess()
-    signing = environment_credentials() if settings.search_signing == "aws" else None
+    settings, threads, queries, ways = room.settings, WorkThreads(), JqProcess(), _ways(room)
     logs, catalog = await room.open(open_logs), await room.open(open_catalog)
     around = Surroundings(
         streams=room.streams,
@@ -55,8 +60,11 @@ async def open_core(room: Room) -> Held[Firehose]:
         new_tasks=LoopTasks,
         metrics=OwnMetrics(room.metrics.store, "AWS/Firehose"),
         logs=logs,
-        network=network,
-        places=Places(search_endpoint=settings.search_endpoint, credentials=signing),
+        network=ways.network,
+        warehouses=SqlWire(settings.delivery_ca),
+        lakehouse=ways.lakehouse,
+        snowpipe=ways.snowpipe,
+        places=_places(room),
     )
     firehose = await open_firehose(
         room.engine.log,
@@ -71,11 +79,37 @@ async def open_core(room: Room) -> Held[Firehose]:
 
     async def close() -> None:
         await firehose.close()
-        await network.close()
+        for way in ways:
+            await way.close()
         await queries.close()
         threads.close()
 
     return Held(firehose, firehose.clear, close)
+
+
+class Ways(NamedTuple):
+    """What destinations reach others by; each is idle, and imports nothing, until a destination of its kind delivers."""
+
+    network: Outbound
+    lakehouse: IcebergTables
+    snowpipe: SnowpipeSdk
+
+
+def _ways(room: Room) -> Ways:
+    settings = room.settings
+    catalog = catalog_properties(settings.iceberg_catalog, str(room.data_dir / CATALOG_FILE))
+    if settings.s3_endpoint:
+        catalog["s3.endpoint"] = settings.s3_endpoint
+    return Ways(Outbound(settings.delivery_ca), IcebergTables(catalog), SnowpipeSdk())
+
+
+def _places(room: Room) -> Places:
+    folder = buckets_folder(room.settings, room.data_dir)
+    return Places(
+        search_endpoint=room.settings.search_endpoint,
+        buckets_root=str(folder.absolute()) if folder is not None else "",
+        credentials=environment_credentials() if room.settings.search_signing == "aws" else None,
+    )
 
 
 class LateFunctions:

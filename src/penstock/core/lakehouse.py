@@ -5,6 +5,7 @@ Rules: a batch is applied as a whole, with one commit, or not at all; one whose 
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 Operation = Literal["insert", "update", "delete"]
 Row = Mapping[str, Any]
@@ -84,3 +85,22 @@ def settle(changes: Sequence[Change], keys: Sequence[str]) -> Settled:
         if operation != "delete":
             added.setdefault(key, []).append(row)
     return Settled(list(cleared), [row for rows in added.values() for row in rows])
+
+
+def catalog_properties(setting: str, default_file: str) -> dict[str, str]:
+    """What the setting `iceberg_catalog` means to pyiceberg; empty: a catalog of SQLite in `default_file`.
+
+    Raises ValueError.
+    """
+    kind, _, address = setting.partition("+")
+    match kind:
+        case "":
+            return {"type": "sql", "uri": f"sqlite:///{default_file}"}
+        case "sql" if address:
+            return {"type": "sql", "uri": address}
+        case "rest" if urlsplit(address).scheme in ("http", "https"):
+            return {"type": "rest", "uri": address}
+        case "glue" if not address or urlsplit(address).scheme in ("http", "https"):
+            return {"type": "glue", **({"glue.endpoint": address} if address else {})}
+        case _:
+            raise ValueError("catalogs are sql+URI, rest+URL, glue+URL")

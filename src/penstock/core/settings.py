@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from penstock.core.knobs import Knob, choice, file, flag, integer, knob, seconds, shown, size
+from penstock.core.lakehouse import catalog_properties
 from penstock.core.limits import (
     BODIES_MAX_BYTES,
     CONNECTIONS_MAX,
@@ -80,6 +81,11 @@ def _parse_buckets(text: str) -> str:
 def _parse_search_endpoint(text: str) -> str:
     if text and not re.fullmatch(r"https?://[!-~]+", text):
         raise ValueError
+    return text
+
+
+def _parse_catalog(text: str) -> str:
+    catalog_properties(text, "")
     return text
 
 
@@ -230,6 +236,13 @@ class Settings:
     )
     delivery_ca: str = file(
         "Authorities in PEM that destinations of delivery streams are trusted by, beside the system's."
+    )
+    iceberg_catalog: str = knob(
+        "",
+        "Catalog of the Iceberg tables that are delivered to; empty: one of SQLite, iceberg.db in the data directory.",
+        _parse_catalog,
+        "sql+URI of a database, rest+URL or glue+URL",
+        "KIND+URL",
     )
     search_endpoint: str = knob(
         "",

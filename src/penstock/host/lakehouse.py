@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from penstock.core.lakehouse import BadChange, Batch, CatalogPlace, Change, Key, LakehouseFailed, Row, Settled, settle
 from penstock.host.lakerows import BadValue, converted
@@ -248,22 +247,3 @@ def _mark_of(summary: Any) -> str | None:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:_TEXT_MAX_CHARS]
-
-
-def catalog_properties(setting: str, default_file: str) -> dict[str, str]:
-    """What the setting `iceberg_catalog` means to pyiceberg: sql+URI, rest+URL or glue+URL; empty: SQLite in `default_file`.
-
-    Raises ValueError.
-    """
-    kind, _, address = setting.partition("+")
-    match kind:
-        case "":
-            return {"type": "sql", "uri": f"sqlite:///{default_file}"}
-        case "sql" if address:
-            return {"type": "sql", "uri": address}
-        case "rest" if urlsplit(address).scheme in ("http", "https"):
-            return {"type": "rest", "uri": address}
-        case "glue" if not address or urlsplit(address).scheme in ("http", "https"):
-            return {"type": "glue", **({"glue.endpoint": address} if address else {})}
-        case _:
-            raise ValueError("catalogs are sql+URI, rest+URL, glue+URL")

@@ -15,7 +15,7 @@ import msgspec
 
 from penstock.core.errors import ServiceError
 from penstock.core.firehose_errors import FirehoseError
-from penstock.services.firehose.destinations.rules import DEEP, check, check_update, prepared, shown
+from penstock.services.firehose.destinations.rules import DEEP, check, check_update, prepared, replaced, shown
 from penstock.services.firehose.destinations.shapes import SHAPES, DestinationKind
 from penstock.services.firehose.framing import MissingCodec, check_codec
 from penstock.services.firehose.objectkey import zone_of
@@ -110,7 +110,7 @@ def _renamed(document: Document, names: Mapping[str, str]) -> Document:
 
 
 def _merged(held: Document, update: Document) -> Document:
-    merged = {**held, **update}
+    merged = {**replaced(held, update), **update}
     for name in _NESTED & held.keys() & update.keys():
         inner, changed = held[name], update[name]
         if isinstance(inner, dict) and isinstance(changed, dict):

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from penstock.core.context import Caller
 from penstock.core.firehose_errors import FirehoseError
+from penstock.core.lakehouse import Lakehouse
 from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Tasks, Threads
+from penstock.core.snowpipe import Snowpipe
+from penstock.core.warehouse import Warehouses
 from penstock.engines.api import Conflict, MetaStore, RecordLog
 from penstock.services.firehose.directory import DeliveryView, Directory
 from penstock.services.firehose.fleet import Fleet, World
@@ -96,6 +99,9 @@ class Surroundings:
     logs: LogSink | None = None
     secrets: SecretSource | None = None
     network: Network | None = None
+    warehouses: Warehouses | None = None
+    lakehouse: Lakehouse | None = None
+    snowpipe: Snowpipe | None = None
     places: Places = NO_PLACES
 
 
@@ -126,6 +132,9 @@ async def open_firehose(
             objects=around.objects,
             secrets=around.secrets,
             network=around.network,
+            warehouses=around.warehouses,
+            lakehouse=around.lakehouse,
+            snowpipe=around.snowpipe,
             places=around.places,
         )
 

@@ -8,7 +8,7 @@ import pytest
 from penstock.core.errors import ServiceError
 from penstock.host.apimodels import load_model
 from penstock.services.firehose.destinations.presets import PRESETS
-from penstock.services.firehose.destinations.rules import check, check_update, prepared, shown
+from penstock.services.firehose.destinations.rules import check, check_update, prepared, replaced, shown
 from penstock.services.firehose.destinations.shapes import SHAPES, DestinationKind
 from penstock.wire.document import coerce
 from penstock.wire.json import SCALARS
@@ -110,6 +110,13 @@ def test_backup_of_everything_when_on_cannot_be_turned_off(kind: DestinationKind
     check_update(kind, on, on)
     with pytest.raises(ServiceError, match=f"from {everything} to {some}"):
         check_update(kind, on, off)
+
+
+def test_domain_when_an_update_names_it_otherwise_is_no_longer_named_as_before() -> None:
+    held = {"DomainARN": "arn", "IndexName": "i"}
+    assert replaced(held, {"ClusterEndpoint": "https://c"}) == {"IndexName": "i"}
+    assert replaced(held, {"IndexName": "j"}) == held
+    assert replaced({"ClusterEndpoint": "https://c"}, {"DomainARN": "arn"}) == {}
 
 
 def test_description_when_told_has_no_user_of_a_url_and_no_secret() -> None:

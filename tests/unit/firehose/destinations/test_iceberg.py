@@ -32,8 +32,8 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from penstock.core.lakehouse import Change, settle
-from penstock.host.lakehouse import IcebergTables, catalog_properties
+from penstock.core.lakehouse import Change, catalog_properties, settle
+from penstock.host.lakehouse import IcebergTables
 from penstock.services.firehose.destinations.api import Again, Delivered, Mixed, Outcome, Parcel, Refused
 from penstock.services.firehose.destinations.iceberg import IcebergDestination
 from penstock.services.firehose.destinations.shapes import (

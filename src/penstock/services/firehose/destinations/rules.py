@@ -28,6 +28,7 @@ from penstock.services.firehose.shapes import S3, SecretsManagerConfiguration
 
 DEEP: Final = frozenset({"EndpointConfiguration", "BufferingHints", "RetryOptions"})  # merged member by member
 KEEPS_ALL: Final = frozenset({"Enabled", "AllDocuments", "AllEvents", "AllData"})  # modes of backup that stay
+_RIVALS: Final = (("DomainARN", "ClusterEndpoint"), ("ClusterEndpoint", "DomainARN"))
 _URLS: Final = ("ClusterEndpoint", "CollectionEndpoint", "HECEndpoint")
 
 Document = Mapping[str, Any]
@@ -42,6 +43,12 @@ def prepared(kind: DestinationKind, document: Document) -> Document:
         return document
     hints = {"SizeInMBs": preset.size_in_mbs, "IntervalInSeconds": preset.interval_in_seconds}
     return {**document, "BufferingHints": hints}
+
+
+def replaced(held: Document, update: Document) -> Document:
+    """What is held, without the member that the update puts another one in the place of: a domain is named in one of two ways."""
+    gone = {other for one, other in _RIVALS if update.get(one) and not update.get(other)}
+    return {name: value for name, value in held.items() if name not in gone}
 
 
 def check(kind: DestinationKind, shape: Any) -> None:
