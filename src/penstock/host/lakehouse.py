@@ -160,7 +160,7 @@ def _inferred(rows: Sequence[Row], known: Sequence[str]) -> "Schema":
     for name, found in values.items():
         try:
             kind = pa.array(found).type
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        except (pa.ArrowException, OverflowError):
             kind = pa.string()
         fields.append(pa.field(name, _storable(kind)))
     if not fields:

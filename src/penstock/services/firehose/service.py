@@ -119,24 +119,7 @@ async def open_firehose(
     """Start the service: read its state, resume what was under way, deliver."""
 
     def site_of(stream: DeliveryStream) -> Site:
-        return Site(
-            account=stream.account,
-            region=stream.region,
-            stream=stream.name,
-            arn=stream.arn,
-            version=str(stream.version),
-            source_arn=stream.source_arn,
-            clock=clock,
-            entropy=entropy,
-            threads=around.threads,
-            objects=around.objects,
-            secrets=around.secrets,
-            network=around.network,
-            warehouses=around.warehouses,
-            lakehouse=around.lakehouse,
-            snowpipe=around.snowpipe,
-            places=around.places,
-        )
+        return _site(around, stream, clock, entropy)
 
     directory, inlets = Directory(meta), Inlets(around.streams, log)
     vault, tallies = Vault(around.master, entropy), Tallies(around.metrics, clock)
@@ -163,4 +146,25 @@ async def open_firehose(
         enforce_limits=enforce_limits,
         clock=clock,
         entropy=entropy,
+    )
+
+
+def _site(around: Surroundings, stream: DeliveryStream, clock: Clock, entropy: Entropy) -> Site:
+    return Site(
+        account=stream.account,
+        region=stream.region,
+        stream=stream.name,
+        arn=stream.arn,
+        version=str(stream.version),
+        source_arn=stream.source_arn,
+        clock=clock,
+        entropy=entropy,
+        threads=around.threads,
+        objects=around.objects,
+        secrets=around.secrets,
+        network=around.network,
+        warehouses=around.warehouses,
+        lakehouse=around.lakehouse,
+        snowpipe=around.snowpipe,
+        places=around.places,
     )
