@@ -1,5 +1,7 @@
 """Event source mappings: their core, and what they reach of other services.  Their operations are Lambda's (functions.py)."""
 
+from typing import TYPE_CHECKING, Final
+
 from penstock.composition.functions import open_core as open_functions
 from penstock.composition.room import Held, Room
 from penstock.engines.buckets import (
@@ -12,11 +14,18 @@ from penstock.engines.buckets import (
 )
 from penstock.services.functions.invoking import Invocation, Invoked
 from penstock.services.functions.mapping.destinations import Destinations, Undelivered
-from penstock.services.functions.mapping.service import Mappings, open_mappings
+from penstock.services.functions.mapping.service import Mappings, MayRead, open_mappings
 from penstock.services.functions.service import Functions
 from penstock.services.metrics.own import OwnMetrics
+from penstock.services.streams.service import Streams
 
-JSON = ObjectHead(content_type="application/json")
+if TYPE_CHECKING:
+    from penstock.services.iam.authorisation import Authoriser
+
+JSON: Final = ObjectHead(content_type="application/json")
+SESSION: Final = "awslambda"  # UNVERIFIED: the session's name when Lambda polls as the execution role
+STREAM_ACTIONS: Final = ("kinesis:DescribeStream", "kinesis:GetShardIterator", "kinesis:GetRecords")
+CONSUMER_ACTIONS: Final = ("kinesis:SubscribeToShard",)
 
 
 async def open_core(room: Room) -> Held[Mappings]:
@@ -33,8 +42,22 @@ async def open_core(room: Room) -> Held[Mappings]:
         tasks=room.tasks,
         transition_ms=room.settings.transition_ms,
         sink=OwnMetrics(room.metrics.store, "AWS/Lambda"),
+        may_read=None if room.authoriser is None else _judge(room.authoriser, room.streams),
     )
     return Held(mappings, mappings.clear, end=mappings.close)
+
+
+def _judge(authoriser: "Authoriser", streams: Streams) -> MayRead:
+    """Asks whether a role may read a stream, or subscribe to it as a consumer."""
+    from penstock.services.streams.targets import target_of
+
+    def may_read(role: str, source: str) -> str | None:
+        target = target_of(streams, source)
+        actions = CONSUMER_ACTIONS if "/consumer/" in source else STREAM_ACTIONS
+        whys = (authoriser.why_role_not(role, SESSION, action, target) for action in actions)
+        return next((why for why in whys if why is not None), None)
+
+    return may_read
 
 
 class _Invoker:

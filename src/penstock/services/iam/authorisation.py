@@ -120,6 +120,20 @@ class Authoriser:
         decision = self._judge.decide(identity, asked)
         return None if decision.allowed else denial_text(identity.principal, asked, decision)
 
+    def why_role_not(self, role_arn: str, session: str, action: str, target: Target) -> str | None:
+        """Why a service may not do `action` as a role that it was given; None if it may."""
+        role = self._identities.find_role(role_arn)
+        if role is None:
+            return f"There is no role {role_arn}"
+        identity = self._identities.role_identity(role, session)
+        facts = Circumstances(
+            self._clock.now_ms(), secure=True, resource_account=target.account, resource_tags=target.tags
+        )
+        policy = None if target.policy is None else resource_policy(target.policy)
+        asked = Request(action, target.arn, target.account, policy, facts.lookup, Need.UNION)
+        decision = self._judge.decide(identity, asked)
+        return None if decision.allowed else denial_text(identity.principal, asked, decision)
+
     def _circumstances(self, caller: Caller, target: Target, request: Any) -> Circumstances:
         tags = getattr(request, "tags", None)
         return Circumstances(

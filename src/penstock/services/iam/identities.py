@@ -311,6 +311,11 @@ class Identities:
         """A user with its policies."""
         return self._holder_identity(principals.user(user.arn, user.uid, user.tags), user, None)
 
+    def role_identity(self, role: Role, session: str) -> Identity:
+        """A role with its policies, as a service that was given it has them."""
+        principal = principals.role_session(role.arn, session, role.uid, role.tags)
+        return self._holder_identity(principal, role, None)
+
     def _session_identity(self, session: Session) -> Identity | None:
         passed = [session.policy] if session.policy is not None else []
         passed += [policy.document for arn in session.policy_arns if (policy := self.find_policy(arn)) is not None]

@@ -43,18 +43,21 @@ def finders(streams: Streams) -> dict[ResourceKind, Finder]:
         own, known = view.stream, held.consumer
         return given(caller, consumer_arn(own.region, own.account, own.name, known.name, known.created_ms))
 
-    def given(caller: Caller, arn: str) -> Target:
-        parsed = parse_stream_arn(arn)
-        view = streams.directory.find(parsed.account, parsed.region, parsed.name)
-        if parsed.consumer is None:
-            return _of(view, arn, parsed.account)
-        return _of_consumer(view, parsed, arn)
+    def given(_caller: Caller, arn: str) -> Target:
+        return target_of(streams, arn)
 
     return {
         ResourceKind.STREAM: stream,
         ResourceKind.CONSUMER: consumer,
         ResourceKind.GIVEN: lambda caller, request: given(caller, request.resource_arn),
     }
+
+
+def target_of(streams: Streams, arn: str) -> Target:
+    """The stream or consumer that an ARN names."""
+    parsed = parse_stream_arn(arn)
+    view = streams.directory.find(parsed.account, parsed.region, parsed.name)
+    return _of(view, arn, parsed.account) if parsed.consumer is None else _of_consumer(view, parsed, arn)
 
 
 def _unnamed(streams: Streams, caller: Caller, request: Any) -> Target:

@@ -15,6 +15,7 @@ from penstock.core.arn import parse_stream_arn
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import StreamUid
 from penstock.core.limits import SECOND_MS
+from penstock.core.mapping_errors import MappingError
 from penstock.engines.api import AppendError, MetaUnavailable
 from penstock.services.functions.invoking import FunctionSource
 from penstock.services.functions.mapping.event import Source, Wording
@@ -138,7 +139,7 @@ class Poller:
 
     def _begin(self, view: StreamView, held: ShardView, place: ShardPlace, role: str) -> None:
         source = Source(self.mapping.source_arn, view.stream.region, role, held.shard.no, held.number_base)
-        watcher = Watcher(self._told, self._ended, self._check_source)
+        watcher = Watcher(self._told, self._ended, partial(self._check_source, role))
         run = self.runs[held.shard.no] = ShardRun(
             self._site, self.mapping, (view, held), place, Wording(source), watcher
         )
@@ -171,14 +172,17 @@ class Poller:
     def _problem(self, what: str) -> None:
         self.result = f"PROBLEM: {what}"
 
-    def _check_source(self) -> None:
-        """Raise CONSUMER_NOT_FOUND if the fan-out consumer that is read through is gone."""
+    def _check_source(self, role: str) -> None:
+        """Raise CONSUMER_NOT_FOUND if the consumer that is read through is gone, ROLE if the execution role may not read."""
+        source, may_read = self.mapping.source_arn, self._site.may_read
+        if may_read is not None and may_read(role, source) is not None:
+            raise MappingError.ROLE(arn=source)
         if self._arn.consumer is None or self._followed is None:
             return
         name, _, created_s = self._arn.consumer.partition(":")
         held = self._followed.consumers.get(name)
         if held is None or str(held.consumer.created_ms // 1000) != created_s:
-            raise Error.CONSUMER_NOT_FOUND(arn=self.mapping.source_arn)
+            raise Error.CONSUMER_NOT_FOUND(arn=source)
 
 
 def _words(error: Exception) -> str:

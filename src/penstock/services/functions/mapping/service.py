@@ -4,7 +4,6 @@ Rule of this file: where there is no mapping, nothing runs; where there is one, 
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.core.ports import Clock, Entropy, Tasks
@@ -14,13 +13,13 @@ from penstock.services.functions.mapping.checkpoints import Checkpoints
 from penstock.services.functions.mapping.destinations import Destinations
 from penstock.services.functions.mapping.measures import Measures, Sink
 from penstock.services.functions.mapping.registry import Registry
-from penstock.services.functions.mapping.shardrun import Site
+from penstock.services.functions.mapping.shardrun import MayRead, Site
 from penstock.services.functions.mapping.state import MAPPINGS, PLACES, ROOT
 from penstock.services.streams.service import Streams
 
 logger = logging.getLogger(__name__)
 
-MayRead = Callable[[str, str], str | None]  # role and source: why the role may not read it, or None
+__all__ = ["Mappings", "MayRead", "open_mappings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ async def open_mappings(
 ) -> Mappings:
     """Read what is kept, and carry on with it."""
     checkpoints, measures = Checkpoints(meta, clock, tasks), Measures(sink, clock, tasks)
-    site = Site(streams.reader, invoker, checkpoints, destinations, measures, clock, entropy, tasks)
+    site = Site(streams.reader, invoker, checkpoints, destinations, measures, clock, entropy, tasks, may_read)
     registry = Registry(meta, site, streams.directory, functions, transition_ms)
     entries = await meta.scan(ROOT)
     checkpoints.take([(key, held) for key, held in entries if key.startswith(PLACES)])

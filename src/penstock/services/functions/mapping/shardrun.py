@@ -40,6 +40,9 @@ LEAN_PAGE_BYTES: Final = 256 * KIB
 READ_PAUSE_MS: Final = 5 * SECOND_MS  # after a read that failed
 
 
+MayRead = Callable[[str, str], str | None]  # role and source: why the role may not read it, or None
+
+
 @dataclass(slots=True)
 class Site:
     """What every run works with."""
@@ -52,6 +55,7 @@ class Site:
     clock: Clock
     entropy: Entropy
     tasks: Tasks
+    may_read: MayRead | None = None  # None: every role may
     held_bytes: int = 0  # of all runs
 
 
