@@ -1,18 +1,13 @@
 """Laws of format conversion: what goes in comes out, as two independent readers read it, and the quick way says what the slow one does."""
 
 import json
-import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
+from conversion_world import ORC, PARQUET, convert, duck_rows, failures, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "firehose" / "processing"))
-
-from conversion_world import ORC, PARQUET, convert, duck_rows, failures, rows_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 INSTANTS = st.integers(-(2**32), 2**33)  # seconds: from 1833 to 2242
