@@ -200,6 +200,15 @@ def test_mapping_when_there_is_none_then_that_is_told(made: Made, operation: str
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
+def test_tags_when_they_are_given_added_and_taken_away_then_they_are_listed(made: Made) -> None:
+    arn = made.create(Tags={"a": "1", "b": "2"})["EventSourceMappingArn"]
+    made.functions.tag_resource(Resource=arn, Tags={"b": "3", "c": "4"})
+    made.functions.untag_resource(Resource=arn, TagKeys=["a"])
+    assert made.functions.list_tags(Resource=arn)["Tags"] == {"b": "3", "c": "4"}
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        made.functions.list_tags(Resource=arn[:-4] + "0000")
+
+
 def test_terraform_when_it_makes_changes_and_destroys_a_mapping_then_every_state_that_it_waits_for_comes() -> None:
     """Create, Get until Enabled; Update, Get until Enabled or Disabled; Delete, Get until it is gone."""
     with PenstockServer(transition_ms=200) as server:

@@ -44,6 +44,7 @@ async def open_core(room: Room) -> Held[Mappings]:
         sink=OwnMetrics(room.metrics.store, "AWS/Lambda"),
         may_read=None if room.authoriser is None else _judge(room.authoriser, room.streams),
     )
+    functions.mappings = mappings.registry
     return Held(mappings, mappings.clear, end=mappings.close)
 
 

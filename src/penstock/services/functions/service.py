@@ -1,9 +1,9 @@
 """The functions service: what its operations share, put together once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from penstock.core.context import Caller
 from penstock.core.function_errors import FunctionError
@@ -34,6 +34,20 @@ class NoInvoker:
         raise FunctionError.NOT_RUN()
 
 
+class TaggedMappings(Protocol):
+    """Event source mappings, as the operations on tags see them.  Every method raises a refusal for one that is not there."""
+
+    def tags(self, account: str, region: str, uuid: str) -> Mapping[str, str]:
+        """Its tags."""
+        ...
+
+    async def retag(
+        self, account: str, region: str, uuid: str, change: Callable[[Mapping[str, str]], dict[str, str]]
+    ) -> None:
+        """Give it other tags."""
+        ...
+
+
 @dataclass(slots=True)
 class Functions:
     """Everything that an operation of this service may need."""
@@ -47,6 +61,7 @@ class Functions:
     invoker: Invoker
     links: CodeLinks
     events: EventQueue
+    mappings: TaggedMappings | None = None  # when they are open
 
     def new_id(self) -> str:
         """A new revision id, or any other UUID."""

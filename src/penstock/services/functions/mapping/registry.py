@@ -11,7 +11,8 @@ Rules of this file:
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dictionary
 from contextlib import suppress
 from typing import Final
 
@@ -30,6 +31,8 @@ from penstock.services.streams.directory import Directory
 from penstock.services.streams.state import ROOT as STREAMS_ROOT
 
 logger = logging.getLogger(__name__)
+
+Tags = Dictionary[str, str]
 
 RETRY_MS: Final = SECOND_MS
 _STREAMS: Final = STREAMS_ROOT + "stream/"
@@ -113,10 +116,15 @@ class Registry:
         await self._carry_on(changed)
         return changed
 
-    async def tag(self, mapping: Mapping) -> None:
-        """Give a mapping other tags; its state stays.  Raises IN_USE if another change came first."""
+    def tags(self, account: str, region: str, uuid: str) -> Tags:
+        """A mapping's tags.  Raises NOT_FOUND."""
+        return self.find(account, region, uuid).tags
+
+    async def retag(self, account: str, region: str, uuid: str, change: Callable[[Tags], dict[str, str]]) -> None:
+        """Give a mapping other tags; its state stays.  Raises NOT_FOUND, IN_USE if another change came first."""
+        mapping = self.find(account, region, uuid)
         try:
-            await self._replace(self._held[mapping.uuid][0], mapping)
+            await self._replace(mapping, replace(mapping, tags=change(mapping.tags)))
         except Conflict:
             raise MappingError.IN_USE() from None
 

@@ -17,6 +17,7 @@ from penstock.services.functions.mapping.rows import place_of
 from penstock.services.functions.mapping.service import Mappings
 from penstock.services.functions.mapping.state import LanePlace, Mapping, Policy, ShardPlace
 from penstock.services.functions.ops.shapes import FunctionInput, FunctionOutput
+from penstock.services.functions.ops.tag import checked_tags
 from penstock.services.streams.course import StartingPosition, begin, link_of
 from penstock.services.streams.directory import StreamView
 
@@ -175,7 +176,7 @@ async def create_event_source_mapping(
         Mapping(
             uuid=uuid_text(mappings.entropy.bytes(UUID_BYTES)), account=caller.account, region=caller.region,
             source_arn=request.event_source_arn or "", function=version.arn, starting_position=kind,
-            starting_ms=starting_ms, state="Creating", modified_ms=mappings.clock.now_ms(), tags=request.tags or {},
+            starting_ms=starting_ms, state="Creating", modified_ms=mappings.clock.now_ms(), tags=checked_tags({}, request.tags or {}),
         ),
         request,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Tags of functions."""
+"""Tags of functions and of event source mappings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from penstock.services.functions.ops.shapes import FunctionInput, FunctionOutput
 from penstock.services.functions.service import Functions
 
 _RESERVED: Final = "aws:"
+_MAPPING: Final = ":event-source-mapping:"
 
 
 def checked_tags(held: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
@@ -32,7 +33,10 @@ class ResourceRequest(FunctionInput):
     resource: str
 
 
-def _tagged(functions: Functions, caller: Caller, arn: str) -> FunctionName:
+Change = Callable[[Mapping[str, str]], dict[str, str]]
+
+
+def _function(functions: Functions, caller: Caller, arn: str) -> FunctionName:
     """The function that an ARN names.  Raises TAGS_OF_QUALIFIED, UNSUPPORTED, NO_FUNCTION."""
     if ":function:" not in arn:
         raise FunctionError.UNSUPPORTED(what=f"Tagging of {arn[:200]}")
@@ -43,6 +47,22 @@ def _tagged(functions: Functions, caller: Caller, arn: str) -> FunctionName:
     return name
 
 
+def _tags(functions: Functions, caller: Caller, arn: str) -> Mapping[str, str]:
+    _, is_mapping, uuid = arn.partition(_MAPPING)
+    if is_mapping and functions.mappings is not None:
+        return functions.mappings.tags(caller.account, caller.region, uuid)
+    return functions.directory.held(_function(functions, caller, arn)).function.tags
+
+
+async def _retag(functions: Functions, caller: Caller, arn: str, change: Change) -> None:
+    _, is_mapping, uuid = arn.partition(_MAPPING)
+    if is_mapping and functions.mappings is not None:
+        await functions.mappings.retag(caller.account, caller.region, uuid, change)
+        return
+    name = _function(functions, caller, arn)
+    await functions.directory.change(name, lambda held: msgspec.structs.replace(held, tags=change(held.tags)))
+
+
 class TagResourceRequest(ResourceRequest):
     """TagResource."""
 
@@ -51,10 +71,7 @@ class TagResourceRequest(ResourceRequest):
 
 async def tag_resource(functions: Functions, caller: Caller, request: TagResourceRequest) -> None:
     """Add tags."""
-    name = _tagged(functions, caller, request.resource)
-    await functions.directory.change(
-        name, lambda held: msgspec.structs.replace(held, tags=checked_tags(held.tags, request.tags))
-    )
+    await _retag(functions, caller, request.resource, lambda held: checked_tags(held, request.tags))
 
 
 class UntagResourceRequest(ResourceRequest):
@@ -65,13 +82,8 @@ class UntagResourceRequest(ResourceRequest):
 
 async def untag_resource(functions: Functions, caller: Caller, request: UntagResourceRequest) -> None:
     """Take tags away."""
-    name, gone = _tagged(functions, caller, request.resource), set(request.tag_keys)
-    await functions.directory.change(
-        name,
-        lambda held: msgspec.structs.replace(
-            held, tags={key: value for key, value in held.tags.items() if key not in gone}
-        ),
-    )
+    gone = set(request.tag_keys)
+    await _retag(functions, caller, request.resource, lambda held: {key: held[key] for key in held if key not in gone})
 
 
 class ListTagsRequest(ResourceRequest):
@@ -85,5 +97,5 @@ class ListTagsResponse(FunctionOutput, omit_defaults=False):
 
 
 async def list_tags(functions: Functions, caller: Caller, request: ListTagsRequest) -> ListTagsResponse:
-    """The tags of a function."""
-    return ListTagsResponse(tags=functions.directory.held(_tagged(functions, caller, request.resource)).function.tags)
+    """The tags of a function or mapping."""
+    return ListTagsResponse(tags=dict(_tags(functions, caller, request.resource)))
