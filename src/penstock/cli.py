@@ -124,14 +124,21 @@ def serve(**options: Any) -> None:
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="How long to feed. [default: until Ctrl-C]"
 )
-def demo(endpoint: str | None, stream: str | None, shards: int, rate: int, seconds: float | None) -> None:
+@click.option(
+    "--lake", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="Keep the Parquet files here."
+)
+def demo(
+    endpoint: str | None, stream: str | None, shards: int, rate: int, seconds: float | None, lake: Path | None
+) -> None:
     """Stream this machine's metrics through a server and check that every record comes back once and in order.
+
+    On a server of its own the records also go through a Lambda function and Firehose into Parquet files, which DuckDB then counts.
 
     The first Ctrl-C ends the feeding; what is under way is still read and checked.  The second stops everything.
     """
     from penstock.demo import run
 
-    sys.exit(run(Options(endpoint, stream, shards, rate, seconds)))
+    sys.exit(run(Options(endpoint, stream, shards, rate, seconds, lake)))
 
 
 @cli.command()

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from penstock.testing import PenstockServer
 
@@ -13,7 +14,7 @@ VERDICT = re.compile(r"OK: ([\d,]+) records of [\d,]+ keys read back once each a
 
 def run_demo(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "penstock", "demo", *options], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "penstock", "demo", *options], capture_output=True, text=True, timeout=90, check=False
     )
 
 
@@ -86,7 +87,31 @@ def test_demo_without_an_endpoint_starts_a_server_of_its_own() -> None:
     done = run_demo("--seconds", "0.5")
 
     assert (done.returncode, done.stderr) == (0, ""), done
-    assert "(started for the demo)" in done.stdout.splitlines()[0]
+    first, *lines = done.stdout.splitlines()
+    assert "(started for the demo)" in first
+    [sent] = [match[1] for line in lines if (match := VERDICT.match(line))]
+    found = re.match(r"OK: DuckDB finds ([\d,]+) records in [\d,]+ Parquet files", lines[-1])
+    assert found is not None, lines
+    assert found[1] == sent
+    assert any("cpu" in line for line in lines), "a table by kind"
+
+
+def test_demo_given_a_folder_for_its_files_leaves_them_there(tmp_path: Path) -> None:
+    done = run_demo("--seconds", "0.5", "--stream", "mine", "--lake", str(tmp_path / "new"))
+
+    assert done.returncode == 0, done
+    assert list((tmp_path / "new").rglob("mine/**/*.parquet"))
+    again = run_demo("--seconds", "0.5", "--stream", "mine", "--lake", str(tmp_path / "new"))
+    assert again.returncode == 2
+    assert "has files already" in again.stderr
+
+
+def test_demo_given_a_folder_and_a_server_says_that_they_do_not_go_together(penstock: PenstockServer) -> None:
+    done = run_demo("--lake", "x")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a server of the demo's own" in done.stderr
+    assert penstock.client().list_streams()["StreamNames"] == []
 
 
 def test_demo_with_no_server_at_the_endpoint_says_so_in_a_line() -> None:
@@ -111,7 +136,7 @@ def test_demo_without_its_extra_says_what_to_install() -> None:
         "import sys; sys.modules['psutil'] = None; sys.argv = ['penstock', 'demo']; import penstock.cli as c; c.main()"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "penstock: the demo needs psutil: pip install 'penstock[demo]'\n"

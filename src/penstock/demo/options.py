@@ -1,6 +1,7 @@
 """What the demo is asked to do, and how it says that it cannot begin."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import click
@@ -24,6 +25,7 @@ class Options:
     shards: int = SHARDS_DEFAULT  # 1 .. SHARDS_MAX
     rate: int = RATE_DEFAULT  # records per second, 1 .. RATE_MAX
     seconds: float | None = None  # of feeding; None: until Ctrl-C
+    lake: Path | None = None  # where Parquet files are kept; None: nowhere for longer than the demo
 
     def __post_init__(self) -> None:
         assert 1 <= self.shards <= SHARDS_MAX

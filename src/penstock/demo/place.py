@@ -35,14 +35,15 @@ _pause: Final = threading.Event().wait  # never set: only its timeout ends it
 
 
 @contextmanager
-def own_server() -> Iterator[str]:
-    """A server of our own in a child process, its data in a temporary directory; gives its endpoint.
+def own_server(buckets: Path) -> Iterator[str]:
+    """A server of our own in a child process, its data in a temporary directory but for its buckets; gives its endpoint.
 
     Raises DemoError with what the server complained of, if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="penstock-demo-") as directory:
         log = Path(directory) / "log"
         arguments = ["--host", "127.0.0.1", "--port", "0", "--no-tls", "--data-dir", directory]
+        arguments += ["--buckets", buckets.absolute().as_uri()]
         with log.open("wb") as sink:
             child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "penstock", "serve", *arguments],

@@ -7,8 +7,10 @@ judged.  Whatever happens, what was begun is undone in reverse: threads, stream,
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +18,9 @@ import click
 
 from penstock.demo.feeder import Feeder
 from penstock.demo.fleet import Fleet
+from penstock.demo.lake import Lake, missing_modules
 from penstock.demo.machine import Machine
-from penstock.demo.options import Options
+from penstock.demo.options import DemoError, Options
 from penstock.demo.place import connect, new_name, own_server, own_stream
 from penstock.demo.progress import Progress
 from penstock.demo.screen import View, open_view
@@ -42,13 +45,15 @@ def run(options: Options) -> int:
     name = options.stream or new_name()
     try:
         with _interrupts(), ExitStack() as stack:
-            endpoint = given or stack.enter_context(own_server())
+            folder = options.lake or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-lake-")))
+            endpoint = given or stack.enter_context(own_server(folder))
             client = connect(endpoint, CONNECTIONS, ours=given is None)
             stack.enter_context(own_stream(client, name, options.shards))
+            lake = _open_lake(client, name, folder, ours=given is None, wanted=options.lake is not None)
             title = f"This machine's metrics through stream {name}"
             place = endpoint if given else f"{endpoint} (started for the demo)"
             view = open_view(title, place, options.seconds)
-            return _Session(client, name, options, view, ours=given is None).run()
+            return _Session(client, name, options, view, lake, ours=given is None).run()
     except KeyboardInterrupt:
         click.echo("Stopped; nothing was checked.")
         raise
@@ -60,8 +65,11 @@ def run(options: Options) -> int:
 class _Session:
     """The threads of one run, and who watches them."""
 
-    def __init__(self, client: "KinesisClient", stream: str, options: Options, view: View, *, ours: bool) -> None:
+    def __init__(
+        self, client: "KinesisClient", stream: str, options: Options, view: View, lake: Lake | None, *, ours: bool
+    ) -> None:
         self._options = options
+        self._lake = lake
         self._view = view
         self._progress = Progress()
         self._feeder = Feeder(client, stream, options.rate, self._progress, Machine().readings())
@@ -128,7 +136,23 @@ class _Session:
             )
         word = click.style("OK", fg="green", bold=True) if good else click.style("FAILED", fg="red", bold=True)
         click.echo(f"{word}: {text} ({rate}{again})")
+        if self._lake is not None and snapshot.failure is None:
+            good = self._lake.judge(verdict.sent) and good
         return 0 if good else 1
+
+
+def _open_lake(client: "KinesisClient", stream: str, folder: Path, *, ours: bool, wanted: bool) -> Lake | None:
+    """The lake of a server of our own, where what it needs is installed.  Raises DemoError if it is asked for and cannot be."""
+    missing = missing_modules()
+    if not ours or missing:
+        if wanted and not ours:
+            raise DemoError("--lake needs a server of the demo's own: give no --endpoint (unset AWS_ENDPOINT_URL)")
+        if wanted:
+            raise DemoError(f"--lake needs {', '.join(missing)}: pip install 'penstock[demo]'")
+        return None
+    lake = Lake(client, stream, folder)
+    lake.open()
+    return lake
 
 
 @contextmanager
