@@ -74,7 +74,10 @@ class Delivery:
             # a clock that went back starts the duration anew
             tried_ms = max(self._clock.now_ms() - began_ms - uncounted_ms, 0)
             if tried_ms >= self._destination.retry_ms:
-                failures = [*failures, *await self._give_up(parcel, again)]
+                given_up = await self._give_up(parcel, again)
+                if not given_up:
+                    self._tell(f"{self._destination.name}.Lost", f"{len(again.entries)} records were tried to the end.")
+                failures = [*failures, *given_up]
                 break
             if failures:
                 self._fail(failures, ready)
