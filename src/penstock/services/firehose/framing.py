@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from penstock.services.firehose.shapes import Compression
 
-GZIP_LEVEL: Final = 6
+GZIP_LEVEL: Final = 1  # three times the speed of 6 for a tenth of the size; AWS's is not known
+ZIP_LEVEL: Final = 6
 XERIAL_BLOCK_BYTES: Final = 32 * 1024  # snappy-java's
 HADOOP_BLOCK_BYTES: Final = 256 * 1024  # Hadoop's
 _XERIAL_HEAD: Final = b"\x82SNAPPY\x00" + (1).to_bytes(4, "big") * 2  # version, and the oldest that reads it
@@ -38,13 +39,21 @@ def _plain(body: bytes, name: str) -> bytes:
 
 
 def _gzip(body: bytes, name: str) -> bytes:
+    try:
+        from cramjam import gzip
+    except ImportError:
+        return _slow_gzip(body)
+    return bytes(gzip.compress(body, GZIP_LEVEL))
+
+
+def _slow_gzip(body: bytes) -> bytes:
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)  # 31: a gzip stream
     return packer.compress(body) + packer.flush()
 
 
 def _zip(body: bytes, name: str) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=GZIP_LEVEL) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=ZIP_LEVEL) as archive:
         archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), body, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 

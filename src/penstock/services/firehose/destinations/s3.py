@@ -28,12 +28,15 @@ from penstock.services.firehose.site import Site
 
 RETRY_MS: Final = DAY_MS  # source: developer guide; then the data is lost
 FAILED: Final = "processing-failed"
-CONCURRENCY: Final = 4
+CONCURRENCY: Final = 4  # of small parcels
+AT_WORK_BYTES: Final = 64 * MIB  # of all parcels at work, or one that is larger
 
 
-def hints_of(hints: BufferingHints, concurrency: int = CONCURRENCY) -> Hints:
+def hints_of(hints: BufferingHints) -> Hints:
     """Buffering hints as the engine takes them."""
-    return Hints(hints.size_in_mbs * MIB, hints.interval_in_seconds * SECOND_MS, concurrency)
+    size_bytes = hints.size_in_mbs * MIB
+    concurrency = max(min(AT_WORK_BYTES // size_bytes, CONCURRENCY), 1)
+    return Hints(size_bytes, hints.interval_in_seconds * SECOND_MS, concurrency)
 
 
 class S3Destination:
