@@ -111,11 +111,10 @@ def test_server_when_killed_while_it_delivers_then_every_acknowledged_record_is_
     with server(tmp_path / "data", *options):
         for name, numbers in acked.items():
             assert numbers
-            for _ in range(WAIT_S * 10):
-                missing = numbers - set(delivered(lake, name))
-                if not missing:
-                    break
+            missing, left = numbers, WAIT_S * 10
+            while (missing := missing - set(delivered(lake, name))) and left:
                 threading.Event().wait(0.1)
+                left -= 1
             assert not missing, f"{name}: {len(missing)} of {len(numbers)} are missing, {sorted(missing)[:5]}"
     for name, numbers in acked.items():
         found = list(delivered(lake, name))
