@@ -4,7 +4,9 @@ What happens.  Throughput: a stream of two shards is filled, then a mapping is m
 counts the records of each event and tells the sum over UDP.  The time is that from the first batch to the last.  Latency: records are
 put one by one, each with the time of its put; the function tells how long ago that was when it began.
 
-`python -m bench.mapping [--records N] [--batch N] [--factor N] [--rounds N]`
+With `--mappings N` so many mappings, each of a stream of its own, are made instead, and left alone.
+
+`python -m bench.mapping [--mappings N] [--records N] [--batch N] [--factor N] [--rounds N]`
 """
 
 import argparse
@@ -31,6 +33,7 @@ SHARDS: Final = 2
 PUTS: Final = 300
 PAUSE_S: Final = 0.02
 WAIT_S: Final = 120.0
+REST_S: Final = 20
 
 SOURCE: Final = """
 import base64, os, socket, struct, time
@@ -121,6 +124,23 @@ class Bench:
         return sorted(found)
 
 
+def resting(started: Running, count: int) -> str:
+    """What mappings cost that nothing is put for."""
+    bench = Bench(started)
+    before = tree_rss_mib(started.pid)
+    for number in range(count):
+        name = f"stream-{number}"
+        bench.kinesis.create_stream(StreamName=name, ShardCount=1)
+        arn = f"arn:aws:kinesis:us-east-1:123456789012:stream/{name}"
+        bench.functions.create_event_source_mapping(FunctionName="work", EventSourceArn=arn, StartingPosition="LATEST")
+    more = tree_rss_mib(started.pid) - before
+    time.sleep(REST_S / 4)
+    times = cpu_times(started.pid)
+    time.sleep(REST_S)
+    used_s = times.until(cpu_times(started.pid)).server_s
+    return f"{count:,} mappings of {count:,} streams: {more:.0f} MiB more, {used_s:.2f} s of CPU in {REST_S} s at rest"
+
+
 def main() -> None:
     """Measure."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,10 +148,15 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=1000)
     options.add_argument("--factor", type=int, default=1)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--mappings", type=int, default=0)
     asked = options.parse_args()
     rates, costs, memory = [], [], []
     with snapshot() as source:
         server = penstock(source, "penstock", Part.US, "--no-tls", "--engine", "local")
+        if asked.mappings:
+            with running(server) as started:
+                print(resting(started, asked.mappings))
+            return
         for _ in range(asked.rounds):
             with running(server) as started:
                 bench = Bench(started)

@@ -243,3 +243,50 @@ def test_terraform_when_it_makes_changes_and_destroys_a_mapping_then_every_state
 def _state(made: Made, uuid: str) -> str:
     state: str = made.functions.get_event_source_mapping(UUID=uuid)["State"]
     return state
+
+
+def test_reset_when_there_are_mappings_then_they_are_gone_and_do_nothing_more(
+    made: Made, penstock: PenstockServer
+) -> None:
+    made.create()
+    penstock.reset()
+    again = Made(penstock)
+    assert again.functions.list_event_source_mappings()["EventSourceMappings"] == []
+
+
+def test_consumer_when_a_mapping_reads_through_it_and_it_goes_then_that_is_told(made: Made) -> None:
+    consumer = made.kinesis.register_stream_consumer(StreamARN=made.stream, ConsumerName="fan")["Consumer"][
+        "ConsumerARN"
+    ]
+    uuid = made.create(EventSourceArn=consumer)["UUID"]
+    assert made.functions.get_event_source_mapping(UUID=uuid)["EventSourceArn"] == consumer
+    assert made.functions.list_event_source_mappings(EventSourceArn=consumer)["EventSourceMappings"][0]["UUID"] == uuid
+    made.create(EventSourceArn=made.stream)  # another source, though of the same stream
+    made.kinesis.deregister_stream_consumer(ConsumerARN=consumer)
+    made.kinesis.put_records(
+        StreamName="orders", Records=[{"PartitionKey": str(key), "Data": b"x"} for key in range(8)]
+    )
+    assert _told(made, uuid, "PROBLEM: Consumer")
+
+
+def test_key_when_it_is_disabled_then_that_is_told_until_it_is_enabled(penstock: PenstockServer, made: Made) -> None:
+    kms: Any = penstock.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    made.kinesis.start_stream_encryption(StreamName="orders", EncryptionType="KMS", KeyId=key)
+    uuid = made.create(StartingPosition="TRIM_HORIZON", Enabled=False)["UUID"]
+    made.kinesis.put_records(
+        StreamName="orders", Records=[{"PartitionKey": str(key), "Data": b"x"} for key in range(8)]
+    )
+    kms.disable_key(KeyId=key)
+    penstock.clock.advance(minutes=10)  # data keys that are in memory are forgotten
+    made.functions.update_event_source_mapping(UUID=uuid, Enabled=True)
+    assert _told(made, uuid, "is disabled")
+    kms.enable_key(KeyId=key)
+    penstock.clock.advance(seconds=5)
+    assert _told(made, uuid, "OK")
+
+
+def _told(made: Made, uuid: str, text: str) -> bool:
+    """Whether LastProcessingResult soon has a text."""
+    results = (made.functions.get_event_source_mapping(UUID=uuid)["LastProcessingResult"] for _ in range(1000))
+    return any(text in result for result in results)
