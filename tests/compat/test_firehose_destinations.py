@@ -189,3 +189,27 @@ def test_configuration_when_it_names_nothing_that_can_be_reached_is_refused(serv
         create(server, "HttpEndpoint", EndpointConfiguration={"Url": "https://"})
     with pytest.raises(ClientError, match="HECToken must be specified"):
         create(server, "Splunk", HECEndpoint="https://s", HECEndpointType="Raw")
+
+
+def test_iceberg_finds_its_tables_in_a_glue_catalog(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    with (
+        PenstockServer() as catalog,
+        PenstockServer(buckets=f"file://{lake.root}", iceberg_catalog=f"glue+{catalog.endpoint_url}") as server,
+    ):
+        table = {"DestinationDatabaseName": "shop", "DestinationTableName": "orders", "UniqueKeys": ["id"]}
+        firehose = create(
+            server, "Iceberg", RoleARN=ROLE, BufferingHints=HINTS, TableCreationConfiguration={"Enabled": True},
+            CatalogConfiguration={"CatalogARN": "arn:aws:glue:us-east-1:123456789012:catalog", "WarehouseLocation": "s3://lake/tables"},
+            DestinationTableConfigurationList=[table],
+        )  # fmt: skip
+        put(server, firehose, b'{"id":1}', b'{"id":2}')
+        wait_for(lambda: list((lake.folder / "tables").rglob("*.parquet")))
+        glue = catalog.client("glue")
+        found = glue.get_table(DatabaseName="shop", Name="orders")["Table"]
+        assert found["Parameters"]["table_type"] == "ICEBERG"

@@ -34,6 +34,4 @@ class DestinationError(Table):
     BACKUP_STAYS = Row(_INVALID, "S3BackupMode cannot be changed from {before} to {after}.")
     TABLE_TWICE = Row(_INVALID, "The table {table} is configured more than once.")
     NOT_INSTALLED = Row(_INVALID, "{what} deliveries need {extra} where the server runs.")
-    CATALOG = Row(_INVALID, "The Iceberg catalog cannot be used: {problem}.")
-    PRIVATE_KEY = Row(_INVALID, "PrivateKey must be a PKCS#8 key of RSA, and KeyPassphrase the one it is sealed with.")
     SECRETS = Row(_INVALID, "There is no Secrets Manager here: specify the credentials themselves.")

@@ -4,8 +4,10 @@ Rules of this file: nothing of a destination is imported before one of its kind 
 """
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any, Final
 
+from penstock.core.destination_errors import DestinationError
 from penstock.services.firehose.destinations.api import Destination
 from penstock.services.firehose.destinations.rules import check
 from penstock.services.firehose.destinations.shapes import DestinationKind
@@ -15,9 +17,22 @@ Maker = Callable[[Any, Site], Destination]
 
 
 def make_destination(kind: DestinationKind, shape: Any, site: Site) -> Destination:
-    """The destination of a configuration.  Raises ServiceError for what it cannot be made of."""
+    """The destination of a configuration.  Raises ServiceError for what it cannot be made of, or reached with, on this server."""
     check(kind, shape)
+    module, extra = _NEEDS[kind]
+    if not _is_installed(module):
+        raise DestinationError.NOT_INSTALLED(what=kind, extra=f"pip install 'penstock[{extra}]'")
+    manager = getattr(shape, "secrets_manager_configuration", None)
+    if manager is not None and manager.enabled and site.secrets is None:
+        raise DestinationError.SECRETS()
     return MAKERS[kind](shape, site)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 def _http(shape: Any, site: Site) -> Destination:
@@ -62,6 +77,16 @@ def _snowflake(shape: Any, site: Site) -> Destination:
     return SnowflakeDestination(shape, site)
 
 
+_NEEDS: Final[Mapping[DestinationKind, tuple[str, str]]] = {  # a module, and the extra that has it
+    "HttpEndpoint": ("aiohttp", "firehose"),
+    "Elasticsearch": ("aiohttp", "firehose"),
+    "Amazonopensearchservice": ("aiohttp", "firehose"),
+    "AmazonOpenSearchServerless": ("aiohttp", "firehose"),
+    "Splunk": ("aiohttp", "firehose"),
+    "Redshift": ("psycopg", "firehose"),
+    "Iceberg": ("pyiceberg", "iceberg"),
+    "Snowflake": ("snowflake.ingest.streaming", "snowflake"),
+}
 MAKERS: Final[Mapping[DestinationKind, Maker]] = {
     "HttpEndpoint": _http,
     "Elasticsearch": _search,
