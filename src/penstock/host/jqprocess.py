@@ -14,6 +14,7 @@ from penstock.core.ports import QueryResults
 
 WORKER: Final = Path(__file__).with_name("jqworker.py")
 BATCH_CPU_S: Final = 5  # of processor time, for the records of one call
+NO_MEMORY: Final = 77  # the worker's exit code
 FRAME_MAX_BYTES: Final = 256 << 20
 _LENGTH_BYTES: Final = 4
 _READS_FILES = re.compile(r"(?:\s|#[^\n]*\n)*(?:import|include|module)\b")  # at its beginning, as jq's grammar has it
@@ -41,14 +42,14 @@ class JqProcess:
         return None
 
     async def run(self, program: str, records: Sequence[str]) -> Sequence[QueryResults] | None:
-        """The results of each record; None if the process was ended for them."""
+        """The results of each record; None if the process was ended for them.  Raises RuntimeError where jq does not run at all."""
         work = msgspec.msgpack.encode((program, records))
         async with self._turn:
             process = self._process or await self._start()
             try:
                 results = await _exchange(process, work)
             except (asyncio.IncompleteReadError, ConnectionError):
-                await self._end()
+                await self._judge_end(process)
                 return None
             except BaseException:  # what comes next on the pipe is for who does not listen any more
                 await self._end()
@@ -73,6 +74,13 @@ class JqProcess:
             limit=FRAME_MAX_BYTES,
         )
         return self._process
+
+    async def _judge_end(self, process: Process) -> None:
+        """Return if the process was ended for its program; raise RuntimeError if it could not work at all."""
+        code = await process.wait()
+        self._process = None
+        if code >= 0 and code != NO_MEMORY:  # not by a signal: jq is not there for it, or the like
+            raise RuntimeError(f"the process that runs jq has ended with exit code {code}")
 
     async def _end(self) -> None:
         process, self._process = self._process, None

@@ -15,6 +15,7 @@ import msgspec
 
 MEMORY_MAX_BYTES: Final = 768 << 20
 PROGRAMS_KEPT: Final = 64
+NO_MEMORY: Final = 77  # exit code, by which the parent tells this end from a fault
 LENGTH: Final = struct.Struct(">I")
 
 Answer = tuple[list[str], str | None]
@@ -54,4 +55,7 @@ def _allow(more_s: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]))
+    try:
+        main(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]))
+    except MemoryError:
+        sys.exit(NO_MEMORY)

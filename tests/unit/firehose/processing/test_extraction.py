@@ -1,8 +1,11 @@
 """Metadata extraction: keys by simple queries and by jq, and queries that do harm."""
 
+from pathlib import Path
+
 import pytest
 from processing_world import World, entries, play, processor
 
+from penstock.host import jqprocess
 from penstock.services.firehose.entries import Route
 from penstock.services.firehose.processing.extraction import NO_JSON, NO_UTF8, TOO_SLOW
 from penstock.services.firehose.processing.routing import EMPTY, WRONG
@@ -87,6 +90,16 @@ def test_query_when_it_never_ends_or_wants_all_memory_then_its_batch_fails_and_o
         assert [failure.message for failure in done.failed] == [TOO_SLOW] * 2
         done = await world.through(world.steps(query("{a: (.a)}")), *entries(b'{"a": 1}'))
         assert done.kept[0].partition_keys == {"a": "1"}
+
+    play(scenario)
+
+
+def test_query_when_jq_does_not_run_at_all_then_no_record_fails_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jqprocess, "WORKER", Path("/none/jqworker.py"))
+
+    async def scenario(world: World) -> None:
+        with pytest.raises(RuntimeError, match="exit code 2"):
+            await world.through(world.steps(query("{a: (.a)}")), *entries(b'{"a": 1}'))
 
     play(scenario)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from processing_world import World, entries, play, processor
 
-from penstock.services.firehose.processing.decompression import DECOMPRESSED_MAX_BYTES, gunzip
+from penstock.services.firehose.processing.decompression import BATCH_MAX_BYTES, DECOMPRESSED_MAX_BYTES, gunzip
 
 GUNZIP = processor("Decompression", CompressionFormat="GZIP")
 LOGS = processor("CloudWatchLogProcessing", DataMessageExtraction="true")
@@ -34,6 +34,16 @@ def test_gzip_when_it_is_a_bomb_then_no_more_than_the_bound_is_made_of_it() -> N
     with pytest.raises(ValueError, match="more than"):
         gunzip(gzip.compress(b"x" * 60) * 2, 100)
     assert len(gunzip(gzip.compress(b"x" * 50) * 2, 100)) == 100
+
+
+def test_gzip_when_a_batch_is_of_bombs_then_what_is_beyond_its_bound_fails() -> None:
+    async def scenario(world: World) -> None:
+        bomb = gzip.compress(bytes(DECOMPRESSED_MAX_BYTES), 9)
+        many = BATCH_MAX_BYTES // DECOMPRESSED_MAX_BYTES + 2
+        done = await world.through(world.steps(GUNZIP), *entries(*[bomb] * many))
+        assert (len(done.kept), len(done.failed)) == (many - 2, 2)
+
+    play(scenario)
 
 
 def logged(*messages: str, kind: str = "DATA_MESSAGE") -> bytes:

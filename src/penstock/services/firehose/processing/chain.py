@@ -8,7 +8,7 @@ from typing import Final
 import pybase64
 
 from penstock.core.limits import KIB, MIB
-from penstock.core.ports import Queries
+from penstock.core.ports import Queries, Threads
 from penstock.core.processing_errors import ProcessingError
 from penstock.services.firehose.destinations.shapes import Snowflake, Splunk
 from penstock.services.firehose.processing.api import Step
@@ -43,13 +43,13 @@ def make_steps(
         "CloudWatchLogProcessing" in found
         and found["CloudWatchLogProcessing"]["DataMessageExtraction"].lower() == "true"
     ):
-        steps.append(LogMessages())
+        steps.append(LogMessages(site.threads))
     if "Lambda" in found:
         given = next(one for one in configuration.processors if one.type == "Lambda")
         sized = given.get("BufferSizeInMBs") is not None
         steps.append(Transformation(_function(found["Lambda"], shape, sized=sized), site, invoker, told))
     if "RecordDeAggregation" in found:
-        steps.append(_deaggregation(found["RecordDeAggregation"]))
+        steps.append(_deaggregation(found["RecordDeAggregation"], site.threads))
     if "MetadataExtraction" in found:
         query = found["MetadataExtraction"]["MetadataExtractionQuery"]
         check_query(query, queries)
@@ -79,7 +79,7 @@ def _function(parameters: dict[str, str], shape: Shape, *, sized: bool) -> Lambd
     )
 
 
-def _deaggregation(parameters: dict[str, str]) -> DeAggregation:
+def _deaggregation(parameters: dict[str, str], threads: Threads) -> DeAggregation:
     if parameters["SubRecordType"] == "JSON":
-        return DeAggregation(json_objects)
-    return DeAggregation(delimited(pybase64.b64decode(parameters["Delimiter"], validate=True)))
+        return DeAggregation(json_objects, threads)
+    return DeAggregation(delimited(pybase64.b64decode(parameters["Delimiter"], validate=True)), threads)

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from penstock.core.ports import Threads
 from penstock.services.firehose.entries import Entry
 from penstock.services.firehose.processing.api import Processed
 
@@ -26,11 +27,15 @@ Taken = Callable[[bytes], Sequence[bytes] | None]  # the parts of a record; None
 class DeAggregation:
     """Takes records apart."""
 
-    def __init__(self, parts_of: Taken) -> None:
+    def __init__(self, parts_of: Taken, threads: Threads) -> None:
         self._parts_of = parts_of
+        self._threads = threads
 
     async def process(self, entries: Sequence[Entry]) -> Processed:
-        """Take a batch apart."""
+        """Take a batch apart, beside the loop."""
+        return await self._threads.run(lambda: self._taken_apart(entries))
+
+    def _taken_apart(self, entries: Sequence[Entry]) -> Processed:
         kept: list[Entry] = []
         for entry in entries:
             parts = self._parts_of(entry.data)

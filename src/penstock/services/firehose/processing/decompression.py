@@ -1,6 +1,7 @@
 """Decompression: what CloudWatch Logs sends is gzip, and goes on without it.
 
-Rule of this file: a record of a megabyte may expand to a gigabyte, so no more than DECOMPRESSED_MAX_BYTES of it are ever made.
+Rule of this file: a record of a megabyte may expand to a gigabyte, so no more than DECOMPRESSED_MAX_BYTES of it are ever made,
+and no more than BATCH_MAX_BYTES of a batch.
 """
 
 import zlib
@@ -13,7 +14,10 @@ from penstock.core.ports import Threads
 from penstock.services.firehose.entries import Entry, Failure
 from penstock.services.firehose.processing.api import Processed
 
-DECOMPRESSED_MAX_BYTES: Final = 64 << 20  # ours, of one record
+DECOMPRESSED_MAX_BYTES: Final = 16 << 20  # ours, of one record
+BATCH_MAX_BYTES: Final = (
+    256 << 20
+)  # ours, of all records of a batch: that is more than 200 times what usually is in one
 CODE: Final = "Decompression.Failed"  # UNVERIFIED: and its texts
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -32,9 +36,12 @@ class Decompression:
 def _opened(entries: Sequence[Entry]) -> Processed:
     kept: list[Entry] = []
     failed: list[Failure] = []
+    left = BATCH_MAX_BYTES
     for entry in entries:
         try:
-            kept.append(msgspec.structs.replace(entry, data=gunzip(entry.data, DECOMPRESSED_MAX_BYTES)))
+            data = gunzip(entry.data, min(left, DECOMPRESSED_MAX_BYTES))
+            left -= len(data)
+            kept.append(msgspec.structs.replace(entry, data=data))
         except ValueError as problem:
             failed.append(Failure(entry, "processing-failed", CODE, str(problem)))
     return Processed(kept, failed, 0)

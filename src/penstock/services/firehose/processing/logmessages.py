@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from penstock.core.ports import Threads
 from penstock.services.firehose.entries import Entry, Failure
 from penstock.services.firehose.processing.api import Processed
 
@@ -31,17 +32,24 @@ _DECODER: Final = msgspec.json.Decoder(_Message)
 class LogMessages:
     """Keeps the messages of log events."""
 
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+
     async def process(self, entries: Sequence[Entry]) -> Processed:
-        """Reduce a batch."""
-        kept: list[Entry] = []
-        failed: list[Failure] = []
-        for entry in entries:
-            try:
-                message = _DECODER.decode(entry.data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                text = "The record is no message of CloudWatch Logs."  # UNVERIFIED: code and wording
-                failed.append(Failure(entry, "processing-failed", "CloudWatchLogProcessing.Failed", text))
-                continue
-            events = message.log_events if message.message_type == "DATA_MESSAGE" else []
-            kept.append(msgspec.structs.replace(entry, data="".join(f"{one.message}\n" for one in events).encode()))
-        return Processed(kept, failed, 0)
+        """Reduce a batch, beside the loop."""
+        return await self._threads.run(lambda: _reduced(entries))
+
+
+def _reduced(entries: Sequence[Entry]) -> Processed:
+    kept: list[Entry] = []
+    failed: list[Failure] = []
+    for entry in entries:
+        try:
+            message = _DECODER.decode(entry.data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            text = "The record is no message of CloudWatch Logs."  # UNVERIFIED: code and wording
+            failed.append(Failure(entry, "processing-failed", "CloudWatchLogProcessing.Failed", text))
+            continue
+        events = message.log_events if message.message_type == "DATA_MESSAGE" else []
+        kept.append(msgspec.structs.replace(entry, data="".join(f"{one.message}\n" for one in events).encode()))
+    return Processed(kept, failed, 0)
