@@ -263,6 +263,31 @@ def site_filter(text: str) -> Any:
     return FilterCriteria(filters=[Filter(pattern=text)])
 
 
+class AwayQueues(Site):
+    """Queues whose storage is away at first."""
+
+    failures = 2
+
+    async def send(self, account: str, arn: str, body: str, attributes: Any) -> str:
+        if self.failures:
+            self.failures -= 1
+            raise MetaUnavailable("away")
+        return await super().send(account, arn, body, attributes)
+
+
+def test_queue_when_its_storage_is_away_then_it_is_tried_again() -> None:
+    site = AwayQueues(broken)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        await site.map(maximum_retry_attempts=0, destination_config=on_failure(QUEUE))
+        await site.put(view, "a1")
+        await site.clock.sleep(20_000)
+        assert len(site.sent) == 1
+
+    site.run(scenario)
+
+
 class Objects:
     """A bucket that fails at first."""
 
@@ -316,5 +341,30 @@ def test_timestamp_when_a_mapping_begins_there_then_older_records_are_left_out()
         await site.map(starting_position="AT_TIMESTAMP", starting_position_timestamp=at_ms)
         await site.clock.sleep(100)
         assert site.given() == [["a2"]]
+
+    site.run(scenario)
+
+
+def test_disk_when_reads_of_it_fail_then_that_is_told_and_they_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(fine)
+    failing = [OSError("the disk does not answer"), RuntimeError("a bug")]
+    real = site.log.read
+
+    async def read(*args: Any) -> Any:
+        if failing:
+            raise failing.pop()
+        return await real(*args)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        await site.put(view, "a1")
+        monkeypatch.setattr(site.log, "read", read)
+        uuid = await site.map()
+        await site.clock.sleep(1000)
+        assert site.result(uuid) == "PROBLEM: internal error"
+        await site.clock.sleep(5000)
+        assert site.result(uuid) == "PROBLEM: the disk does not answer"
+        await site.clock.sleep(5000)
+        assert site.given() == [["a1"]]
 
     site.run(scenario)

@@ -73,11 +73,13 @@ class Checkpoints:
         keys = [key for key in self._versions if key.startswith(f"{PLACES}{uuid}/")]
         return [Write(key, None, self._versions[key]) for key in keys]
 
-    def drop(self, uuid: str) -> None:
-        """A mapping is gone."""
+    async def drop(self, uuid: str) -> None:
+        """Write nothing more of a mapping; when this returns, nothing of it is being written."""
         self._held.pop(uuid, None)
         for key in [key for key in self._dirty if key.startswith(f"{PLACES}{uuid}/")]:
             del self._dirty[key]
+        async with self._commit:
+            pass
 
     async def flush(self) -> None:
         """Return when everything is durable.  Raises MetaUnavailable."""

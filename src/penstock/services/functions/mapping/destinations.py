@@ -15,6 +15,7 @@ from penstock.core.errors import ServiceError
 from penstock.core.ids import UUID_BYTES, uuid_text
 from penstock.core.limits import SECOND_MS
 from penstock.core.ports import Clock, Entropy
+from penstock.engines.api import AppendError, MetaUnavailable
 from penstock.services.functions.mapping.document import describe, object_key, with_payload
 from penstock.services.functions.mapping.event import Wording
 from penstock.services.functions.mapping.lane import Deliver
@@ -90,6 +91,8 @@ class Destinations:
                     return why
             except ServiceError as error:
                 return f"{error.code}: {error.message}"
+            except (AppendError, MetaUnavailable) as error:  # a queue's storage is away
+                why = str(error)
             else:
                 return None
         return why

@@ -194,9 +194,9 @@ class Registry:
                 await self._site.clock.sleep(RETRY_MS)
 
     async def _remove(self, mapping: Mapping) -> None:
+        await self._site.checkpoints.drop(mapping.uuid)
         removal = self._site.checkpoints.removal(mapping.uuid)
         await self._meta.commit([Write(mapping.key, None, self._held[mapping.uuid][1]), *removal])
-        self._site.checkpoints.drop(mapping.uuid)
 
     def _set_to_work(self, mapping: Mapping) -> None:
         if mapping.state == "Enabled" and mapping.uuid not in self._pollers:

@@ -140,12 +140,15 @@ class ShardRun:
         while not self.shard.ended:
             try:
                 await self._advance()
-            except ServiceError as error:
-                self._watcher.problem(error.message or error.code)
-                await self._site.clock.sleep(READ_PAUSE_MS)
-            except (AppendError, MetaUnavailable) as error:
-                self._watcher.problem(str(error))
-                await self._site.clock.sleep(READ_PAUSE_MS)
+            except (ServiceError, AppendError, MetaUnavailable, OSError) as error:
+                await self._pause(error.message or error.code if isinstance(error, ServiceError) else str(error))
+            except Exception:  # a bug of ours must not stop a shard for ever
+                logger.exception("mapping %s cannot read %s", self.mapping.uuid, self.held.log)
+                await self._pause("internal error")
+
+    async def _pause(self, problem: str) -> None:
+        self._watcher.problem(problem)
+        await self._site.clock.sleep(READ_PAUSE_MS)
 
     async def _advance(self) -> None:
         """Read one page, or wait until there is something to read, or room for it."""
@@ -234,7 +237,11 @@ class ShardRun:
 
     async def _deliver(self, effect: Deliver) -> None:
         stream = self.mapping.source_arn.partition("/consumer/")[0]
-        why_not = await self._site.destinations.send(self.mapping, stream, self._wording, effect)
+        try:
+            why_not = await self._site.destinations.send(self.mapping, stream, self._wording, effect)
+        except Exception as error:  # a bug of ours must not stop a shard for ever
+            logger.exception("%s could not be sent to", self.mapping.destination)
+            why_not = repr(error)
         self.shard.on_delivered(effect.lane, why_not)
         self._step()
 
