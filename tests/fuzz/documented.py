@@ -80,12 +80,14 @@ def read_success(content_type: str, body: bytes) -> None:
             assert not body or isinstance(json.loads(body), dict)
 
 
-def undocumented(service: str, operation: str, status: int, content_type: str, body: bytes) -> str | None:
-    """What is wrong with an answer; None if it is one that the operation may give."""
-    if status == 200:
+def undocumented(
+    service: str, operation: str, status: int, content_type: str, body: bytes, code: str = ""
+) -> str | None:
+    """What is wrong with an answer; None if it is one that the operation may give.  `code`: where a header tells it."""
+    if status < 300:
         read_success(content_type, body)
         return None
-    refusal = read_refusal(content_type, body)
+    refusal = read_refusal(content_type, body) if not code else Refusal(code, str(json.loads(body)))
     if status >= 500:
         return f"{status} {refusal.code}: {refusal.message}"
     if refusal.code not in documented(service, operation):

@@ -15,7 +15,7 @@ from requests_told import told
 from penstock.core.errors import ServiceError
 from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
 from penstock.services.metrics import expression
-from penstock.wire import aggregate, cbor, chunks, eventstream, json, query, rpc, sigv4
+from penstock.wire import aggregate, cbor, chunks, eventstream, json, query, rest, rpc, sigv4
 from penstock.wire.authorization import written
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.operation import Operation
@@ -34,6 +34,7 @@ FORM_OPERATIONS: Final = [
     if each.model.input
 ]
 RPC_OPERATIONS: Final = [each for _, each in sorted(SERVICES["cloudwatch"].operations.items()) if each.model.input]
+REST_PATHS: Final = rest.Paths(SERVICES["lambda"].model)
 REFUSALS: Final = frozenset({"SerializationException", "ValidationException"})
 DEPTH_MAX: Final = 64
 NOW_MS: Final = 1_440_938_160_000  # 2015-08-30T12:36:00Z
@@ -95,6 +96,25 @@ def form(data: bytes) -> None:
         _expect(refused)
         return
     take(operation, document, query.SCALARS)
+
+
+def resource(data: bytes) -> None:
+    """A request to a service with paths of its own: its operation, and the document that path, query, headers and body say together."""
+    head, body = request_of(data)
+    if head is None:
+        return
+    try:
+        found = REST_PATHS.find(head.method, head.target, head.query)
+        if found is None:
+            return
+        operation = SERVICES["lambda"].operations.get(found.name)
+        model = SERVICES["lambda"].model.operations[found.name]
+        document = rest.read_input(model.input, found.labels, head.headers, head.target, body, DEPTH_MAX)
+    except ServiceError as refused:
+        _expect(refused)
+        return
+    if operation is not None:
+        take(operation, document, rest.SCALARS)
 
 
 LINES: Final = {
@@ -199,6 +219,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "cbor": partial(document, cbor, CBOR_OPERATIONS, "cbor"),
     "rpc": partial(document, rpc, RPC_OPERATIONS, "rpc"),
     "form": form,
+    "rest": resource,
     "expression": metric_math,
     "eventstream": event_stream,
     "aggregate": aggregate_record,

@@ -12,6 +12,7 @@ from documented import SERVICES
 from fuzz_documents import CBOR_OPERATIONS, FORM_OPERATIONS, JSON_OPERATIONS, RPC_OPERATIONS
 from fuzz_world import ACCOUNT, FORM, POLICY, RPC, TARGETS, TRUST, call_head
 from generated import form_fields, plausible
+from rest_calls import rest_call
 
 from penstock.wire import aggregate, eventstream
 from penstock.wire.route import Head
@@ -128,6 +129,18 @@ def _documents() -> Iterator[tuple[str, bytes]]:
         yield "form", bytes([number]) + form_fields("iam", "x", plausible(operation.model.input))
 
 
+def _resources() -> Iterator[bytes]:
+    for name, operation in sorted(SERVICES["lambda"].operations.items()):
+        document = plausible(operation.model.input)
+        if name.startswith(("Create", "Update", "Add", "Untag", "Invoke", "ListF")):
+            head, body = rest_call(operation.model, document)
+            yield f"{head.method} {head.target.decode()} HTTP/1.1\n\n".encode() + body
+    yield b"POST /2015-03-31/functions/a%2Fb%ff/invocations?Qualifier=%24LATEST HTTP/1.1\nx-amz-invocation-type: Event\n\n[]"
+    yield b"DELETE /2017-03-31/tags/arn%3Aaws?tagKeys=a&tagKeys=b&tagKeys HTTP/1.1\n\n"
+    yield b"GET /2018-10-31/layers/?find=LayerVersion&Arn=x HTTP/1.1\n\n"
+    yield b"GET /2015-03-31/functions//policy?MaxItems=1e9 HTTP/1.1\n\n{"
+
+
 def _frames() -> Iterator[bytes]:
     event = eventstream.encode(
         eventstream.event_headers("SubscribeToShardEvent", "application/json"), b'{"Records":[]}'
@@ -181,6 +194,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from (("policy", each) for each in _policies())
     yield from (("tokens", each) for each in _tokens())
     yield from _documents()
+    yield from (("rest", each) for each in _resources())
     yield from (("eventstream", each) for each in _frames())
     yield from (("aggregate", each) for each in _aggregates())
     yield from (("signature", each) for each in _signatures())

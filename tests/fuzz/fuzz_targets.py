@@ -28,6 +28,7 @@ TARGETS: Final[dict[str, Callable[[], Attack]]] = {
     "cbor": lambda: fuzz_documents.TARGETS["cbor"],
     "rpc": lambda: fuzz_documents.TARGETS["rpc"],
     "expression": lambda: fuzz_documents.TARGETS["expression"],
+    "rest": lambda: fuzz_documents.TARGETS["rest"],
     "form": lambda: fuzz_documents.TARGETS["form"],
     "eventstream": lambda: fuzz_documents.TARGETS["eventstream"],
     "aggregate": lambda: fuzz_documents.TARGETS["aggregate"],

@@ -10,10 +10,11 @@ import hmac
 import json
 import logging
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -25,6 +26,7 @@ from penstock.composition import Services, open_services
 from penstock.core.ids import AccountId
 from penstock.core.settings import load
 from penstock.engine import Engine, open_engine
+from penstock.host.apimodels import load_model
 from penstock.host.clock import SystemClock, TestClock, monotonic_s
 from penstock.host.entropy import SeededEntropy
 from penstock.server.audit import Audit
@@ -60,6 +62,12 @@ TRUST: Final = json.dumps(
     {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}}
 )
 
+ROLE: Final = "arn:aws:iam::123456789012:role/r"
+ZIP: Final = (  # of one empty file
+    "UEsDBBQAAAAAAAAAIQAAAAAAAAAAAAAAAAABAAAAYVBLAQIUAxQAAAAAAAAAIQAAAAAAAAAAAAAAAAABAAAAAAAAAAAAAACAAQAAAABhUEsFBgAAAAABAAEA"
+    "LwAAAB8AAAAAAA=="
+)
+
 Result = TypeVar("Result")
 
 
@@ -69,6 +77,7 @@ class Reply(NamedTuple):
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})  # by lower-case name
 
     @property
     def document(self) -> Any:
@@ -146,7 +155,7 @@ class World:
 
     def __init__(self, auth: str = "open") -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="penstock-fuzz-")
-        options = {"auth": auth, "engine": "memory", "data_dir": self._directory.name}
+        options = {"auth": auth, "engine": "memory", "data_dir": self._directory.name, "functions": "off"}
         self._settings = load(options, {}, None)
         self._loop = asyncio.new_event_loop()
         self._complaints = Complaints()
@@ -253,6 +262,7 @@ class World:
         self.call("logs", "PutLogEvents", {**stream, "logEvents": [event]})
         bucket = {"RoleARN": f"arn:aws:iam::{account}:role/r", "BucketARN": "arn:aws:s3:::lake"}
         self.call("firehose", "CreateDeliveryStream", {"DeliveryStreamName": "a", "S3DestinationConfiguration": bucket})
+        self._functions()
         self.live = {
             "sequence": put[0]["SequenceNumber"],
             "consumer": made.document["Consumer"]["ConsumerARN"],
@@ -260,8 +270,28 @@ class World:
             "key": key["KeyId"],
             "key arn": key["Arn"],
             "ciphertext": sealed["CiphertextBlob"],
+            "zip": ZIP,
             **self._people(),
         }
+
+    def _functions(self) -> None:
+        """A function with a version, an alias and a policy."""
+        from rest_calls import rest_call
+
+        operations = load_model("lambda").operations
+        code = {"Code": {"ZipFile": ZIP}, "Handler": "a.h", "Runtime": "python3.12", "Role": ROLE}
+        for name, document in (
+            ("CreateFunction", {"FunctionName": "f", **code, "Publish": True, "Tags": {"k": "v"}}),
+            ("CreateAlias", {"FunctionName": "f", "Name": "live", "FunctionVersion": "1"}),
+            (
+                "AddPermission",
+                {"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"},
+            ),
+            ("PutFunctionEventInvokeConfig", {"FunctionName": "f", "MaximumRetryAttempts": 0}),
+        ):
+            head, body = rest_call(operations[name], document)
+            reply = self.ask(self.signed(head, body, "lambda"), body)
+            assert reply.status < 300, (name, reply.body)
 
     def _people(self) -> dict[str, str]:
         self.call("iam", "CreateUser", {"UserName": "ann", "Tags.member.1.Key": "k", "Tags.member.1.Value": "v"})
@@ -282,7 +312,7 @@ class World:
             assert "\n" not in name + value, "a header that begins another"
             assert "\r" not in name + value, "a header that begins another"
         content = answer.body if isinstance(answer.body, bytes) else await self._streamed(answer)
-        return Reply(answer.status, content_type, content)
+        return Reply(answer.status, content_type, content, {name.lower(): value for name, value in answer.headers})
 
     async def _streamed(self, answer: Answer) -> bytes:
         """What a stream says at once."""

@@ -17,6 +17,7 @@ from penstock.wire.model import Shape
 
 ACCOUNT: Final = "123456789012"
 STREAM: Final = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/a"
+FUNCTION: Final = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f"
 VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
 NUMBERS: Final[list[Any]] = [0, -1, 1, 24, 2**31, 2**63, -(2**63), 10**30, 1.5, -1e300, 1e300]
 TEXTS: Final[list[Any]] = [
@@ -63,6 +64,22 @@ _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "UpdateExpression": ("SET n = n + :v", "ADD s :v REMOVE #k", "SET l = list_append(l, :v), m.k = :v", "DELETE s :v"),
     "ProjectionExpression": ("k", "#k, n", "l[0].k", "k.k, k"),
     "Expression": ("ev*", "e.*|a", "(", "*"),
+    "FunctionName": ("f", "f", "f:1", "f:live", "none", FUNCTION, FUNCTION + ":$LATEST", "f:x"),
+    "Qualifier": ("1", "live", "$LATEST", "9"),
+    "FunctionVersion": ("1", "$LATEST", "9"),
+    "Name": ("live", "other", "a", "7"),
+    "StatementId": ("s", "t"),
+    "Principal": ("*", ACCOUNT, "s3.amazonaws.com", "nobody"),
+    "Action": ("lambda:InvokeFunction", "lambda:*", "*"),
+    "Resource": (
+        FUNCTION,
+        FUNCTION + ":1",
+        FUNCTION + "x",
+        "arn:aws:lambda:us-east-1:123456789012:event-source-mapping:x",
+    ),
+    "Role": (f"arn:aws:iam::{ACCOUNT}:role/r",),
+    "Destination": ("arn:aws:sqs:us-east-1:123456789012:q", "arn:aws:s3:::b", FUNCTION, ""),
+    "EventSourceArn": (STREAM, STREAM + "x", STREAM + "/consumer/c:1"),
     "StreamName": ("a", "b", "none"),
     "StreamARN": (STREAM, STREAM + "x"),
     "ResourceARN": (STREAM, STREAM + "/consumer/c:1", "live:consumer"),
@@ -218,7 +235,7 @@ def _value(shape: Shape, name: str, live: Mapping[str, str]) -> st.SearchStrateg
         case "string":
             return st.sampled_from(_texts(shape, name, live))
         case "blob":
-            return st.sampled_from([live["ciphertext"], "", "AAEC", "A" * 400])
+            return st.sampled_from([live["zip" if name == "ZipFile" else "ciphertext"], "", "AAEC", "A" * 400])
         case "boolean":
             return st.booleans()
         case "double" | "float":

@@ -12,11 +12,13 @@ from fuzz_world import CBOR, FORM, JSON, RPC, World, call_head
 from generated import form_fields, requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_calls import error_of, rest_call
 
 EXAMPLES = int(os.environ.get("PENSTOCK_FUZZ_EXAMPLES", "12"))  # of each operation, in each protocol
 FORMS = {"json": JSON, "cbor": CBOR, "rpc": RPC, "form": FORM}
 OPERATIONS = [(service, name) for service, bound in SERVICES.items() for name in sorted(bound.operations)]
-CASES = [(*each, "form" if SERVICES[each[0]].model.protocol == "query" else "json") for each in OPERATIONS]
+PROTOCOLS = {"query": "form", "rest-json": "rest"}
+CASES = [(*each, PROTOCOLS.get(SERVICES[each[0]].model.protocol, "json")) for each in OPERATIONS]
 CASES += [(*each, "cbor") for each in OPERATIONS if each[0] == "kinesis"]
 CASES += [(*each, protocol) for each in OPERATIONS if each[0] == "cloudwatch" for protocol in ("form", "rpc")]
 
@@ -30,6 +32,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 def ask(world: World, service: str, operation: str, protocol: str, document: Any) -> str | None:
     """Call an operation; what is wrong with its answer."""
+    if protocol == "rest":
+        head, body = rest_call(SERVICES[service].model.operations[operation], document)
+        reply = world.ask(world.signed(head, body, service), body)
+        return undocumented(service, operation, reply.status, reply.content_type, reply.body, error_of(reply))
     head = call_head(service, operation, FORMS[protocol])
     match protocol:
         case "json":
