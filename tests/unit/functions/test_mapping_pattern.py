@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from penstock.services.functions.mapping.pattern import InvalidPattern, Pattern
+from penstock.services.functions.mapping.pattern import _OPERATORS, InvalidPattern, Pattern
 
 EVENT: dict[str, Any] = {
     "partitionKey": "orders-7",
@@ -129,6 +132,34 @@ def test_wildcard_when_the_text_is_long_then_it_is_still_quick() -> None:
     """A backtracking matcher would take longer than the universe has left."""
     pattern = Pattern(json.dumps({"a": [{"wildcard": "*".join("a" * 500) + "*b"}]}))
     assert not pattern.matches({"a": "a" * 100_000})
+
+
+def test_event_when_it_is_as_deep_as_json_can_be_then_it_is_passed_over_or_let_through_and_nothing_is_raised() -> None:
+    deep = msgspec.json.decode(b'{"a": ' + b"[" * 900 + b"1" + b"]" * 900 + b"}")
+    for inner in ([1], [{"exists": True}], {"b": [{"exists": False}]}):
+        Pattern(json.dumps({"data": {"a": inner}})).matches({"data": deep})
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.sampled_from(["", "x", "10.0.0.1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+WORDS = st.sampled_from([*_OPERATORS, "equals-ignore-case", "$or", "a", "b", "data", "like"])
+PATTERNS = st.recursive(
+    VALUES | st.sampled_from([["=", 1], [">", 0, "<", 5], "x*"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(WORDS, PATTERNS, min_size=1, max_size=3), VALUES)
+def test_pattern_when_it_is_anything_then_it_is_refused_or_answers(tree: dict[str, Any], data: Any) -> None:
+    try:
+        pattern = Pattern(json.dumps(tree))
+    except InvalidPattern:
+        return
+    assert pattern.matches({"data": data, "a": data, "partitionKey": "x"}) in (True, False)
 
 
 def test_metadata_when_only_it_is_asked_for_then_data_is_not_read() -> None:

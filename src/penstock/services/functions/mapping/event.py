@@ -15,7 +15,7 @@ import msgspec
 from pybase64 import b64encode
 
 from penstock.core.ids import shard_id
-from penstock.engines.column import lengths_of, size_of
+from penstock.engines.column import Column, lengths_of, size_of
 from penstock.services.functions.mapping.rows import NUMBER_SHIFT, Rows, number_of
 
 PAYLOAD_MAX_BYTES: Final = 6 * 1024 * 1024
@@ -126,7 +126,8 @@ def moment(at_ms: int) -> str:
 
 def _in_json(keys: Sequence[bytes]) -> Sequence[bytes]:
     """Keys as they stand between quotes."""
-    if not b"".join(keys).translate(None, _PLAIN):
+    bodies = [span.body for span in keys.spans] if type(keys) is Column else keys
+    if not b"".join(bodies).translate(None, _PLAIN):
         return keys
     return [msgspec.json.encode(key.decode())[1:-1] for key in keys]
 

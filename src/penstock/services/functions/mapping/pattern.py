@@ -46,8 +46,11 @@ class Pattern:
         self._test = _object(tree, 0)
 
     def matches(self, event: Mapping[str, Any]) -> bool:
-        """Whether an event is let through."""
-        return self._test(event)
+        """Whether an event is let through; one that is too deep to be looked at is not."""
+        try:
+            return self._test(event)
+        except RecursionError:
+            return False
 
 
 def _object(tree: Mapping[str, Any], depth: int) -> Test:
