@@ -41,6 +41,7 @@ ROWS: Final = (
     Row("firehose", "firehose", "Firehose", Address("Firehose_20150804"), "firehose/", ("firehose/stream/",)),
     Row("lambda", "functions", "Lambda", Address(paths=DATED), "functions/", ("functions/event/", "functions/mapping/")),
     Row("logs", "logs", "CloudWatch Logs", Address("Logs_20140328"), "logs/", ("logs/group/", "logs/gone/")),
+    Row("sqs", "queues", "SQS", Address("AmazonSQS", version="2012-11-05"), "queues/", ("queues/queue/", "queues/gone/")),
     Row(
         "dynamodb", "leases", "Leases (DynamoDB)", Address("DynamoDB_20120810"),
         "leases/", ("leases/table/", "leases/token/"),

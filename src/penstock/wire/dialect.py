@@ -64,6 +64,9 @@ _IDIOMS: Final[Mapping[str | None, Idiom]] = {
         checksum=True,
     ),
     "Logs_20140328": Idiom(constraints="InvalidParameterException"),
+    "AmazonSQS": Idiom(
+        own="com.amazonaws.sqs#", shared="com.amazon.coral.service#", constraints="InvalidParameterValueException"
+    ),
 }
 
 

@@ -47,6 +47,15 @@ class Http(NamedTuple):
     status: int = 200  # of a success
 
 
+class QueryForm(NamedTuple):
+    """How a service is spoken to in the query protocol, where its model tells only of another that it took since."""
+
+    namespace: str  # of the answers' XML
+    flat: Mapping[str, str]  # of lists and maps, by shape: the element that stands for each item
+    keys: Mapping[str, str]  # of such maps, by shape: the element of a key, where it is not Name
+    codes: Mapping[str, str]  # of errors, by shape, where they have other names
+
+
 _PLAIN_HTTP: Final = Http()
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")  # as Java writes a character; RE2 does otherwise
 
@@ -60,6 +69,9 @@ class Shape:
     members: dict[str, "Shape"] = field(default_factory=dict)  # structure
     member: "Shape | None" = None  # list: the element; map: the value
     key: "Shape | None" = None  # map
+    item: str = "member"  # list, query protocol: the element of an item
+    entry: tuple[str, str] = ("key", "value")  # map, query protocol: the elements in an entry
+    flat: str = ""  # list and map, query protocol: the element that each item is, if there is none around them
     required: tuple[str, ...] = ()
     minimum: float | None = None  # characters, bytes, items or value, by kind
     maximum: float | None = None
@@ -131,6 +143,7 @@ class _RawShape(msgspec.Struct):
     exception: bool = False
     error: dict[str, Any] = {}
     payload: str = ""
+    flat: str = ""  # set by a QueryForm
 
 
 class _RawOperation(msgspec.Struct):
@@ -154,11 +167,18 @@ class _Document(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Document)
 
 
-def parse_model(document: bytes, patterns: Mapping[str, str] = MappingProxyType({})) -> ServiceModel:
-    """Read a `service-2.json` document; its operations are compiled as they are asked for.  `patterns` replace the model's, by shape."""
+def parse_model(
+    document: bytes, patterns: Mapping[str, str] = MappingProxyType({}), query: QueryForm | None = None
+) -> ServiceModel:
+    """Read a `service-2.json` document; its operations are compiled as they are asked for.
+
+    `patterns` replace the model's, and its enumerations, by shape; `query` adds that protocol.
+    """
     model = _decoder.decode(document)
     for name, pattern in patterns.items():
-        model.shapes[name].pattern = pattern
+        model.shapes[name].pattern, model.shapes[name].enum = pattern, ()
+    if query is not None:
+        _speak_query(model, query)
     meta, compiler = model.metadata, _Compiler(model.shapes)
     codes = {name: raw.error["code"] for name, raw in model.shapes.items() if "code" in raw.error}
     return ServiceModel(
@@ -180,6 +200,22 @@ def parse_model(document: bytes, patterns: Mapping[str, str] = MappingProxyType(
         },
         http={name: _http(raw) for name, raw in model.operations.items()} if meta["protocol"] == "rest-json" else {},
     )
+
+
+def _speak_query(model: _Document, form: QueryForm) -> None:
+    """Write into a model what those of query services say."""
+    model.metadata |= {"protocols": [*model.metadata["protocols"], "query"], "xmlNamespace": form.namespace}
+    for shape, element in form.flat.items():
+        model.shapes[shape].flat = element
+    for shape, element in form.keys.items():
+        key = model.shapes[shape].key
+        assert key is not None, "it is a map"
+        key.locationName = element
+    for shape, code in form.codes.items():
+        model.shapes[shape].error = {"code": code}
+    for name, operation in model.operations.items():
+        if operation.output is not None:
+            operation.output.resultWrapper = f"{name}Result"
 
 
 class Compiled(Mapping[str, Made], Generic[Made]):
@@ -248,10 +284,14 @@ class _Compiler:
         shape.members = {member: self.shape(ref.shape) for member, ref in raw.members.items()}
         shape.payload = raw.payload
         shape.places = {name: _place(name, ref) for name, ref in raw.members.items() if ref.location} or None
+        shape.flat = raw.flat
         if raw.member is not None:
             shape.member = self.shape(raw.member.shape)
+            shape.item = raw.member.locationName or shape.item
         elif raw.key is not None and raw.value is not None:
             shape.key, shape.member = self.shape(raw.key.shape), self.shape(raw.value.shape)
+            names = ("Name", "Value") if raw.flat else shape.entry
+            shape.entry = (raw.key.locationName or names[0], raw.value.locationName or names[1])
         return shape
 
 

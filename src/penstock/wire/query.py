@@ -40,14 +40,17 @@ def _read(shape: Shape, form: Mapping[str, str], path: str) -> Any:
     match shape.kind:
         case "structure":
             members = {
-                name: _read(member, form, f"{path}.{name}" if path else name) for name, member in shape.members.items()
+                name: _read(member, form, f"{path}.{member.flat or name}" if path else member.flat or name)
+                for name, member in shape.members.items()
             }
             found = {name: value for name, value in members.items() if value is not None}
             return found if found or not path else None
         case "list":
-            return list(_members(shape.member, form, path + ".member")) or ([] if form.get(path) == "" else None)
+            items = _members(shape.member, form, path if shape.flat else f"{path}.{shape.item}")
+            return list(items) or ([] if form.get(path) == "" else None)
         case "map":
-            return dict(_entries(shape, form, path + ".entry")) or ({} if form.get(path) == "" else None)
+            entries = _entries(shape, form, path if shape.flat else path + ".entry")
+            return dict(entries) or ({} if form.get(path) == "" else None)
         case _:
             text = form.get(path)
             return None if text is None else read_scalar(shape, text)
@@ -64,11 +67,12 @@ def _members(member: Shape | None, form: Mapping[str, str], path: str) -> Iterat
 
 def _entries(shape: Shape, form: Mapping[str, str], path: str) -> Iterator[tuple[str, Any]]:
     assert shape.member is not None
+    key_name, value_name = shape.entry
     for number in count(1):
-        key = form.get(f"{path}.{number}.key")
+        key = form.get(f"{path}.{number}.{key_name}")
         if key is None:
             return
-        yield key, _read(shape.member, form, f"{path}.{number}.value")
+        yield key, _read(shape.member, form, f"{path}.{number}.{value_name}")
 
 
 def read_scalar(shape: Shape, text: str) -> Any:
@@ -148,12 +152,12 @@ def _element(name: str, shape: Shape, value: Any) -> str:
     match shape.kind:
         case "structure":
             inner = _children(shape, value)
+        case "list" | "map" if shape.flat:
+            return _items(shape, value, shape.flat)
         case "list":
-            assert shape.member is not None
-            inner = "".join(_element("member", shape.member, item) for item in value)
+            inner = _items(shape, value, shape.item)
         case "map":
-            assert shape.member is not None
-            inner = "".join(_entry(shape.member, key, item) for key, item in value.items())
+            inner = _items(shape, value, "entry")
         case "boolean":
             inner = "true" if value else "false"
         case _:
@@ -161,8 +165,16 @@ def _element(name: str, shape: Shape, value: Any) -> str:
     return f"<{name}>{inner}</{name}>"
 
 
-def _entry(member: Shape, key: str, value: Any) -> str:
-    return f"<entry><key>{_text(key)}</key>{_element('value', member, value)}</entry>"
+def _items(shape: Shape, value: Any, element: str) -> str:
+    """The items of a list, or the entries of a map."""
+    assert shape.member is not None
+    if shape.kind == "list":
+        return "".join(_element(element, shape.member, item) for item in value)
+    key_name, value_name = shape.entry
+    return "".join(
+        f"<{element}><{key_name}>{_text(key)}</{key_name}>{_element(value_name, shape.member, item)}</{element}>"
+        for key, item in value.items()
+    )
 
 
 SCALARS: Final = Scalars(

@@ -33,6 +33,7 @@ class ResourceKind(Enum):
     FEDERATED_USER = "arn:{partition}:sts::{account}:federated-user/{name}"
     KEY = "arn:{partition}:kms:{region}:{account}:key/{id}"
     ALIAS = "arn:{partition}:kms:{region}:{account}:alias/{name}"
+    SQS_QUEUE = "arn:{partition}:sqs:{region}:{account}:{name}"
     LOG_GROUP = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
     LOG_STREAM = "arn:{partition}:logs:{region}:{account}:log-group:{name}:log-stream:{stream}"
     TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/{name}, with /index/{index} where an index is read"
@@ -250,9 +251,26 @@ LAMBDA: Final[dict[str, Action]] = {
     "InvokeAsync": Action("lambda:InvokeFunction", ResourceKind.FUNCTION),
 }
 
+# Source: service authorization reference; a batch is allowed as its single form is.
+SQS: Final[dict[str, Action]] = {
+    **_rows(
+        "sqs",
+        {
+            ResourceKind.SQS_QUEUE: """ChangeMessageVisibility CreateQueue DeleteMessage DeleteQueue GetQueueAttributes GetQueueUrl
+                ListQueueTags PurgeQueue ReceiveMessage SendMessage SetQueueAttributes TagQueue UntagQueue""",
+            ResourceKind.ANY: "ListQueues",
+        },
+        also={"CreateQueue": (Also("sqs:TagQueue", ResourceKind.SQS_QUEUE, "tags"),)},
+    ),
+    **{
+        f"{name}Batch": Action(f"sqs:{name}", ResourceKind.SQS_QUEUE)
+        for name in ("ChangeMessageVisibility", "DeleteMessage", "SendMessage")
+    },
+}
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
     "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
-    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE, "lambda": LAMBDA,
+    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE, "lambda": LAMBDA, "sqs": SQS,
 }  # fmt: skip
 
 

@@ -20,9 +20,9 @@ from penstock.core.ports import Entropy
 from penstock.host.loopback import Address, comes_from, open_port
 from penstock.host.wards import Order, Ward, Wards
 from penstock.host.workplace import Machine, Workplace
+from penstock.services.deadlines import Deadlines
 from penstock.services.functions.invoking import FunctionVersion
 from penstock.services.functions.running.connection import Connection
-from penstock.services.functions.running.deadlines import Deadlines
 from penstock.services.functions.running.environment import Credentials, Place, command, variables
 from penstock.services.functions.running.lines import Lines
 from penstock.services.functions.running.slot import Slot

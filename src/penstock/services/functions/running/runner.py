@@ -14,11 +14,11 @@ from typing import Final, Protocol
 from penstock.core.errors import ServiceError
 from penstock.core.ids import UUID_BYTES, uuid_text
 from penstock.core.limits import MIB, MINUTE_MS, SECOND_MS
+from penstock.services.deadlines import Deadlines
 from penstock.services.functions.invoking import FunctionSource, FunctionVersion, Invocation, Invoked
 from penstock.services.functions.running.admission import admit, context_header
 from penstock.services.functions.running.code import CodeStore
 from penstock.services.functions.running.concurrency import Concurrency
-from penstock.services.functions.running.deadlines import Deadlines
 from penstock.services.functions.running.environment import Credentials
 from penstock.services.functions.running.launching import Launched, Launcher, Start
 from penstock.services.functions.running.lines import Lines, Valve

@@ -19,9 +19,9 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from penstock.services.deadlines import Deadline, Deadlines
 from penstock.services.functions.running import outcome
 from penstock.services.functions.running.connection import CONNECTIONS_MAX, Connection
-from penstock.services.functions.running.deadlines import Deadline, Deadlines
 from penstock.services.functions.running.messages import RESPONSE_MAX_BYTES, Message, reply
 from penstock.services.functions.running.outcome import Outcome
 

@@ -1,4 +1,4 @@
-"""Deadlines: what rings when its time has come, for as many as there are invocations under way.
+"""Deadlines: what rings when its time has come, for as many as there are.
 
 Theory.  Most deadlines are never reached.  One sleeper waits for the nearest; what is over by then is passed over, and the next sleeper
 waits for what is nearest then.  Those that were cancelled are swept out when they are the greater part.
@@ -31,7 +31,7 @@ class Deadline:
 
 
 class Deadlines:
-    """All of one server."""
+    """All of one owner."""
 
     def __init__(self, clock: Clock, tasks: Tasks) -> None:
         self._clock = clock
@@ -65,7 +65,7 @@ class Deadlines:
     def _see_to(self, at_ms: int) -> None:
         if not self._waking or at_ms < self._waking[0]:
             heapq.heappush(self._waking, at_ms)
-            self._tasks.spawn(self._sleep(at_ms), "deadlines of functions")
+            self._tasks.spawn(self._sleep(at_ms), "deadlines")
 
     async def _sleep(self, until_ms: int) -> None:
         try:

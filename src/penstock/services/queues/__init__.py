@@ -1,0 +1,1 @@
+"""SQS: standard queues, where what could not be delivered goes."""
