@@ -27,6 +27,9 @@ _SHARED_BY_QUERY: Final = frozenset(
     }
 )
 
+# Of SQS, which names them in its guide, and not in its model.
+_SHARED_BY_QUEUES: Final = frozenset({"InvalidParameterValueException", "MissingParameter", "InvalidAttributeName"})
+
 # What we tell although the operation's model does not list it.  UNVERIFIED: that AWS does so too; each was found by these tests.
 _BESIDE_THE_MODEL: Final = {
     ("kms", "CreateAlias"): {"NotAuthorizedException"},
@@ -49,7 +52,11 @@ class Refusal(NamedTuple):
 def documented(service: str, operation: str) -> frozenset[str]:
     """The codes with which an operation may refuse."""
     model = SERVICES[service].model
-    listed = {*model.operations[operation].errors, *_BESIDE_THE_MODEL.get((service, operation), ())}
+    listed = {
+        *(_SHARED_BY_QUEUES if service == "sqs" else ()),
+        *model.operations[operation].errors,
+        *_BESIDE_THE_MODEL.get((service, operation), ()),
+    }
     if "query" not in model.protocols:
         return _SHARED.union(listed)
     shared = _SHARED_BY_QUERY | (_SHARED if len(model.protocols) > 1 else set())

@@ -51,8 +51,9 @@ TARGETS: Final = {
     "glue": "AWSGlue",
     "logs": "Logs_20140328",
     "firehose": "Firehose_20150804",
+    "sqs": "AmazonSQS",
 }
-VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
+VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01", "sns": "2010-03-31"}
 SIGNING_NAMES: Final = {"cloudwatch": "monitoring"}  # where it is another
 SCOPE: Final = "test/20260101/us-east-1/{service}/aws4_request"
 POLICY: Final = json.dumps(
@@ -255,6 +256,13 @@ class World:
         table = {"Name": "events", "StorageDescriptor": {"Columns": [{"Name": "id", "Type": "string"}]}}
         self.call("glue", "CreateTable", {"DatabaseName": "db", "TableInput": table})
         self.call("glue", "UpdateTable", {"DatabaseName": "db", "TableInput": table})
+        queue = self.call("sqs", "CreateQueue", {"QueueName": "jobs"}).document["QueueUrl"]
+        self.call("sqs", "SendMessage", {"QueueUrl": queue, "MessageBody": "m"})
+        received = self.call("sqs", "ReceiveMessage", {"QueueUrl": queue}).document["Messages"]
+        self.call("sns", "CreateTopic", {"Name": "news"})
+        topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:news"
+        subscription = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:{ACCOUNT}:jobs"}
+        subscribed = self.call("sns", "Subscribe", subscription)
         self.call("logs", "CreateLogGroup", {"logGroupName": "app"})
         stream = {"logGroupName": "app", "logStreamName": "a"}
         self.call("logs", "CreateLogStream", stream)
@@ -264,6 +272,8 @@ class World:
         self.call("firehose", "CreateDeliveryStream", {"DeliveryStreamName": "a", "S3DestinationConfiguration": bucket})
         self._functions()
         self.live = {
+            "handle": received[0]["ReceiptHandle"],
+            "subscription": subscribed.text("SubscriptionArn"),
             "sequence": put[0]["SequenceNumber"],
             "consumer": made.document["Consumer"]["ConsumerARN"],
             "iterator": iterator,

@@ -18,7 +18,7 @@ from penstock.wire.model import Shape
 ACCOUNT: Final = "123456789012"
 STREAM: Final = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/a"
 FUNCTION: Final = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f"
-VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01"}
+VERSIONS: Final = {"iam": "2010-05-08", "sts": "2011-06-15", "cloudwatch": "2010-08-01", "sns": "2010-03-31"}
 NUMBERS: Final[list[Any]] = [0, -1, 1, 24, 2**31, 2**63, -(2**63), 10**30, 1.5, -1e300, 1e300]
 TEXTS: Final[list[Any]] = [
     *("", "a", "a/b", "\0", "é" * 200, "\U0001f600", "9" * 39, "9" * 129, "shardId-0", "x-" + "9" * 18),
@@ -52,6 +52,14 @@ POLICIES: Final = [json.dumps({"Version": "2012-10-17", "Statement": statement})
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "TableName": ("app", "app", "none", "events", "arn:aws:dynamodb:us-east-1:123456789012:table/app"),
     "DatabaseName": ("db", "db", "DB", "none"),
+    "QueueUrl": (f"http://127.0.0.1/{ACCOUNT}/jobs", f"http://127.0.0.1/{ACCOUNT}/jobs", f"/{ACCOUNT}/none", "jobs"),
+    "QueueName": ("jobs", "more", "a.fifo"),
+    "ReceiptHandle": ("live:handle", "AAAA", "k6E="),
+    "WaitTimeSeconds": (),
+    "TopicArn": (f"arn:aws:sns:us-east-1:{ACCOUNT}:news", f"arn:aws:sns:us-east-1:{ACCOUNT}:none", "news"),
+    "SubscriptionArn": ("live:subscription", f"arn:aws:sns:us-east-1:{ACCOUNT}:news:x", "x"),
+    "Protocol": ("sqs", "email"),
+    "Endpoint": (f"arn:aws:sqs:us-east-1:{ACCOUNT}:jobs", "http://x"),
     "logGroupName": ("app", "app", "none"),
     "logGroupIdentifier": ("app", f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:app", "arn:aws:logs:x"),
     "logStreamName": ("a", "a", "none"),

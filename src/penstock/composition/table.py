@@ -42,6 +42,7 @@ ROWS: Final = (
     Row("lambda", "functions", "Lambda", Address(paths=DATED), "functions/", ("functions/event/", "functions/mapping/")),
     Row("logs", "logs", "CloudWatch Logs", Address("Logs_20140328"), "logs/", ("logs/group/", "logs/gone/")),
     Row("sqs", "queues", "SQS", Address("AmazonSQS", version="2012-11-05"), "queues/", ("queues/queue/", "queues/gone/")),
+    Row("sns", "topics", "SNS", Address(version="2010-03-31"), "topics/"),
     Row(
         "dynamodb", "leases", "Leases (DynamoDB)", Address("DynamoDB_20120810"),
         "leases/", ("leases/table/", "leases/token/"),

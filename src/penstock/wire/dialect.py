@@ -55,16 +55,17 @@ class Idiom(NamedTuple):
 
 
 PLAIN: Final = Idiom()
-# By target prefix.  Source: answers that clients log; the SDKs for Java and Go check the checksum where there is one.
-_IDIOMS: Final[Mapping[str | None, Idiom]] = {
-    "DynamoDB_20120810": Idiom(
+# By signing name.  Source: answers that clients log; the SDKs for Java and Go check the checksum where there is one.
+_IDIOMS: Final[Mapping[str, Idiom]] = {
+    "dynamodb": Idiom(
         own="com.amazonaws.dynamodb.v20120810#",
         shared="com.amazon.coral.service#",
         namespaces={"ValidationException": "com.amazon.coral.validate#"},
         checksum=True,
     ),
-    "Logs_20140328": Idiom(constraints="InvalidParameterException"),
-    "AmazonSQS": Idiom(
+    "logs": Idiom(constraints="InvalidParameterException"),
+    "sns": Idiom(constraints="InvalidParameterException"),
+    "sqs": Idiom(
         own="com.amazonaws.sqs#", shared="com.amazon.coral.service#", constraints="InvalidParameterValueException"
     ),
 }
@@ -72,7 +73,7 @@ _IDIOMS: Final[Mapping[str | None, Idiom]] = {
 
 def idiom_of(model: ServiceModel | None) -> Idiom:
     """The idiom of a service; most have none."""
-    return PLAIN if model is None else _IDIOMS.get(model.target_prefix, PLAIN)
+    return PLAIN if model is None else _IDIOMS.get(model.signing_name, PLAIN)
 
 
 def reworded(error: ServiceError, family: Family, model: ServiceModel | None = None) -> ServiceError:

@@ -18,7 +18,7 @@ def test_table_when_the_model_of_kinesis_grows_then_it_shows_here() -> None:
     assert len(ACTIONS["kinesis"]) == 57
 
 
-@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose", "lambda"])
+@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose", "lambda", "sqs", "sns"])
 def test_table_when_held_against_the_model_then_every_row_is_an_operation(service: str) -> None:
     assert set(ACTIONS[service]) <= set(load_model(service).operations)
 
@@ -29,6 +29,9 @@ def test_table_when_a_row_is_read_then_its_action_is_the_operation_of_its_servic
         "kms:ReEncrypt": "kms:ReEncryptFrom",
         "lambda:Invoke": "lambda:InvokeFunction",
         "lambda:InvokeAsync": "lambda:InvokeFunction",
+        "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+        "sqs:SendMessageBatch": "sqs:SendMessage",
     }
 
 
@@ -77,6 +80,8 @@ def test_row_when_its_input_is_looked_at_then_a_resource_can_be_found_in_it(key:
         ResourceKind.DATABASE: {"Name", "DatabaseInput"},
         ResourceKind.CATALOG_TABLE: {"Name", "TableName", "DatabaseName"},
         ResourceKind.CATALOG_GIVEN: {"ResourceArn"},
+        ResourceKind.SQS_QUEUE: {"QueueUrl", "QueueName"},
+        ResourceKind.TOPIC: {"TopicArn", "Name", "ResourceArn"},
         ResourceKind.LOG_GROUP: {"resourceArn", "logGroupName"},
         ResourceKind.LOG_STREAM: {"logGroupName", "logGroupIdentifier", "logGroupNamePrefix"},
         ResourceKind.DELIVERY_STREAM: {"DeliveryStreamName"},

@@ -57,6 +57,8 @@ def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -
     from penstock.services.firehose import ops as firehose_ops
     from penstock.services.leases import ops as lease_ops
     from penstock.services.logs import ops as log_ops
+    from penstock.services.queues import ops as queue_ops
+    from penstock.services.topics import ops as topic_ops
     from penstock.services.streams import ops
 
     for folder, modules in (
@@ -65,6 +67,8 @@ def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -
         (catalog_ops, MODULES["glue"]),
         (log_ops, MODULES["logs"]),
         (firehose_ops, MODULES["firehose"]),
+        (queue_ops, MODULES["sqs"]),
+        (topic_ops, MODULES["sns"]),
     ):
         with_operations = {
             f"{folder.__name__}.{info.name}"

@@ -34,6 +34,7 @@ class ResourceKind(Enum):
     KEY = "arn:{partition}:kms:{region}:{account}:key/{id}"
     ALIAS = "arn:{partition}:kms:{region}:{account}:alias/{name}"
     SQS_QUEUE = "arn:{partition}:sqs:{region}:{account}:{name}"
+    TOPIC = "arn:{partition}:sns:{region}:{account}:{name}"
     LOG_GROUP = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
     LOG_STREAM = "arn:{partition}:logs:{region}:{account}:log-group:{name}:log-stream:{stream}"
     TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/{name}, with /index/{index} where an index is read"
@@ -268,9 +269,20 @@ SQS: Final[dict[str, Action]] = {
     },
 }
 
+# Source: service authorization reference; operations on a subscription name no resource.
+SNS: Final[dict[str, Action]] = _rows(
+    "sns",
+    {
+        ResourceKind.TOPIC: """CreateTopic DeleteTopic GetTopicAttributes ListSubscriptionsByTopic ListTagsForResource Publish
+            SetTopicAttributes Subscribe TagResource UntagResource""",
+        ResourceKind.ANY: """GetSubscriptionAttributes ListSubscriptions ListTopics SetSubscriptionAttributes Unsubscribe""",
+    },
+    also={"CreateTopic": (Also("sns:TagResource", ResourceKind.TOPIC, "Tags"),)},
+)
+
 ACTIONS: Final[dict[str, dict[str, Action]]] = {
     "kinesis": KINESIS, "sts": STS, "iam": IAM, "kms": KMS, "cloudwatch": CLOUDWATCH, "dynamodb": DYNAMODB,
-    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE, "lambda": LAMBDA, "sqs": SQS,
+    "glue": GLUE, "logs": LOGS, "firehose": FIREHOSE, "lambda": LAMBDA, "sqs": SQS, "sns": SNS,
 }  # fmt: skip
 
 

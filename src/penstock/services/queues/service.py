@@ -34,6 +34,7 @@ from penstock.services.queues.state import (
 logger = logging.getLogger(__name__)
 
 UID_BYTES: Final = 8
+TypedValue = tuple[str, str | bytes]  # a data type, and a value of it
 _URL: Final = re.compile(r"(?:https?://[^/]*)?/(?P<account>\d{12})/(?P<name>[A-Za-z0-9_.-]{1,80})/?", re.ASCII)
 _ARN: Final = re.compile(
     r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>[A-Za-z0-9_-]{1,80})", re.ASCII
@@ -138,10 +139,12 @@ class Queues:
 
     # Messages
 
-    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str]) -> str:
-        """Send a message with text attributes on behalf of a service; its id.  Raises NO_QUEUE."""
+    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str | TypedValue]) -> str:
+        """Send a message on behalf of a service; its id.  Attributes are texts, or of the type that they name.  Raises NO_QUEUE."""
         queue = self.named(arn)
-        values = {name: Value("String", text) for name, text in attributes.items()}
+        values = {
+            name: _value(("String", given) if isinstance(given, str) else given) for name, given in attributes.items()
+        }
         message = self.new_message(body, values, account)
         await self.deliver(queue, [(message, None)])
         return message.id
@@ -238,6 +241,11 @@ async def open_queues(meta: MetaStore, *, clock: Clock, entropy: Entropy, tasks:
     queues = Queues(meta, clock, entropy, tasks)
     await queues.open()
     return queues
+
+
+def _value(given: TypedValue) -> Value:
+    kind, value = given
+    return Value(kind, value) if isinstance(value, str) else Value(kind, None, value)
 
 
 def _wake(waiting: "asyncio.Future[None]") -> None:
