@@ -310,6 +310,7 @@ def test_older_clients_speak_forms_to_the_queue_itself(penstock: PenstockServer)
 
 
 def test_queues_outlive_their_server_with_what_is_hidden(tmp_path: Path) -> None:
+    handles: list[str] = []
     for start in range(2):
         with PenstockServer(data_dir=str(tmp_path), engine="local") as server:
             sqs = server.client("sqs")
@@ -317,11 +318,11 @@ def test_queues_outlive_their_server_with_what_is_hidden(tmp_path: Path) -> None
                 url = sqs.create_queue(QueueName="jobs", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
                 for body in ("hidden", "waiting"):
                     sqs.send_message(QueueUrl=url, MessageBody=body)
-                [held] = received(sqs, url)
+                handles += [message["ReceiptHandle"] for message in received(sqs, url)]
             else:
                 url = sqs.get_queue_url(QueueName="jobs")["QueueUrl"]
                 assert bodies(sqs, url, MaxNumberOfMessages=10) == ["waiting"]
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=held["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=handles[0])
                 server.clock.advance(hours=1)
                 assert bodies(sqs, url, MaxNumberOfMessages=10) == ["waiting"]
                 server.reset()
@@ -377,6 +378,6 @@ def test_policies_of_queues_and_users_decide(tmp_path: Path) -> None:
         key_id, secret = server.other_account("222222222222")
         other = server.client("sqs", aws_access_key_id=key_id, aws_secret_access_key=secret)
         other.send_message_batch(QueueUrl=url, Entries=[{"Id": "a", "MessageBody": "from afar"}])
-        with pytest.raises(ClientError, match="sqs:receivemessage|sqs:ReceiveMessage"):
+        with pytest.raises(ClientError, match="sqs:ReceiveMessage"):
             other.receive_message(QueueUrl=url)
         assert bodies(sqs, url) == ["from afar"]

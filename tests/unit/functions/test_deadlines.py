@@ -4,7 +4,7 @@ import asyncio
 
 from penstock.host.clock import TestClock
 from penstock.host.tasks import LoopTasks
-from penstock.services.functions.running.deadlines import CANCELLED_KEPT, Deadlines
+from penstock.services.deadlines import CANCELLED_KEPT, Deadlines
 
 
 def test_deadlines_when_time_passes_ring_in_their_order_but_for_those_that_were_cancelled() -> None:

@@ -18,7 +18,9 @@ def test_table_when_the_model_of_kinesis_grows_then_it_shows_here() -> None:
     assert len(ACTIONS["kinesis"]) == 57
 
 
-@pytest.mark.parametrize("service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose", "lambda", "sqs", "sns"])
+@pytest.mark.parametrize(
+    "service", ["iam", "kms", "cloudwatch", "dynamodb", "glue", "logs", "firehose", "lambda", "sqs", "sns"]
+)
 def test_table_when_held_against_the_model_then_every_row_is_an_operation(service: str) -> None:
     assert set(ACTIONS[service]) <= set(load_model(service).operations)
 

@@ -58,8 +58,8 @@ def test_modules_when_they_are_in_the_folder_then_the_application_binds_them() -
     from penstock.services.leases import ops as lease_ops
     from penstock.services.logs import ops as log_ops
     from penstock.services.queues import ops as queue_ops
-    from penstock.services.topics import ops as topic_ops
     from penstock.services.streams import ops
+    from penstock.services.topics import ops as topic_ops
 
     for folder, modules in (
         (ops, MODULES["kinesis"]),
