@@ -5,11 +5,11 @@ from typing import Final
 from penstock.composition.room import Held, Plug, Room
 from penstock.services.queues import service as queues_service
 from penstock.services.queues import targets
-from penstock.services.queues.ops import message, queue
+from penstock.services.queues.ops import batch, message, queue
 from penstock.services.queues.service import Queues
 from penstock.wire.operation import Codec
 
-OPERATIONS: Final = (message, queue)
+OPERATIONS: Final = (batch, message, queue)
 CODECS: Final[dict[str, Codec]] = {}
 
 

@@ -34,6 +34,7 @@ from penstock.services.queues.state import (
 logger = logging.getLogger(__name__)
 
 UID_BYTES: Final = 8
+HIDDEN_MAX_S: Final = 43_200
 TypedValue = tuple[str, str | bytes]  # a data type, and a value of it
 _URL: Final = re.compile(r"(?:https?://[^/]*)?/(?P<account>\d{12})/(?P<name>[A-Za-z0-9_.-]{1,80})/?", re.ASCII)
 _ARN: Final = re.compile(
@@ -213,6 +214,18 @@ class Queues:
             if other is not None:  # without it messages go on being received
                 failing = Failing(redrive.max_receive_count, other.uid, queue.arn)
         return Taking(count_max, hidden_ms, retention_ms, failing)
+
+    async def hide(self, queue: Queue, handle: str, hidden_s: int) -> None:
+        """Hide a received message for another while from now on.  Raises BOUNDS, HANDLE, NOT_AVAILABLE, NOT_IN_FLIGHT."""
+        if not 0 <= hidden_s <= HIDDEN_MAX_S:
+            raise QueueError.BOUNDS(value=hidden_s, name="VisibilityTimeout", low=0, high=HIDDEN_MAX_S)
+        message_id, receives = read_handle(queue, handle)
+        found = await self.messages.find(queue.uid, message_id)
+        if found is None or found[0].receives != receives:
+            raise QueueError.NOT_AVAILABLE(handle=handle[:1000])
+        if not await self.messages.hide(queue.uid, message_id, receives, hidden_s * SECOND_MS, self.clock.now_ms()):
+            raise QueueError.NOT_IN_FLIGHT()
+        self.ring(queue)
 
     # In the background
 
