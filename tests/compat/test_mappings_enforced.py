@@ -15,6 +15,7 @@ TRUST = {
     "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}},
 }
 READING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kinesis:*", "Resource": STREAM}}
+OPENING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}}
 REFUSAL = "ensure the role can perform the GetRecords"
 
 
@@ -47,5 +48,15 @@ def test_mapping_when_its_role_may_not_read_then_that_is_told_and_nothing_is_giv
         iam.put_role_policy(RoleName="work", PolicyName="reading", PolicyDocument=json.dumps(READING))
         server.clock.advance(seconds=5)
         assert [record["data"] for record in taken.records(1)] == ["two"]
+
+        key = server.client("kms").create_key()["KeyMetadata"]["KeyId"]
+        kinesis.start_stream_encryption(StreamName="orders", EncryptionType="KMS", KeyId=key)
+        kinesis.put_record(StreamName="orders", PartitionKey="k", Data="three")
+        results = (functions.get_event_source_mapping(UUID=uuid)["LastProcessingResult"] for _ in range(1000))
+        assert any("kms:Decrypt" in result for result in results)
+        assert taken.told.empty()
+        iam.put_role_policy(RoleName="work", PolicyName="opening", PolicyDocument=json.dumps(OPENING))
+        server.clock.advance(seconds=5)
+        assert [record["data"] for record in taken.records(1)] == ["three"]
     taken.server.shutdown()
     taken.server.server_close()

@@ -66,3 +66,14 @@ async def open_keys(room: Room) -> Held[KeyServices]:
         remote.close()
 
     return Held(KeyServices(kms, remote), kms.keys.clear, close)
+
+
+def why_role_may_not_decrypt(room: Room, role_arn: str, session: str, arn: str) -> str | None:
+    """Why a service may not decrypt with a key, as a role of the key's account that it was given; None if it may."""
+    opened = room.opened(open_keys)
+    held = None if opened is None else opened.kms.keys.find_id(arn.rpartition("/")[2])
+    if room.authoriser is None or held is None or held.record.manager == "AWS":
+        return None  # a key of an external KMS is judged there
+    key = held.record
+    target = Target(key.arn, key.account, key.policy, key.tags)
+    return room.authoriser.why_role_not(role_arn, session, "kms:Decrypt", target, Need.REQUIRED)

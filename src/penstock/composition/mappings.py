@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.composition.functions import open_core as open_functions
 from penstock.composition.room import Held, Room
+from penstock.core.errors import ServiceError
+from penstock.core.kms_errors import StreamKeyError
+from penstock.core.mapping_errors import MappingError
 from penstock.engines.buckets import (
     BadObjectName,
     BucketDenied,
@@ -14,10 +17,10 @@ from penstock.engines.buckets import (
 )
 from penstock.services.functions.invoking import Invocation, Invoked
 from penstock.services.functions.mapping.destinations import Destinations, Undelivered
-from penstock.services.functions.mapping.service import Mappings, MayRead, open_mappings
+from penstock.services.functions.mapping.service import Mappings, open_mappings
 from penstock.services.functions.service import Functions
 from penstock.services.metrics.own import OwnMetrics
-from penstock.services.streams.service import Streams
+from penstock.services.streams.directory import StreamView
 
 if TYPE_CHECKING:
     from penstock.services.iam.authorisation import Authoriser
@@ -42,23 +45,37 @@ async def open_core(room: Room) -> Held[Mappings]:
         tasks=room.tasks,
         transition_ms=room.settings.transition_ms,
         sink=OwnMetrics(room.metrics.store, "AWS/Lambda"),
-        may_read=None if room.authoriser is None else _judge(room.authoriser, room.streams),
+        judge=None if room.authoriser is None else _Judge(room, room.authoriser),
     )
     functions.mappings = mappings.registry
     return Held(mappings, mappings.clear, end=mappings.close)
 
 
-def _judge(authoriser: "Authoriser", streams: Streams) -> MayRead:
-    """Asks whether a role may read a stream, or subscribe to it as a consumer."""
-    from penstock.services.streams.targets import target_of
+class _Judge:
+    """Asks whether an execution role may read a source."""
 
-    def may_read(role: str, source: str) -> str | None:
-        target = target_of(streams, source)
+    def __init__(self, room: Room, authoriser: "Authoriser") -> None:
+        self._room = room
+        self._authoriser = authoriser
+
+    def why_not(self, role: str, source: str) -> ServiceError | None:
+        """Why it may not read a stream, or subscribe to it as a consumer."""
+        from penstock.services.streams.targets import target_of
+
+        target = target_of(self._room.streams, source)
         actions = CONSUMER_ACTIONS if "/consumer/" in source else STREAM_ACTIONS
-        whys = (authoriser.why_role_not(role, SESSION, action, target) for action in actions)
-        return next((why for why in whys if why is not None), None)
+        denied = any(self._authoriser.why_role_not(role, SESSION, action, target) for action in actions)
+        return MappingError.ROLE(arn=source) if denied else None
 
-    return may_read
+    def why_not_open(self, role: str, view: StreamView) -> ServiceError | None:
+        """Why it may not decrypt what is sealed in a stream."""
+        from penstock.composition.keys import why_role_may_not_decrypt
+
+        for arn in sorted({held.data_key.arn for held in view.data_keys.values()}):
+            why = why_role_may_not_decrypt(self._room, role, SESSION, arn)
+            if why is not None:
+                return StreamKeyError.DENIED(text=why)
+        return None
 
 
 class _Invoker:

@@ -120,7 +120,9 @@ class Authoriser:
         decision = self._judge.decide(identity, asked)
         return None if decision.allowed else denial_text(identity.principal, asked, decision)
 
-    def why_role_not(self, role_arn: str, session: str, action: str, target: Target) -> str | None:
+    def why_role_not(
+        self, role_arn: str, session: str, action: str, target: Target, need: Need = Need.UNION
+    ) -> str | None:
         """Why a service may not do `action` as a role that it was given; None if it may."""
         role = self._identities.find_role(role_arn)
         if role is None:
@@ -130,7 +132,7 @@ class Authoriser:
             self._clock.now_ms(), secure=True, resource_account=target.account, resource_tags=target.tags
         )
         policy = None if target.policy is None else resource_policy(target.policy)
-        asked = Request(action, target.arn, target.account, policy, facts.lookup, Need.UNION)
+        asked = Request(action, target.arn, target.account, policy, facts.lookup, need)
         decision = self._judge.decide(identity, asked)
         return None if decision.allowed else denial_text(identity.principal, asked, decision)
 

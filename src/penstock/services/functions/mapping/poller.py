@@ -15,7 +15,6 @@ from penstock.core.arn import parse_stream_arn
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import StreamUid
 from penstock.core.limits import SECOND_MS
-from penstock.core.mapping_errors import MappingError
 from penstock.engines.api import AppendError, MetaUnavailable
 from penstock.services.functions.invoking import FunctionSource
 from penstock.services.functions.mapping.event import Source, Wording
@@ -173,10 +172,12 @@ class Poller:
         self.result = f"PROBLEM: {what}"
 
     def _check_source(self, role: str) -> None:
-        """Raise CONSUMER_NOT_FOUND if the consumer that is read through is gone, ROLE if the execution role may not read."""
-        source, may_read = self.mapping.source_arn, self._site.may_read
-        if may_read is not None and may_read(role, source) is not None:
-            raise MappingError.ROLE(arn=source)
+        """Raise CONSUMER_NOT_FOUND if the consumer that is read through is gone; a refusal if the execution role may not read."""
+        source, judge = self.mapping.source_arn, self._site.judge
+        if judge is not None and self._followed is not None:
+            refusal = judge.why_not(role, source) or judge.why_not_open(role, self._followed)
+            if refusal is not None:
+                raise refusal
         if self._arn.consumer is None or self._followed is None:
             return
         name, _, created_s = self._arn.consumer.partition(":")

@@ -13,13 +13,11 @@ from penstock.services.functions.mapping.checkpoints import Checkpoints
 from penstock.services.functions.mapping.destinations import Destinations
 from penstock.services.functions.mapping.measures import Measures, Sink
 from penstock.services.functions.mapping.registry import Registry
-from penstock.services.functions.mapping.shardrun import MayRead, Site
+from penstock.services.functions.mapping.shardrun import RoleJudge, Site
 from penstock.services.functions.mapping.state import MAPPINGS, PLACES, ROOT
 from penstock.services.streams.service import Streams
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["Mappings", "MayRead", "open_mappings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Mappings:
     meta: MetaStore
     checkpoints: Checkpoints
     measures: Measures
-    may_read: MayRead | None = None  # None: whatever the role
+    judge: RoleJudge | None = None  # None: every role may read
 
     async def close(self) -> None:
         """Let invocations that are under way end, and make durable how far everything has come."""
@@ -65,13 +63,13 @@ async def open_mappings(
     tasks: Tasks,
     transition_ms: int,
     sink: Sink | None = None,
-    may_read: MayRead | None = None,
+    judge: RoleJudge | None = None,
 ) -> Mappings:
     """Read what is kept, and carry on with it."""
     checkpoints, measures = Checkpoints(meta, clock, tasks), Measures(sink, clock, tasks)
-    site = Site(streams.reader, invoker, checkpoints, destinations, measures, clock, entropy, tasks, may_read)
+    site = Site(streams.reader, invoker, checkpoints, destinations, measures, clock, entropy, tasks, judge)
     registry = Registry(meta, site, streams.directory, functions, transition_ms)
     entries = await meta.scan(ROOT)
     checkpoints.take([(key, held) for key, held in entries if key.startswith(PLACES)])
     await registry.open([(key, held) for key, held in entries if key.startswith(MAPPINGS)])
-    return Mappings(registry, functions, streams, clock, entropy, meta, checkpoints, measures, may_read)
+    return Mappings(registry, functions, streams, clock, entropy, meta, checkpoints, measures, judge)

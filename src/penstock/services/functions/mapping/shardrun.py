@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from penstock.core.errors import ServiceError
 from penstock.core.limits import HOUR_MS, KIB, MIB, SECOND_MS
@@ -40,7 +40,16 @@ LEAN_PAGE_BYTES: Final = 256 * KIB
 READ_PAUSE_MS: Final = 5 * SECOND_MS  # after a read that failed
 
 
-MayRead = Callable[[str, str], str | None]  # role and source: why the role may not read it, or None
+class RoleJudge(Protocol):
+    """Whether execution roles may read."""
+
+    def why_not(self, role: str, source: str) -> ServiceError | None:
+        """Why a role may not read a stream, or through a consumer; None if it may."""
+        ...
+
+    def why_not_open(self, role: str, view: StreamView) -> ServiceError | None:
+        """Why it may not decrypt what is sealed in a stream."""
+        ...
 
 
 @dataclass(slots=True)
@@ -55,7 +64,7 @@ class Site:
     clock: Clock
     entropy: Entropy
     tasks: Tasks
-    may_read: MayRead | None = None  # None: every role may
+    judge: RoleJudge | None = None  # None: every role may
     held_bytes: int = 0  # of all runs
 
 

@@ -394,8 +394,9 @@ def _starting_ms(mappings: Mappings, kind: StartingPosition, at_ms: Millis | Non
 
 
 def _check_role(mappings: Mappings, version: FunctionVersion, source: str) -> None:
-    if mappings.may_read is not None and mappings.may_read(version.role, source) is not None:
-        raise MappingError.ROLE(arn=source)
+    refusal = None if mappings.judge is None else mappings.judge.why_not(version.role, source)
+    if refusal is not None:
+        raise refusal
 
 
 def _is_of(mapping: Mapping, text: str) -> bool:
