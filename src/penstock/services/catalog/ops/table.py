@@ -285,7 +285,7 @@ def described(place: Place, database: str, table: Table) -> TableOutput:
         last_access_time=definition.last_access_time,
         last_analyzed_time=definition.last_analyzed_time,
         retention=definition.retention or 0,
-        storage_descriptor=definition.storage_descriptor,
+        storage_descriptor=_filled(definition.storage_descriptor),
         partition_keys=definition.partition_keys,
         view_original_text=definition.view_original_text,
         view_expanded_text=definition.view_expanded_text,
@@ -296,6 +296,19 @@ def described(place: Place, database: str, table: Table) -> TableOutput:
         target_table=definition.target_table,
         catalog_id=place.catalog,
         version_id=str(table.version_no),
+    )
+
+
+def _filled(storage: Storage | None) -> Storage | None:
+    """A storage descriptor as it is told: Glue fills in what it has defaults for.  Source: the AWS CLI's examples of get-table."""
+    if storage is None:
+        return None
+    return msgspec.structs.replace(
+        storage,
+        compressed=bool(storage.compressed),
+        number_of_buckets=storage.number_of_buckets or 0,
+        sort_columns=storage.sort_columns or [],
+        stored_as_sub_directories=bool(storage.stored_as_sub_directories),
     )
 
 
