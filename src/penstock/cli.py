@@ -19,6 +19,7 @@ import click
 from penstock import __version__
 from penstock.commands.agent_verb import agent
 from penstock.commands.credential_verbs import credentials
+from penstock.commands.function_verbs import functions
 from penstock.commands.verbs import VERBS
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
 from penstock.demo.options import RATE_DEFAULT, RATE_MAX, SHARDS_DEFAULT, SHARDS_MAX, Options
@@ -212,7 +213,7 @@ def renew(settings: Settings, hosts: tuple[str, ...]) -> None:
     sys.exit(renew_now(settings, hosts))
 
 
-for _verb in (*VERBS, credentials, agent):
+for _verb in (*VERBS, credentials, functions, agent):
     cli.add_command(_verb)
 
 

@@ -108,10 +108,16 @@ class Server:
             configured = os.environ.get("AWS_REGION") or session.get_config_variable("region")
             self.region = str(where.region or configured or place.region or REGION_DEFAULT)
             self._verify = session.get_config_variable("ca_bundle") or True
-            self.client = _connect(session, place.endpoint, self.region, where.account, connections)
+            self._session, self._place, self._connections = session, place, connections
+            self.client = cast("KinesisClient", self.other("kinesis"))
         except (BotoCoreError, ValueError) as error:  # ValueError: what the endpoint says is no URL
             raise CommandError(str(error)) from None
         self.endpoint = self.client.meta.endpoint_url
+
+    def other(self, service: str, patience_s: int = READ_MAX_S) -> Any:
+        """A client of a service of the server's, that waits so long for an answer."""
+        config = _config(self._connections, patience_s)
+        return _connect(self._session, self._place.endpoint, service, self.region, self.account, config)
 
     def page(self, path: str) -> bytes | None:
         """One of Penstock's own pages, or None where there is no such page.  Raises what a call raises."""
@@ -150,9 +156,20 @@ class Server:
         return f"there is no stream {stream} in {scope}; there is {', '.join(names[:NAMES_SHOWN])}{more}"
 
 
+def _config(connections: int, patience_s: int) -> Config:
+    options: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # `find` has read them; the stubs lack it
+    return Config(
+        connect_timeout=CONNECT_MAX_S,
+        read_timeout=patience_s,
+        max_pool_connections=connections,
+        retries={"total_max_attempts": 1},
+        **options,
+    )
+
+
 def _connect(
-    session: botocore.session.Session, endpoint: str, region: str, account: str | None, connections: int
-) -> "KinesisClient":
+    session: botocore.session.Session, endpoint: str, service: str, region: str, account: str | None, config: Config
+) -> Any:
     amazon = endpoint == AWS or (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
     if amazon and account is not None:
         raise CommandError("--account names an account of Penstock's; at AWS the credentials do")
@@ -162,16 +179,8 @@ def _connect(
         key_id = os.environ["AWS_ACCESS_KEY_ID"] if named else account or "test"
         secret = os.environ.get("AWS_SECRET_ACCESS_KEY") or "test"
         token = os.environ.get("AWS_SESSION_TOKEN") if named else None
-    options: dict[str, Any] = {"ignore_configured_endpoint_urls": True}  # `find` has read them; the stubs lack it
-    config = Config(
-        connect_timeout=CONNECT_MAX_S,
-        read_timeout=READ_MAX_S,
-        max_pool_connections=connections,
-        retries={"total_max_attempts": 1},
-        **options,
-    )
-    client = session.create_client(
-        "kinesis",
+    return session.create_client(
+        service,
         endpoint_url=None if endpoint == AWS else endpoint,
         region_name=region,
         aws_access_key_id=key_id,
@@ -179,7 +188,6 @@ def _connect(
         aws_session_token=token,
         config=config,
     )
-    return cast("KinesisClient", client)
 
 
 def patiently(call: Callable[[], Answer]) -> Answer:

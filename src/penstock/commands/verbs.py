@@ -23,7 +23,7 @@ class _Account(click.ParamType[str]):
         return str(value)
 
 
-def _where(command: Callable[..., Any]) -> Callable[..., Any]:
+def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which server is meant."""
     for option in reversed(
         (
@@ -48,8 +48,8 @@ def _where(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _split(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The options of `_where`, and the others."""
+def split_where(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The options of `where_options`, and the others."""
     from penstock.commands.place import Where
 
     names = ("endpoint", "data_dir", "region", "account")
@@ -77,7 +77,7 @@ def _split(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     show_default=True,
     help="How often to look.",
 )
-@_where
+@where_options
 def top(**given: Any) -> None:
     """Watch streams: throughput, throttles, the age of what is read, consumers.  q ends.
 
@@ -85,7 +85,7 @@ def top(**given: Any) -> None:
     """
     from penstock.commands import top as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     sys.exit(verb.run(where, verb.Options(**rest)))
 
 
@@ -112,7 +112,7 @@ def top(**given: Any) -> None:
 @click.option(
     "--raw", is_flag=True, help="Show aggregates of the Kinesis Producer Library as they are, not the records in them."
 )
-@_where
+@where_options
 def tail(**given: Any) -> None:
     """Show the records of a stream as they come.  Ctrl-C ends.
 
@@ -121,7 +121,7 @@ def tail(**given: Any) -> None:
     """
     from penstock.commands import tail as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     sys.exit(verb.run(where, verb.Options(**rest)))
 
 
@@ -139,7 +139,7 @@ def tail(**given: Any) -> None:
 @click.option("--hash-key", metavar="N", help="Explicit hash key of every record, 0 .. 2^128-1.")
 @click.option("--json", "as_json", is_flag=True, help="Each line must be a JSON object.")
 @click.option("--key-field", metavar="FIELD", help="Take the partition key from this field of the line's JSON object.")
-@_where
+@where_options
 def put(**given: Any) -> None:
     """Put records into a stream: arguments, lines of a file, or lines of standard input as they come.
 
@@ -148,7 +148,7 @@ def put(**given: Any) -> None:
     """
     from penstock.commands import put as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     if rest["data"] and rest["file"] is not None:
         raise click.UsageError("say DATA or --file, not both")
     sys.exit(verb.run(where, verb.Options(**rest)))
@@ -158,7 +158,7 @@ def put(**given: Any) -> None:
 @STREAM
 @click.option("--open", "only_open", is_flag=True, help="Only the open shards, by hash range.")
 @click.option("--full-keys", "whole_keys", is_flag=True, help="All 32 digits of the hash keys.")
-@_where
+@where_options
 def shards(**given: Any) -> None:
     """Draw the family tree of a stream's shards: splits, merges, hash ranges.
 
@@ -167,7 +167,7 @@ def shards(**given: Any) -> None:
     """
     from penstock.commands import shards as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     sys.exit(verb.run(where, **rest))
 
 
@@ -196,7 +196,7 @@ _AMOUNT: Final = click.FloatRange(min=0)
     type=click.FloatRange(min=0.1, max=600),
     help="Measure for so long what the disk under the data directory takes.",
 )
-@_where
+@where_options
 def plan(**given: Any) -> None:
     """Work out the shards that a load needs, and what AWS would ask for them, provisioned and on demand.
 
@@ -205,7 +205,7 @@ def plan(**given: Any) -> None:
     """
     from penstock.commands import plan as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     sys.exit(verb.run(where, verb.Options(**rest)))
 
 

@@ -71,7 +71,7 @@ async def open_core(room: Room) -> Held[Functions]:
     outlets = Outlets(room.engine.buckets)
     functions = await open_functions(
         room.engine.meta,
-        Packages(room.engine.blobs, room.engine.buckets, threads),
+        Packages(room.engine.blobs, room.engine.buckets, threads, directories=room.settings.auth == "open"),
         outlets,
         clock=room.clock,
         entropy=room.entropy,

@@ -74,6 +74,7 @@ class FunctionError(Table):
         "Request must be smaller than {limit} bytes for the {operation} operation",
         413,
     )
+    DIRECTORY = Row("InvalidParameterValueException", "{path} is not taken as code: {why}.")  # ours
     NO_BUCKET = Row(
         "InvalidParameterValueException",
         "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist",

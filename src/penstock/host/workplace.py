@@ -163,6 +163,14 @@ def _link(target: Path, text: str, folder: Path) -> None:
         raise CannotUnpack(f"the link {target.name[:200]!r} leaves the folder")
 
 
+def is_directory(path: str) -> bool:
+    """Whether a path is absolute and a directory.  Runs in a thread."""
+    try:
+        return Path(path).is_absolute() and Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def fingerprint(directory: str) -> str | None:
     """What changes when a file in a directory is changed, added or removed; None if it is no directory.  Runs in a thread."""
     seen = hashlib.blake2b(digest_size=16)

@@ -279,6 +279,7 @@ def test_code_when_a_file_changes_is_loaded_anew(tmp_path: Path) -> None:
             made.clock.advance(1000)
             assert document(await made.invoke("f")) == "two"
             await made.until(lambda: made.runner.slots == 1)
+            assert "ERROR" not in made.log.text, "the old process is not told that it ends"
 
     asyncio.run(run())
 

@@ -38,9 +38,9 @@ class CodeLinks:
         self._key = entropy.bytes(_KEY_BYTES)
 
     def url(self, caller: Caller, code: Code) -> str | None:
-        """A link to a zip, at the address that the caller has used; None for code that is no zip."""
+        """A link to a zip, at the address that the caller has used; to a directory, on the server's machine."""
         if code.blob is None:
-            return None
+            return None if code.directory is None else f"file://{code.directory}"
         said = msgspec.msgpack.encode(_Link(code.blob, self._clock.now_ms() + VALID_MS))
         token = pybase64.urlsafe_b64encode(self._signature(said) + said).decode().rstrip("=")
         return f"{'https' if caller.secure else 'http'}://{caller.host or 'localhost'}{self._path}{token}"

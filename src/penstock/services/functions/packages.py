@@ -26,11 +26,13 @@ from penstock.engines.buckets import (
     NoSuchObject,
     ObjectTooLarge,
 )
+from penstock.host.workplace import is_directory
 from penstock.services.functions import archive
 from penstock.services.functions.state import Code
 
 logger = logging.getLogger(__name__)
 
+DIRECTORY_BUCKET: Final = "penstock-directory"  # as S3Bucket: S3Key is a directory of the server's machine
 FOLDER: Final = "functions/"  # of the Blobs
 ZIPPED_MAX_BYTES: Final = 52_428_800  # in a request
 # Of a request, as AWS's refusals tell it.  UNVERIFIED: that of UpdateFunctionCode
@@ -50,15 +52,17 @@ class Source(Protocol):
 class Packages:
     """Fetches, keeps and forgets zips."""
 
-    def __init__(self, blobs: Blobs, buckets: Buckets, threads: Threads) -> None:
+    def __init__(self, blobs: Blobs, buckets: Buckets, threads: Threads, *, directories: bool = False) -> None:
+        self._directories = directories  # of this machine may be named as code
         self._blobs = blobs
         self._buckets = buckets
         self._threads = threads
 
-    async def fetch(self, source: Source, operation: str) -> bytes:
-        """The zip that an input gives or names, checked.
+    async def fetch(self, source: Source, operation: str) -> bytes | Code:
+        """The zip that an input gives or names, checked; or the directory that it names, which is used as it is.
 
-        Raises NO_CODE, CODE_TWICE, UNSUPPORTED, ZIPPED_TOO_LARGE, NO_BUCKET, NO_OBJECT, BUCKET_DENIED, and what `archive.check` raises.
+        Raises NO_CODE, DIRECTORY, CODE_TWICE, UNSUPPORTED, ZIPPED_TOO_LARGE, NO_BUCKET, NO_OBJECT, BUCKET_DENIED, and what
+        `archive.check` raises.
         """
         bucket, key = source.s3_bucket, source.s3_key
         if source.image_uri is not None:
@@ -71,12 +75,23 @@ class Packages:
                 raise FunctionError.ZIPPED_TOO_LARGE(limit=REQUEST_MAX_BYTES[operation], operation=operation)
         elif bucket is None or key is None:
             raise FunctionError.NO_CODE()
+        elif bucket == DIRECTORY_BUCKET:
+            return await self._directory(key)
         elif source.s3_object_version is not None:
             raise FunctionError.UNSUPPORTED(what="S3ObjectVersion")
         else:
             data = await self._from_bucket(bucket, key)
         await self._threads.run(partial(archive.check, data))
         return data
+
+    async def _directory(self, path: str) -> Code:
+        if not self._directories:
+            raise FunctionError.DIRECTORY(path=path, why="a directory is code only with --auth open")
+        if not await self._threads.run(partial(is_directory, path)):
+            raise FunctionError.DIRECTORY(
+                path=path, why="it must be the absolute path of a directory of the server's machine"
+            )
+        return Code("", 0, directory=path)
 
     async def _from_bucket(self, bucket: str, key: str) -> bytes:
         try:
@@ -93,8 +108,10 @@ class Packages:
             logger.warning("code cannot be read from %s: %s", bucket, error)
             raise Error.INTERNAL_FAILURE() from None
 
-    async def store(self, uid: str, fresh_id: str, data: bytes) -> Code:
-        """Keep a zip, durably."""
+    async def store(self, uid: str, fresh_id: str, data: bytes | Code) -> Code:
+        """Keep a zip, durably; a directory stays where it is."""
+        if isinstance(data, Code):
+            return data
         blob = f"{FOLDER}{uid}/{fresh_id}.zip"
         digest = await self._threads.run(lambda: sha256(data).digest())
         try:

@@ -103,7 +103,7 @@ class Slot:
         return self._told
 
     def end(self) -> None:
-        """Kill the process."""
+        """Kill the process; its connections end with it, and not before, or it would complain."""
         self._doomed = True
         self._process.let_go()
         if self.phase is Phase.IDLE:
@@ -214,8 +214,6 @@ class Slot:
         if self.phase is not Phase.ENDED:
             self.phase = Phase.ENDED
             self._deadline.cancel()
-            for connection in list(self._connections):
-                connection.close()
             self._watch(self)
 
 
