@@ -38,6 +38,7 @@ DATA_CALLS: Final = frozenset(
     (
         *("PutRecord", "PutRecords", "GetRecords", "SubscribeToShard"),
         *("PutItem", "GetItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
+        *("Invoke", "InvokeAsync"),
         *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
     )
 )
@@ -64,6 +65,7 @@ SECRETS: Final = frozenset(
         "NextShardIterator",
         "Signature",
         "TokenCode",
+        "Variables",  # of a function's environment
         "WebIdentityToken",
     )
 )

@@ -72,6 +72,12 @@ class Policy(msgspec.Struct, frozen=True):
     revision: str
     statements: dict[str, dict[str, Any]]  # by their ids
 
+    @property
+    def document(self) -> bytes:
+        """It, as IAM reads it."""
+        statements = list(self.statements.values())
+        return msgspec.json.encode({"Version": "2012-10-17", "Id": "default", "Statement": statements})
+
 
 class EventConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of events."""

@@ -10,7 +10,6 @@ from typing import Any, Final
 from penstock.core.context import Caller
 from penstock.services.functions.directory import Directory
 from penstock.services.functions.names import read_name
-from penstock.services.functions.ops.permission import document
 from penstock.services.targets import Finder, Target
 
 _PASSED: Final[Mapping[str, tuple[str, ...]]] = {"iam:passedtoservice": ("lambda.amazonaws.com",)}
@@ -26,7 +25,7 @@ def function_finder(directory: Directory) -> Finder:
         if function is None:
             return Target(name.qualified_arn, name.account)
         policy = function.policies.get(name.qualifier or "")
-        text = None if policy is None else document(policy).decode()
+        text = None if policy is None else policy.document.decode()
         return Target(name.qualified_arn, name.account, text, function.tags)
 
     return find

@@ -54,7 +54,7 @@ async def add_permission(functions: Functions, caller: Caller, request: AddPermi
         if request.statement_id in statements:
             raise FunctionError.STATEMENT_EXISTS(sid=request.statement_id)
         policy = Policy(functions.new_id(), {**statements, request.statement_id: statement})
-        size = len(document(policy))
+        size = len(policy.document)
         if size > POLICY_MAX_BYTES:
             raise FunctionError.POLICY_TOO_LONG(size=size, limit=POLICY_MAX_BYTES)
         return replace(function, policies={**function.policies, name.qualifier or "": policy})
@@ -107,13 +107,7 @@ async def get_policy(functions: Functions, caller: Caller, request: GetPolicyReq
     policy = function.policies.get(name.qualifier or "")
     if policy is None:
         raise FunctionError.NO_POLICY()
-    return GetPolicyResponse(policy=document(policy).decode(), revision_id=policy.revision)
-
-
-def document(policy: Policy) -> bytes:
-    """A policy as IAM reads it."""
-    statements = list(policy.statements.values())
-    return msgspec.json.encode({"Version": "2012-10-17", "Id": "default", "Statement": statements})
+    return GetPolicyResponse(policy=policy.document.decode(), revision_id=policy.revision)
 
 
 def _policed(functions: Functions, caller: Caller, request: QualifiedRequest) -> FunctionName:
