@@ -80,3 +80,41 @@ def test_example_when_a_record_is_poisoned_then_only_it_is_given_up_and_its_docu
         assert document["KinesisBatchInfo"]["batchSize"] == 1
         [record] = document["payload"]["Records"]
         assert base64.b64decode(record["kinesis"]["data"]) == b"poison"
+
+
+def test_example_when_records_are_given_up_then_a_queue_gets_the_document_itself_or_through_a_topic(
+    taken: Taken,
+) -> None:
+    with PenstockServer() as server:
+        kinesis: Any = server.client("kinesis")
+        functions: Any = server.client("lambda")
+        sqs: Any = server.client("sqs")
+        sns: Any = server.client("sns")
+        stream = make_stream(server)
+        make_function(functions, taken)
+        url = sqs.create_queue(QueueName="lost")["QueueUrl"]
+        queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        topic = sns.create_topic(Name="lost")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+        uuid = functions.create_event_source_mapping(
+            EventSourceArn=stream, FunctionName="work", StartingPosition="TRIM_HORIZON", MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": queue}},
+        )["UUID"]  # fmt: skip
+        kinesis.put_record(StreamName="orders", PartitionKey="k", Data="poison")
+        document = _received(sqs, url)
+        assert document["requestContext"]["condition"] == "RetryAttemptsExhausted"
+        assert document["requestContext"]["functionArn"].endswith(":function:work")
+        assert document["KinesisBatchInfo"]["streamArn"] == stream
+        assert "payload" not in document
+
+        functions.update_event_source_mapping(UUID=uuid, DestinationConfig={"OnFailure": {"Destination": topic}})
+        kinesis.put_record(StreamName="orders", PartitionKey="k", Data="poison")
+        notification = _received(sqs, url)
+        assert json.loads(notification["Message"])["KinesisBatchInfo"]["batchSize"] == 1
+
+
+def _received(sqs: Any, url: str) -> Any:
+    """The next message of a queue."""
+    [message] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return json.loads(message["Body"])

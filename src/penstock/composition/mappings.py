@@ -1,5 +1,6 @@
 """Event source mappings: their core, and what they reach of other services.  Their operations are Lambda's (functions.py)."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from penstock.composition.functions import open_core as open_functions
@@ -39,7 +40,9 @@ async def open_core(room: Room) -> Held[Mappings]:
         room.streams,
         functions=functions.directory,
         invoker=_Invoker(functions),
-        destinations=Destinations(None, None, _Objects(room.engine.buckets), room.clock, room.entropy),
+        destinations=Destinations(
+            _Queues(room), _Topics(room), _Objects(room.engine.buckets), room.clock, room.entropy
+        ),
         clock=room.clock,
         entropy=room.entropy,
         tasks=room.tasks,
@@ -87,6 +90,32 @@ class _Invoker:
     async def invoke(self, invocation: Invocation) -> Invoked:
         """Run a function."""
         return await self._functions.invoker.invoke(invocation)
+
+
+class _Queues:
+    """Queues, opened when the first document goes to one."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str]) -> str:
+        """Send a message."""
+        from penstock.composition.queues import open_queues
+
+        return await (await self._room.open(open_queues)).send(account, arn, body, attributes)
+
+
+class _Topics:
+    """Topics, opened when the first document goes to one."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    async def publish(self, account: str, arn: str, message: str, attributes: Mapping[str, str]) -> str:
+        """Publish a message."""
+        from penstock.composition.topics import open_topics
+
+        return await (await self._room.open(open_topics)).publish(account, arn, message, attributes)
 
 
 class _Objects:
