@@ -78,6 +78,21 @@ def delivered(server: PenstockServer, lake: Lake, objects: int) -> dict[str, byt
     return found
 
 
+def metric(server: PenstockServer, name: str) -> float:
+    """The sum of a metric of the delivery stream, once it is told: figures are told once a minute."""
+    until_s, now_s = time.monotonic() + WAIT_S, server.clock.now_ms // 1000
+    asked = {"Namespace": "AWS/Firehose", "MetricName": name, "Period": 3600, "Statistics": ["Sum"]}
+    dimensions = [{"Name": "DeliveryStreamName", "Value": "orders"}]
+    while True:
+        told = server.client("cloudwatch").get_metric_statistics(
+            **asked, Dimensions=dimensions, StartTime=now_s - 5 * 86_400, EndTime=now_s + 7200
+        )["Datapoints"]
+        if told:
+            return float(sum(point["Sum"] for point in told))
+        assert time.monotonic() < until_s, f"no {name}"
+        pause(0.05)
+
+
 def processed_by_function(server: PenstockServer) -> None:
     """Return when the function has answered: its time-out is on the server's clock, which must stand still meanwhile."""
     until_s = time.monotonic() + WAIT_S
@@ -117,6 +132,9 @@ def test_records_when_they_are_converted_then_duckdb_counts_every_one_and_bad_on
         "DataFormatConversion.ParseError",
     ]
     assert lines[0]["dataCatalogTable"]["tableName"] == "orders"
+    server.clock.advance(minutes=2)
+    assert metric(server, "SucceedConversion.Records") == 400
+    assert metric(server, "FailedConversion.Records") == 2
 
 
 def test_records_when_a_query_names_partitions_then_each_has_its_objects(server: PenstockServer, lake: Lake) -> None:

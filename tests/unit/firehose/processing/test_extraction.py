@@ -1,6 +1,8 @@
 """Metadata extraction: keys by simple queries and by jq, and queries that do harm."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processing_world import World, entries, play, processor
@@ -90,6 +92,24 @@ def test_query_when_it_never_ends_or_wants_all_memory_then_its_batch_fails_and_o
         assert [failure.message for failure in done.failed] == [TOO_SLOW] * 2
         done = await world.through(world.steps(query("{a: (.a)}")), *entries(b'{"a": 1}'))
         assert done.kept[0].partition_keys == {"a": "1"}
+
+    play(scenario)
+
+
+def test_query_when_records_are_large_then_jq_is_asked_about_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(world: World) -> None:
+        many = entries(*(b'{"a": %d, "b": "%b"}' % (number, b"x" * 1_000_000) for number in range(9)))
+        asked: list[int] = []
+        run = world.queries.run
+
+        async def counted(program: str, records: Sequence[str]) -> Any:
+            asked.append(len(records))
+            return await run(program, records)
+
+        monkeypatch.setattr(world.queries, "run", counted)
+        done = await world.through(world.steps(query("{a: (.a)}")), *many)
+        assert [one.partition_keys["a"] for one in done.kept] == list("012345678")
+        assert asked == [4, 4, 1]
 
     play(scenario)
 

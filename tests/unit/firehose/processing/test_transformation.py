@@ -204,6 +204,23 @@ def test_batch_when_it_is_large_then_invocations_are_of_the_buffer_size_and_few_
     play(scenario)
 
 
+def test_invocation_when_its_host_has_a_fault_then_the_batch_is_for_another_try_and_nothing_goes_on() -> None:
+    async def scenario(world: World) -> None:
+        def handler(event: dict[str, Any]) -> object:
+            if event["records"][0]["recordId"] == "r0":
+                raise OSError("no process")
+            return {"records": [ok(record) for record in event["records"]]}
+
+        world.functions.handler = handler
+        buffered = processor("Lambda", LambdaArn=FUNCTION, BufferSizeInMBs="0.2")
+        with pytest.raises(OSError, match="no process"):
+            await world.through(world.steps(buffered), *entries(*(b"x" * 150_000 for _ in range(4))))
+        assert len(world.functions.events) == 4
+        assert world.functions.at_once == 0
+
+    play(scenario)
+
+
 def test_record_when_it_does_not_fit_into_an_invocation_then_it_fails_and_others_go_on() -> None:
     async def scenario(world: World) -> None:
         world.functions.handler = lambda event: {"records": [ok(record) for record in event["records"]]}

@@ -5,7 +5,7 @@ killed, because a query is a program of the user's: it may never end, or want al
 Source: Firehose developer guide, "Understand partitioning keys"; codes and texts that are quoted by users of dynamic partitioning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +20,7 @@ from penstock.services.firehose.processing.simplequery import compile_simple
 CODE: Final = "DynamicPartitioning.MetadataExtractionFailed"
 NO_JSON: Final = "Non JSON record provided"
 NO_UTF8: Final = "Non UTF-8 record provided. Please provide only UTF-8 encoded data records."  # UNVERIFIED: wording
+GROUP_CHARS: Final = 4 << 20  # of records that jq is asked about at once
 TOO_SLOW: Final = "The query took too long, or too much memory."  # ours
 
 
@@ -46,12 +47,26 @@ class Extraction:
     async def _asked(self, entries: Sequence[Entry]) -> list[dict[str, str] | str]:
         """What jq says of records: keys, or why there are none."""
         texts = [_text(entry.data) for entry in entries]
-        known = [text for text in texts if text is not None]
-        results = await self._queries.run(self._query, known) if known else ()
-        if results is None:
-            return [TOO_SLOW] * len(entries)
-        rest = iter(results)
-        return [NO_UTF8 if text is None else _keys(next(rest)) for text in texts]
+        answers: list[dict[str, str] | str] = []
+        for group in _groups([text for text in texts if text is not None]):
+            results = await self._queries.run(self._query, group)
+            answers += [TOO_SLOW] * len(group) if results is None else map(_keys, results)
+        rest = iter(answers)
+        return [NO_UTF8 if text is None else next(rest) for text in texts]
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts in groups of about GROUP_CHARS."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and size + len(text) > GROUP_CHARS:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text)
+    if group:
+        yield group
 
 
 def _sorted(entries: Sequence[Entry], answers: Sequence[dict[str, str] | str]) -> Processed:

@@ -119,7 +119,14 @@ class Transformation:
 
     async def process(self, entries: Sequence[Entry]) -> Processed:
         """Transform a batch, in as many invocations as it takes; the order stays."""
-        done = await asyncio.gather(*(self._transform(some) for some in self._invocations(entries)))
+        outcomes = await asyncio.gather(
+            *(self._transform(some) for some in self._invocations(entries)), return_exceptions=True
+        )
+        done: list[Processed] = []
+        for outcome in outcomes:  # all have ended, so that none goes on beside the next try
+            if isinstance(outcome, BaseException):
+                raise outcome
+            done.append(outcome)
         kept = [entry for each in done for entry in each.kept]
         failed = [failure for each in done for failure in each.failed]
         self._measures.add("SucceedProcessing.Records", len(kept))
