@@ -63,10 +63,15 @@ class _Answer(msgspec.Struct):
     items: list[dict[str, _Item]]
 
 
+_document: Final = msgspec.json.Decoder(dict)
+_answer: Final = msgspec.json.Decoder(_Answer)
+_encoder: Final = msgspec.json.Encoder()
+
+
 def lines_of(entry: Entry, naming: Naming) -> bytes | None:
     """The two lines of a record; None where it is no JSON object."""
     try:
-        msgspec.json.decode(entry.data, type=dict)
+        _document.decode(entry.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     action = {"_index": naming.index_of(entry)}
@@ -74,13 +79,13 @@ def lines_of(entry: Entry, naming: Naming) -> bytes | None:
         action["_type"] = naming.type
     if naming.with_ids:
         action["_id"] = naming.id_of(entry)
-    return b"%b\n%b\n" % (msgspec.json.encode({"index": action}), entry.data.strip().translate(_BREAKS))
+    return b"%b\n%b\n" % (_encoder.encode({"index": action}), entry.data.strip().translate(_BREAKS))
 
 
 def verdicts(body: bytes, count: int) -> Sequence[Verdict] | None:
     """What became of `count` documents; None where the answer does not say."""
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = _answer.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if len(answer.items) != count or any(len(item) != 1 for item in answer.items):

@@ -5,7 +5,7 @@ request's id.  Whatever is not exactly a success is tried again, but for 413: a 
 Rules of this file:
   1. Only status 200 is success, and only in the contract's form: JSON, its length told, not packed, the same requestId.
   2. The access key goes into its header as it is, and nowhere else; an endpoint that echoes it finds it blanked out in our logs.
-  3. The id of a request is the parcel's: endpoints drop repetitions by it.
+  3. The id of a request is the parcel's: endpoints drop repetitions by it.  The back-off that the contract names is the engine's.
 Source: "Understand HTTP endpoint delivery request and response specifications"; "Troubleshooting HTTP endpoints" (codes).
 """
 
@@ -17,7 +17,6 @@ import msgspec
 import pybase64
 
 from penstock.core.network import Answer, Call, CallFailed, Reason
-from penstock.core.ports import Entropy
 from penstock.services.firehose.destinations.api import Again, Delivered, Hints, Outcome, Parcel, Refused
 from penstock.services.firehose.destinations.credentials import NoSecret, members
 from penstock.services.firehose.destinations.shapes import HttpEndpoint
@@ -34,9 +33,6 @@ RECORD_FRAME_BYTES: Final = 16  # `{"data":""},` and padding of base64
 PARCEL_MAX_BYTES: Final = (BODY_MAX_BYTES - RECORDS_MAX * RECORD_FRAME_BYTES - 4096) // 4 * 3
 ANSWER_MAX_BYTES: Final = 1024 * 1024
 ANSWER_WAIT_MS: Final = 180_000
-BACKOFF_MS: Final = 1000
-BACKOFF_MAX_MS: Final = 120_000
-JITTER: Final = 0.15
 PACK_BESIDE_BYTES: Final = 64 * 1024  # larger bodies are packed in a thread
 _MIB: Final = 1024 * 1024
 _SUCCESS: Final = 200
@@ -88,7 +84,7 @@ class HttpEndpointDestination:
         try:
             key = await self._access_key()
         except NoSecret as error:
-            return self._again(parcel, "HttpEndpoint.SecretUnavailable", str(error))  # UNVERIFIED: the code
+            return Again("HttpEndpoint.SecretUnavailable", str(error), parcel.entries)  # UNVERIFIED: the code
         body = await self._body(parcel)
         call = Call(
             self._shape.endpoint_configuration.url,
@@ -101,7 +97,7 @@ class HttpEndpointDestination:
         try:
             answer = await self._site.network.call(call)
         except CallFailed as error:
-            return self._again(parcel, _CODES[error.reason], str(error))
+            return Again(_CODES[error.reason], str(error), parcel.entries)
         return self._outcome(parcel, answer, len(body), key)
 
     async def give_up(self, parcel: Parcel, again: Again) -> Sequence[Failure]:
@@ -156,25 +152,16 @@ class HttpEndpointDestination:
         if answer.status == _TOO_LARGE:
             return Refused(failures(parcel.entries, KIND, FAULTY, said, parcel.attempts + 1, _facts), kept=False)
         if answer.status != _SUCCESS:
-            return self._again(parcel, FAULTY, said)
+            return Again(FAULTY, said, parcel.entries)
         if problem := _problem(answer, parcel.id):
-            return self._again(parcel, MALFORMED, f"The endpoint's response is no success: {problem}")
+            return Again(MALFORMED, f"The endpoint's response is no success: {problem}", parcel.entries)
         return Delivered(sent_bytes, len(parcel.entries))
-
-    def _again(self, parcel: Parcel, code: str, message: str) -> Again:
-        return Again(code, message, parcel.entries, backoff_ms(parcel.attempts, self._site.entropy))
 
 
 def document(request_id: str, timestamp_ms: int, records: Sequence[bytes]) -> bytes:
     """The body of a request.  Cost: base64 and one join."""
     encoded = b'"},{"data":"'.join(map(pybase64.b64encode, records))
     return b'{"requestId":"%b","timestamp":%d,"records":[{"data":"%b"}]}' % (request_id.encode(), timestamp_ms, encoded)
-
-
-def backoff_ms(attempts: int, entropy: Entropy) -> int:
-    """How long to wait after an attempt that `attempts` others came before: 1 s doubled, 120 s at most, 15 % more or less."""
-    planned = min(BACKOFF_MS << min(attempts, 10), BACKOFF_MAX_MS)
-    return round(planned * (1 - JITTER + 2 * JITTER * entropy.fraction()))
 
 
 def _problem(answer: Answer, request_id: str) -> str | None:

@@ -28,6 +28,8 @@ _S3: Final = "s3://"
 _NOT_JSON: Final = ("Iceberg.InvalidRecord", "The record is not a JSON object.")
 _NO_ROUTE: Final = ("Iceberg.MissingRoute", "The record names no table, and not exactly one table is configured.")
 
+_row_of: Final = msgspec.json.Decoder(dict[str, Any])
+
 Name = tuple[str, str]
 
 
@@ -143,7 +145,7 @@ class IcebergDestination:
 
 def _row(data: bytes) -> dict[str, Any] | None:
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        return _row_of.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -8,18 +8,25 @@ text makes w09 (Java's weeks of the US, which the text describes); the text is f
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from penstock.services.firehose.destinations.shapes import Rotation
 
+_HOUR_MS: Final = 3_600_000
 _SATURDAY: Final = 5  # as datetime counts, from Monday on
 _DAYS: Final = 7
 
 
 def index_name(name: str, rotation: Rotation, arrival_ms: int) -> str:
     """The index that a document goes to: `logs`, `logs-2016-02-25`, ..."""
-    suffix = _SUFFIXES.get(rotation)
-    return name if suffix is None else f"{name}-{suffix(datetime.fromtimestamp(arrival_ms / 1000, UTC))}"
+    return name if rotation == "NoRotation" else f"{name}-{_suffix(rotation, arrival_ms // _HOUR_MS)}"
+
+
+@lru_cache(maxsize=256)
+def _suffix(rotation: Rotation, hour: int) -> str:
+    """What is appended for an hour since the epoch, the shortest that an index lasts."""
+    return _SUFFIXES[rotation](datetime.fromtimestamp(hour * _HOUR_MS // 1000, UTC))
 
 
 def _week(at: datetime) -> str:

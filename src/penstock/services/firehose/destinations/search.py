@@ -57,6 +57,7 @@ class Place(NamedTuple):
     basic: str  # the header of a user and password; empty where there are none
     signed_for: str  # "es", "aoss"; empty where requests are not signed
     prefix: str  # of the members of error objects
+    secrets: tuple[str, ...]  # what must not be quoted
 
 
 class _Line(NamedTuple):
@@ -170,7 +171,9 @@ class SearchDestination:
             return 0
         if answer.status != _SUCCESS:
             code = "OS.AccessDenied" if answer.status in _DENIED else "OS.ServiceException"
-            tally.retry(entries, code, f"The cluster answered {answer.status}: {quoted(answer.body, self._secrets)}")
+            tally.retry(
+                entries, code, f"The cluster answered {answer.status}: {quoted(answer.body, self._place.secrets)}"
+            )
             return answer.status
         found = verdicts(answer.body, len(lines))
         if found is None:
@@ -184,7 +187,7 @@ class SearchDestination:
 
     def _judge(self, lines: Sequence[_Line], found: Sequence[Verdict], attempts: int, tally: _Tally) -> None:
         for line, verdict in zip(lines, found, strict=True):
-            said = concealed(verdict.error) or "The cluster gives no reason."
+            said = concealed(verdict.error, self._place.secrets) or "The cluster gives no reason."
             if verdict.delivered:
                 tally.records += 1
                 tally.sent_bytes += len(line.text)
@@ -204,10 +207,6 @@ class SearchDestination:
             region, service = self._site.region, self._place.signed_for
             headers = sign(credentials, url, headers, body, region=region, service=service, now_ms=now_ms)
         return Call(url, headers, body, wait_ms=ANSWER_WAIT_MS, answer_max_bytes=ANSWER_MAX_BYTES)
-
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        return (self._place.basic.partition(" ")[2],)
 
     def _failure(self, entry: Entry, code: str, message: str, attempts: int) -> Failure:
         return Failure(entry, KIND, code, message, attempts + 1, facts=self._facts(entry))
@@ -247,11 +246,12 @@ def _naming(shape: OpenSearch | OpenSearchServerless) -> Naming:
 
 def _place(endpoint: str, service: str, prefix: str) -> Place:
     user = urlsplit(endpoint)
-    basic = ""
+    basic, secrets = "", tuple[str, ...]()
     if user.username is not None:
-        pair = f"{unquote(user.username)}:{unquote(user.password or '')}"
-        basic = "Basic " + b64encode(pair.encode()).decode()
-    return Place(without_user(endpoint), basic, service, prefix)
+        password = unquote(user.password or "")
+        packed = b64encode(f"{unquote(user.username)}:{password}".encode()).decode()
+        basic, secrets = f"Basic {packed}", (packed, password)
+    return Place(without_user(endpoint), basic, service, prefix, secrets)
 
 
 def _cut(lines: list[_Line]) -> list[list[_Line]]:
