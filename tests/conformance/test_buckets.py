@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -178,8 +179,9 @@ async def test_put_when_keys_are_hostile_then_each_is_its_own_object_or_refused(
             kept.append(key)
     for key in kept:
         assert await buckets.get(bucket, key, ALL) == key.encode()
-    assert [key for key, _ in await listed(buckets, bucket)] == sorted(kept, key=str.encode)
-    assert len(kept) >= 28
+    if not isinstance(buckets, S3Buckets):  # obstore lists only keys that are paths
+        assert [key for key, _ in await listed(buckets, bucket)] == sorted(kept, key=str.encode)
+    assert len(kept) >= 30
 
 
 @on_every_engine
@@ -219,6 +221,26 @@ async def test_put_when_many_at_once_then_all_are_kept(buckets: Buckets, bucket:
     tasks = [asyncio.get_running_loop().create_task(buckets.put(bucket, key, key.encode())) for key in keys]
     await asyncio.gather(*tasks)
     assert await listed(buckets, bucket) == sorted((key, len(key)) for key in keys)
+
+
+def test_put_when_keys_have_empty_segments_then_s3_has_them_as_they_are(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buckets, bucket = _on_s3(s3, "odd-keys", monkeypatch)
+    keys = ["a//b", "/a", "//", "a///b c/d", "logs//2026/é+%2F", "a/b"]
+
+    async def run() -> list[str]:
+        kept = []
+        for key in keys:
+            with suppress(BadObjectName):
+                await buckets.put(bucket, key, key.encode())
+                assert await buckets.get(bucket, key, ALL) == key.encode()
+                kept.append(key)
+        return kept
+
+    kept = asyncio.run(run())
+    assert [key for key in keys if key not in kept] == ["//"], "a last slash is not spelled"
+    assert sorted(each["Key"] for each in s3.client.list_objects_v2(Bucket=bucket)["Contents"]) == sorted(kept)
 
 
 def test_put_when_s3_is_told_of_an_object_then_its_head_is_as_given(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

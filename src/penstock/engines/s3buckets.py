@@ -8,17 +8,20 @@ Rules of this file:
   2. Up to WHOLE_BYTES an object is one PUT; a larger one is uploaded in parts.  An upload that was broken off shows nowhere, but its
      parts may stay: the bucket should have a lifecycle rule that aborts incomplete uploads.
   3. Requests are tried again, in vain for RETRY_S at most; a server that accepts and says nothing is given up after TIMEOUT.
-  4. obstore takes no key with an empty, `.` or `..` segment or a control character, and would change a `/` at either end: those are
-     BadObjectName here, instead of an object under another key.
+  4. obstore's paths have no empty segments: up to the last of a key's, it becomes part of the address of the bucket.  They have no `.` or
+     `..` segments, no control characters, and no `/` at the end either: such keys are BadObjectName here, instead of an object under
+     another key.  A listing fails where there is a key that is no path.
   5. What S3 answers is told apart by its status and code; a client's error that does not pass by itself is BucketDenied.
 """
 
+import os
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote
 
 from penstock.engines.buckets import (
     PLAIN,
@@ -48,6 +51,7 @@ TIMEOUT: Final = "120s"  # of one request: WHOLE_BYTES in it are 4.5 Mbit/s
 STORES_MAX: Final = 64  # buckets, each with its way of encryption, that connections are held for
 
 _SPELLABLE: Final = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
+_DOTLESS: Final = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]*(?:/|\Z))*")
 _STATUS: Final = re.compile(r"status code: ([0-9]{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,400})</Message>")
@@ -56,13 +60,22 @@ _PASSING: Final = frozenset(
 )  # codes of 4xx that pass
 
 
+class _Name(NamedTuple):
+    """What connections are held for."""
+
+    bucket: str
+    beginning: str | None = None  # of keys that have empty segments, up to the last of those
+    sse: str | None = None
+    sse_key: str | None = None
+
+
 class S3Buckets:
     """Buckets at an endpoint, AWS's own if it is None.  Nothing is asked of it yet."""
 
     def __init__(self, endpoint: str | None = None, region: str | None = None) -> None:
         self._endpoint = endpoint
         self._region = region
-        self._stores: OrderedDict[tuple[str, str | None, str | None], S3Store] = OrderedDict()
+        self._stores: OrderedDict[_Name, S3Store] = OrderedDict()
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -70,11 +83,11 @@ class S3Buckets:
 
     async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
         """Store or replace an object, durably."""
-        _check(bucket, key)
-        store = self._store(bucket, head.sse, head.sse_key)
+        beginning, path = _split(bucket, key)
+        store = self._store(_Name(bucket, beginning, head.sse, head.sse_key))
         with _translated(bucket, key):
             await store.put_async(
-                key,
+                path,
                 body,
                 attributes=_attributes(head),
                 use_multipart=len(body) > WHOLE_BYTES,
@@ -84,10 +97,10 @@ class S3Buckets:
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
         """An object's bytes."""
-        _check(bucket, key)
-        store = self._store(bucket)
+        beginning, path = _split(bucket, key)
+        store = self._store(_Name(bucket, beginning))
         with _translated(bucket, key):
-            found = await store.get_async(key)
+            found = await store.get_async(path)
             size_bytes = found.meta["size"]
             if size_bytes > max_bytes:
                 raise ObjectTooLarge(f"{bucket}/{key} has {size_bytes:,} bytes; more than {max_bytes:,}")
@@ -96,10 +109,10 @@ class S3Buckets:
     async def list(self, bucket: str, prefix: str) -> AsyncIterator[ObjectEntry]:
         """The objects under a prefix, in order.  Cost: obstore asks by folders, so those before the prefix in its folder are read too."""
         check_bucket(bucket)
-        store = self._store(bucket)
+        store = self._store(_Name(bucket))
         folder, slash, _ = prefix.rpartition("/")
-        if slash:
-            _check(bucket, folder)
+        if slash and _split(bucket, folder)[0] is not None:
+            raise BadObjectName(f"no prefix of a listing: {prefix[:80]!r}")
         with _translated(bucket, None):
             async for page in store.list(folder or None, chunk_size=LIST_PAGE):
                 for found in page:
@@ -108,45 +121,60 @@ class S3Buckets:
                     elif found["path"] > prefix:
                         return
 
-    def _store(self, bucket: str, sse: str | None = None, sse_key: str | None = None) -> "S3Store":
+    def _store(self, name: "_Name") -> "S3Store":
         """The connections of a bucket; how objects are encrypted belongs to them in obstore."""
-        name = (bucket, sse, sse_key)
         if name not in self._stores:
-            self._stores[name] = self._open(bucket, sse, sse_key)
+            self._stores[name] = self._open(name)
             if len(self._stores) > STORES_MAX:
                 self._stores.popitem(last=False)
         self._stores.move_to_end(name)
         return self._stores[name]
 
-    def _open(self, bucket: str, sse: str | None, sse_key: str | None) -> "S3Store":
+    def _open(self, name: "_Name") -> "S3Store":
         try:
             from obstore.store import S3Store
         except ImportError:
             raise BucketsUnavailable("objects in S3 need obstore: pip install 'penstock[s3]'") from None
         settings: S3Config = {}
         client: ClientConfig = {"timeout": TIMEOUT}
-        if self._endpoint is not None:
-            settings["endpoint"] = self._endpoint
-            client["allow_http"] = self._endpoint.startswith("http://")
+        endpoint = self._endpoint
+        if name.beginning is not None:
+            endpoint = endpoint or f"https://s3.{self._region or _region()}.amazonaws.com"
+            endpoint = f"{endpoint.rstrip('/')}/{name.bucket}/{quote(name.beginning, safe='/-_.~')}"
+            settings["virtual_hosted_style_request"] = True  # the bucket is in the address already
+        if endpoint is not None:
+            settings["endpoint"] = endpoint
+            client["allow_http"] = endpoint.startswith("http://")
         if self._region is not None:
             settings["region"] = self._region
-        if sse is not None:
-            settings["server_side_encryption"] = sse
-        if sse_key is not None:
-            settings["sse_kms_key_id"] = sse_key
+        if name.sse is not None:
+            settings["server_side_encryption"] = name.sse
+        if name.sse_key is not None:
+            settings["sse_kms_key_id"] = name.sse_key
         retry_timeout = timedelta(seconds=RETRY_S)
         return S3Store(
-            bucket,
+            name.bucket,
             config=settings,
             client_options=client,
             retry_config={"max_retries": RETRIES_MAX, "retry_timeout": retry_timeout},
         )
 
 
-def _check(bucket: str, key: str) -> None:
+def _split(bucket: str, key: str) -> tuple[str | None, str]:
+    """A key's beginning up to its last empty segment, if it has any, and the path behind that.  Raises BadObjectName."""
     check_object(bucket, key)
-    if not _SPELLABLE.fullmatch(key):
-        raise BadObjectName(f"key with an empty, `.` or `..` segment, or a control character: {key[:80]!r}")
+    place = key.rfind("//") + 1
+    beginning = key[:place] if place or key.startswith("/") else None
+    path = key if beginning is None else key[place + 1 :]
+    dotted = beginning is not None and not _DOTLESS.fullmatch(beginning)
+    if dotted or not _SPELLABLE.fullmatch(path):
+        raise BadObjectName(f"key with a `.` or `..` segment, a control character or a last `/`: {key[:80]!r}")
+    return beginning, path
+
+
+def _region() -> str:
+    """The region that obstore would take."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 def _attributes(head: ObjectHead) -> "Attributes":

@@ -4,10 +4,12 @@ The refusals are S3's documented errors, told by a server of ours: moto takes an
 """
 
 import asyncio
+import hmac
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -151,3 +153,50 @@ def test_put_when_there_are_many_buckets_then_few_are_held_open(endpoint: str, m
         assert len(buckets._stores) == STORES_MAX
 
     asyncio.run(run())
+
+
+class Verifying(Refusing):
+    """Answers a PUT as S3 would: 200 where the signature is right, over the path as it came."""
+
+    paths: ClassVar[list[tuple[str, bool]]] = []
+
+    def do_PUT(self) -> None:
+        given = dict(part.split("=", 1) for part in self.headers["authorization"].split(" ", 1)[1].split(", "))
+        signed = given["SignedHeaders"].split(";")
+        lines = [f"{name}:{self.headers[name].strip()}" for name in signed]
+        path, _, query = self.path.partition("?")
+        text = "\n".join(["PUT", path, query, *lines, "", ";".join(signed), self.headers["x-amz-content-sha256"]])
+        scope = given["Credential"].split("/", 1)[1]
+        to_sign = "\n".join(["AWS4-HMAC-SHA256", self.headers["x-amz-date"], scope, sha256(text.encode()).hexdigest()])
+        key = b"AWS4wJalr"
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self.paths.append((path, hmac.digest(key, to_sign.encode(), "sha256").hex() == given["Signature"]))
+        self.answer = (200, b"")
+        self.send_response(200)
+        self.send_header("etag", '"x"')
+        self.send_header("content-length", "0")
+        self.rfile.read(int(self.headers["content-length"]))
+        self.end_headers()
+
+
+def test_put_when_keys_are_odd_then_the_signature_is_over_the_path_that_is_sent() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Verifying)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+
+    async def run() -> None:
+        buckets = S3Buckets(f"http://127.0.0.1:{server.server_port}", "us-east-1")
+        for key in ("plain/a b+c%é", "a//b", "/lead ing/x", "lögs =//2026/é+%2F"):
+            await buckets.put("logs", key, b"x")
+
+    asyncio.run(run())
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert Verifying.paths == [
+        ("/logs/plain/a%20b%2Bc%25%C3%A9", True),
+        ("/logs/a//b", True),
+        ("/logs//lead%20ing/x", True),
+        ("/logs/l%C3%B6gs%20%3D//2026/%C3%A9%2B%252F", True),
+    ]
