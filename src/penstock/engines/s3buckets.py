@@ -5,8 +5,8 @@ Buckets are made elsewhere.  Region and credentials are AWS's: its environment v
 renewed by obstore.
 Rules of this file:
   1. obstore is the extra `penstock[s3]`: it is imported when a bucket is first used, not before.
-  2. Up to WHOLE_BYTES an object is one PUT; a larger one is uploaded in parts.  An upload that was broken off shows nowhere, but its
-     parts may stay: the bucket should have a lifecycle rule that aborts incomplete uploads.
+  2. Up to WHOLE_BYTES an object is one PUT; a larger one is uploaded in parts.  An upload that fails is aborted; one that a crash breaks
+     off shows nowhere, but its parts stay until a lifecycle rule of the bucket aborts it.
   3. Requests are tried again, in vain for RETRY_S at most; a server that accepts and says nothing is given up after TIMEOUT.
   4. obstore's paths have no empty segments: up to the last of a key's, it becomes part of the address of the bucket.  They have no `.` or
      `..` segments, no control characters, and no `/` at the end either: such keys are BadObjectName here, instead of an object under
