@@ -1,6 +1,7 @@
 """Functions (Lambda): their operations and their core."""
 
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from penstock.composition.room import Held, Plug, Room
 from penstock.composition.running import open_runner
@@ -25,6 +26,10 @@ from penstock.services.functions.outlets import Outlets
 from penstock.services.functions.packages import Packages
 from penstock.services.functions.service import Functions, open_functions
 from penstock.wire.operation import Codec
+
+if TYPE_CHECKING:
+    from penstock.services.queues.service import Queues
+    from penstock.services.topics.service import Topics
 
 OPERATIONS: Final = (
     alias,
@@ -68,7 +73,7 @@ async def plug(room: Room) -> Plug:
 async def open_core(room: Room) -> Held[Functions]:
     """Functions, as others use them too."""
     threads = WorkThreads()
-    outlets = Outlets(room.engine.buckets)
+    outlets = Outlets(room.engine.buckets, partial(_queues, room), partial(_topics, room))
     functions = await open_functions(
         room.engine.meta,
         Packages(room.engine.blobs, room.engine.buckets, threads, directories=room.settings.auth == "open"),
@@ -95,6 +100,18 @@ async def open_core(room: Room) -> Held[Functions]:
         threads.close()
 
     return Held(functions, clear, close)
+
+
+async def _queues(room: Room) -> "Queues":
+    from penstock.composition.queues import open_queues
+
+    return await room.open(open_queues)
+
+
+async def _topics(room: Room) -> "Topics":
+    from penstock.composition.topics import open_topics
+
+    return await room.open(open_topics)
 
 
 async def linked_code(room: Room, token: str) -> bytes | None:

@@ -55,9 +55,9 @@ class Messages:
     """A queue service."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, str, dict[str, str]]] = []
+        self.sent: list[tuple[str, str, dict[str, Any]]] = []
 
-    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str]) -> str:
+    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, Any]) -> str:
         if arn.endswith("none"):
             raise ServiceError("QueueDoesNotExist", "no such queue")
         self.sent.append((arn, body, dict(attributes)))
@@ -161,7 +161,7 @@ def test_event_when_its_function_fails_then_it_is_tried_after_a_minute_and_after
     )
     assert told["responseContext"]["functionError"] == "Unhandled"
     [(_, letter, attributes)] = world.messages.sent
-    assert (letter, attributes["ErrorCode"], attributes["ErrorMessage"]) == ("{}", "200", "no")
+    assert (letter, attributes["ErrorCode"], attributes["ErrorMessage"]) == ("{}", ("Number", "200"), ("String", "no"))
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -277,6 +277,18 @@ def test_events_when_there_is_no_room_then_the_next_is_refused(monkeypatch: pyte
         assert caught.value.code == "TooManyRequestsException"
 
     world.run(scenario)
+
+
+def test_event_when_its_outlet_is_another_accounts_then_nothing_is_sent_there() -> None:
+    world = World(lambda _: FINE, config(on_success=QUEUE.replace("123456789012", "999999999999")))
+
+    async def scenario(queue: EventQueue) -> None:
+        await queue.put(F, b"{}")
+        await world.clock.sleep(1000)
+        assert await world.stored() == 0
+
+    world.run(scenario)
+    assert world.messages.sent == []
 
 
 def test_event_when_its_function_is_gone_or_its_outlet_is_then_nothing_waits_for_ever() -> None:

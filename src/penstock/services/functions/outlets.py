@@ -2,7 +2,9 @@
 
 Theory.  A queue, a topic, a bucket or another function, told apart by its ARN.  Who keeps them is filled in by the composition; what is
 not there is said in a log line, because the record of a function that failed must never stop the queue behind it.
-Rules of this file: `send` answers why something was not delivered, or None; it raises nothing but a cancellation.
+Rules of this file:
+  1. `send` answers why something was not delivered, or None; it raises nothing but a cancellation.
+  2. Nothing is sent to another account: a function must not be a way around that account's policies.
 """
 
 import logging
@@ -24,13 +26,17 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["sqs", "sns", "s3", "lambda"]
 KINDS: Final = ("sqs", "sns", "s3", "lambda")
+_NUMBERS: Final = ("ErrorCode",)  # of a dead letter
 _JSON: Final = ObjectHead(content_type="application/json")
+
+
+TypedValue = tuple[str, str | bytes]  # "Number" and its text
 
 
 class Queues(Protocol):
     """Where queues are."""
 
-    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str]) -> str:
+    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str | TypedValue]) -> str:
         """Send a message.  Raises ServiceError."""
         ...
 
@@ -61,6 +67,9 @@ class Outlets:
         self, account: str, arn: str, body: str, key: str, attributes: Mapping[str, str] | None = None
     ) -> str | None:
         """Send a text to whatever an ARN names; in a bucket it is put under `key`."""
+        owner = [*arn.split(":"), *[""] * 5][4]
+        if owner not in ("", account):
+            return f"{arn} is another account's"
         try:
             return await self._send(account, arn, body, key, attributes or {})
         except ServiceError as error:
@@ -71,7 +80,8 @@ class Outlets:
     async def _send(self, account: str, arn: str, body: str, key: str, attributes: Mapping[str, str]) -> str | None:
         kind = kind_of(arn)
         if kind == "sqs" and self.queues is not None:
-            await (await self.queues()).send(account, arn, body, attributes)
+            typed = {name: ("Number" if name in _NUMBERS else "String", text) for name, text in attributes.items()}
+            await (await self.queues()).send(account, arn, body, typed)
         elif kind == "sns" and self.topics is not None:
             await (await self.topics()).publish(account, arn, body, attributes)
         elif kind == "s3":
