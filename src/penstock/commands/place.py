@@ -121,7 +121,17 @@ class Server:
 
     def page(self, path: str) -> bytes | None:
         """One of Penstock's own pages, or None where there is no such page.  Raises what a call raises."""
-        request = AWSRequest("GET", self.endpoint.rstrip("/") + path, headers={"Accept": "application/json"})
+        return self._send(AWSRequest("GET", self._url(path), headers={"Accept": "application/json"}))
+
+    def post(self, path: str, document: object) -> bytes | None:
+        """Ask one of Penstock's own pages to do something; as `page`."""
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return self._send(AWSRequest("POST", self._url(path), headers=headers, data=msgspec.json.encode(document)))
+
+    def _url(self, path: str) -> str:
+        return self.endpoint.rstrip("/") + path
+
+    def _send(self, request: AWSRequest) -> bytes | None:
         http = URLLib3Session(verify=self._verify, timeout=READ_MAX_S)
         try:
             answer = http.send(request.prepare())

@@ -241,4 +241,31 @@ def kcl(**given: Any) -> None:
     sys.exit(verb.run(verb.Options(**given)))
 
 
-VERBS: Final = (top, tail, put, shards, plan, kcl)
+@click.group()
+def firehose() -> None:
+    """Delivery streams: what they do, and a flush of their buffers.  Needs a Penstock server."""
+
+
+@firehose.command(epilog="Example:  penstock firehose status orders")
+@click.argument("name", metavar="[NAME]", required=False)
+@_where
+def status(**given: Any) -> None:
+    """Show what delivery streams do: lag, buffers, what was delivered, the last errors.  With NAME, one in detail."""
+    from penstock.commands import deliveries as verb
+
+    where, rest = _split(given)
+    sys.exit(verb.show_status(where, **rest))
+
+
+@firehose.command(epilog="Example:  penstock firehose flush orders")
+@click.argument("name", metavar="NAME")
+@_where
+def flush(**given: Any) -> None:
+    """Deliver what is in the buffers of a delivery stream now, whatever their size and age."""
+    from penstock.commands import deliveries as verb
+
+    where, rest = _split(given)
+    sys.exit(verb.flush(where, **rest))
+
+
+VERBS: Final = (top, tail, put, shards, plan, kcl, firehose)

@@ -27,14 +27,13 @@ from penstock.services.firehose.destinations.api import (
     Parcel,
     Refused,
 )
-from penstock.services.firehose.entries import NO_KEYS, Entry, Failure
+from penstock.services.firehose.entries import NO_KEYS, Entry, Failure, PartitionKey
 from penstock.services.firehose.report import Report
 from penstock.services.firehose.rows import joined
 from penstock.services.firehose.shapes import CloudWatchLoggingOptions
 
 logger = logging.getLogger(__name__)
 
-PartitionKey = tuple[tuple[str, str], ...]  # names and values; empty where nothing is partitioned
 INTERNAL: Final = "InternalFailure"
 
 Fail = Callable[[Sequence[Failure], Ready[PartitionKey, Entry]], None]  # failures, and the parcel that they are from

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
+PartitionKey = tuple[tuple[str, str], ...]  # values by "partitionKeyFromQuery:name"; empty where nothing is partitioned
 NO_FACTS: Final[Mapping[str, object]] = MappingProxyType({})
 
 

@@ -12,6 +12,7 @@ import pybase64
 
 from penstock.services.firehose.entries import Failure
 
+PROCESSING: Final = "processing-failed"
 FORMAT: Final = "format-conversion-failed"
 _encoder: Final = msgspec.json.Encoder()
 

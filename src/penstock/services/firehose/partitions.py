@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from penstock.core.limits import ACTIVE_PARTITIONS_MAX
-from penstock.services.firehose.delivery import PartitionKey
-from penstock.services.firehose.destinations.s3 import FAILED
-from penstock.services.firehose.entries import Entry, Failure
+from penstock.services.firehose.entries import Entry, Failure, PartitionKey
+from penstock.services.firehose.errorobjects import PROCESSING as FAILED
 from penstock.services.firehose.prefix import QUERY
 
 # UNVERIFIED: both codes and texts

@@ -15,10 +15,10 @@ from penstock.core.limits import ACTIVE_PARTITIONS_MAX
 from penstock.core.ports import Tasks
 from penstock.services.firehose.backoff import wait_ms
 from penstock.services.firehose.buffers import Limits, Piece, Ready
-from penstock.services.firehose.delivery import Delivery, PartitionKey
+from penstock.services.firehose.delivery import Delivery
 from penstock.services.firehose.destinations.api import Destination
 from penstock.services.firehose.destinations.s3 import S3Destination, hints_of
-from penstock.services.firehose.entries import Entry, Failure
+from penstock.services.firehose.entries import Entry, Failure, PartitionKey
 from penstock.services.firehose.errorprefix import Backup, ErrorPrefix
 from penstock.services.firehose.holds import Hold
 from penstock.services.firehose.partitions import sorted_out

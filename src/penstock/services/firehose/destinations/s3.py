@@ -19,6 +19,7 @@ from penstock.services.firehose.destinations.api import (
     Refused,
 )
 from penstock.services.firehose.entries import Entry, Failure
+from penstock.services.firehose.errorobjects import PROCESSING
 from penstock.services.firehose.objects import NotWritten, ObjectWriter, Told
 from penstock.services.firehose.prefix import TooLong, read_prefix
 from penstock.services.firehose.processing.api import Converter
@@ -27,7 +28,6 @@ from penstock.services.firehose.shapes import S3, BufferingHints, ExtendedS3
 from penstock.services.firehose.site import Site
 
 RETRY_MS: Final = DAY_MS  # source: developer guide; then the data is lost
-FAILED: Final = "processing-failed"
 CONCURRENCY: Final = 4  # of small parcels
 AT_WORK_BYTES: Final = 64 * MIB  # of all parcels at work, or one that is larger
 
@@ -93,4 +93,4 @@ class S3Destination:
 
 
 def _failure(entry: Entry, code: str, message: str, attempts: int) -> Failure:
-    return Failure(entry, FAILED, code, message, attempts)
+    return Failure(entry, PROCESSING, code, message, attempts)
