@@ -248,23 +248,23 @@ def firehose() -> None:
 
 @firehose.command(epilog="Example:  penstock firehose status orders")
 @click.argument("name", metavar="[NAME]", required=False)
-@_where
+@where_options
 def status(**given: Any) -> None:
     """Show what delivery streams do: lag, buffers, what was delivered, the last errors.  With NAME, one in detail."""
     from penstock.commands import deliveries as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     sys.exit(verb.show_status(where, **rest))
 
 
 @firehose.command(epilog="Example:  penstock firehose flush orders")
 @click.argument("name", metavar="NAME")
-@_where
+@where_options
 def flush(**given: Any) -> None:
     """Deliver what is in the buffers of a delivery stream now, whatever their size and age."""
     from penstock.commands import deliveries as verb
 
-    where, rest = _split(given)
+    where, rest = split_where(given)
     sys.exit(verb.flush(where, **rest))
 
 

@@ -7,9 +7,10 @@ from penstock.core.firehose_errors import FirehoseError
 from penstock.engines.api import Conflict
 from penstock.services.firehose.configuration import merge
 from penstock.services.firehose.ops.naming import Empty, NamedRequest
-from penstock.services.firehose.ops.stream import named_destination, try_out
+from penstock.services.firehose.ops.stream import named_destination
 from penstock.services.firehose.service import Firehose
 from penstock.services.firehose.state import DESTINATION_ID, DeliveryStream, Document
+from penstock.services.firehose.trial import try_out
 from penstock.services.firehose.vault import put_together, take_apart
 
 

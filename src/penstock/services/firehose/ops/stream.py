@@ -17,7 +17,6 @@ from penstock.services.firehose.destinations.shapes import SHAPES, DestinationKi
 from penstock.services.firehose.encryption import EncryptionInput, checked_encryption
 from penstock.services.firehose.ops.naming import Empty, NamedRequest, Tag
 from penstock.services.firehose.ops.tag import checked_tags
-from penstock.services.firehose.processing.measures import NoMeasures
 from penstock.services.firehose.service import Firehose
 from penstock.services.firehose.state import (
     DESTINATION_ID,
@@ -27,6 +26,7 @@ from penstock.services.firehose.state import (
     Encryption,
     SourceType,
 )
+from penstock.services.firehose.trial import try_out
 from penstock.services.firehose.vault import put_together, take_apart
 from penstock.services.streams.course import begin, link_of
 from penstock.services.streams.directory import StreamView
@@ -106,16 +106,6 @@ def named_destination(request: Input, suffix: str) -> tuple[DestinationKind, Doc
     if len(given) != 1:
         raise invalid("Exactly one destination configuration is supported for a Firehose")
     return next(iter(given.items()))
-
-
-async def try_out(firehose: Firehose, stream: DeliveryStream, accepted: Accepted) -> None:
-    """Make what the destination needs, and let it go.  Raises INVALID for what cannot be made."""
-    site = firehose.site_of(stream)
-    firehose.makers.steps(accepted.shape, site, NoMeasures())
-    firehose.makers.make(accepted.kind, accepted.shape, site, NoMeasures())
-    converter = firehose.makers.converter_of(accepted.shape, site, NoMeasures())
-    if converter is not None:
-        await converter.check()
 
 
 async def _new(
