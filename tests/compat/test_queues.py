@@ -94,11 +94,17 @@ def test_receive_waits_for_a_message_until_its_time_is_over(penstock: PenstockSe
 
     core = penstock._running._services
 
-    def waiting() -> int:
+    async def count() -> int:
         from penstock.composition.queues import open_queues
 
-        queues = core.room.opened(open_queues)
-        return sum(map(len, queues._waiting.values())) if queues is not None else 0
+        queues = await core.room.open(open_queues)
+        return sum(map(len, queues._waiting.values()))
+
+    def waiting() -> int:
+        return penstock._call(count())
+
+    def settled(wanted: int) -> None:
+        assert next(looks for looks in range(100_000) if waiting() == wanted) >= 0
 
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "600"})
 
@@ -119,6 +125,11 @@ def test_receive_waits_for_a_message_until_its_time_is_over(penstock: PenstockSe
     thread, found = in_background()
     settled(1)
     penstock.clock.advance(seconds=20)
+    thread.join(20)
+    assert (found, waiting()) == ([], 0)
+    thread, found = in_background()
+    settled(1)
+    sqs.delete_queue(QueueUrl=url)
     thread.join(20)
     assert (found, waiting()) == ([], 0)
 
@@ -381,3 +392,6 @@ def test_policies_of_queues_and_users_decide(tmp_path: Path) -> None:
         with pytest.raises(ClientError, match="sqs:ReceiveMessage"):
             other.receive_message(QueueUrl=url)
         assert bodies(sqs, url) == ["from afar"]
+        with pytest.raises(ClientError, match="Invalid value for the parameter Policy"):
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": "{}"})
+        sqs.send_message(QueueUrl=url, MessageBody="still allowed")

@@ -178,5 +178,7 @@ def test_policies_decide_who_publishes(tmp_path: Path) -> None:
         key = iam.create_access_key(UserName="ann")["AccessKey"]
         ann = server.client("sns", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
         ann.publish(TopicArn=TOPIC, Message="m")
+        with pytest.raises(ClientError, match="Policy Error"):
+            server.client("sns").set_topic_attributes(TopicArn=TOPIC, AttributeName="Policy", AttributeValue="{}")
         with pytest.raises(ClientError, match="sns:Subscribe"):
             ann.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=QUEUE)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from penstock.composition.queues import open_queues
+from penstock.composition.queues import open_queues, policy_problem
 from penstock.composition.room import Held, Plug, Room
 from penstock.services.topics import service as topics_service
 from penstock.services.topics import targets
@@ -27,5 +27,7 @@ async def plug(room: Room) -> Plug:
 async def open_topics(room: Room) -> Held[Topics]:
     """Which topics and subscriptions there are is read."""
     queues = await room.open(open_queues)
-    topics = await topics_service.open_topics(room.engine.meta, queues, clock=room.clock, entropy=room.entropy)
+    topics = await topics_service.open_topics(
+        room.engine.meta, queues, policy_problem(room), clock=room.clock, entropy=room.entropy
+    )
     return Held(topics, topics.clear)

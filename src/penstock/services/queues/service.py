@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,6 +53,7 @@ class Queues:
     clock: Clock
     entropy: Entropy
     tasks: Tasks
+    policy_problem: Callable[[str], str | None]  # what is wrong with a policy, where policies count
     messages: Messages = field(init=False)
     _queues: dict[str, tuple[Queue, int]] = field(default_factory=dict)  # with their versions, by MetaStore key
     _waiting: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)  # who waits for messages, by uid
@@ -122,6 +123,7 @@ class Queues:
         held = self._queues.get(queue.key)
         if held is not None:
             await self._commit([Write(queue.key, None, held[1]), Write(GONE + queue.uid, b"", 0)])
+            self.ring(queue)
             self.purge_soon()
 
     async def _commit(self, writes: list[Write]) -> None:
@@ -177,15 +179,13 @@ class Queues:
                 found = await self.messages.take(
                     queue.uid, self._taking(queue, count_max, hidden_ms), self.clock.now_ms()
                 )
-                if (
-                    found
-                    or self.clock.now_ms() >= until_ms
-                    or self.find(queue.account, queue.region, queue.name) != queue
-                ):
+                latest = self.find(queue.account, queue.region, queue.name)
+                if found or self.clock.now_ms() >= until_ms or latest is None or latest.uid != queue.uid:
                     return found
                 await self._wait(queue, woken, until_ms)
             finally:
                 self._leave(queue, woken)
+            queue = latest
 
     async def _wait(self, queue: Queue, woken: "asyncio.Future[None]", until_ms: int) -> None:
         """Return when somebody rings, a message becomes visible, or the time is over."""
@@ -247,11 +247,20 @@ class Queues:
     async def clear(self) -> None:
         """Forget everything.  Background work must have been stopped."""
         await self.messages.remove_all(ROOT)
+        for waiting in [each for of_queue in self._waiting.values() for each in of_queue]:
+            _wake(waiting)
 
 
-async def open_queues(meta: MetaStore, *, clock: Clock, entropy: Entropy, tasks: Tasks) -> Queues:
+async def open_queues(
+    meta: MetaStore,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    tasks: Tasks,
+    policy_problem: Callable[[str], str | None] = lambda _: None,
+) -> Queues:
     """Start the service."""
-    queues = Queues(meta, clock, entropy, tasks)
+    queues = Queues(meta, clock, entropy, tasks, policy_problem)
     await queues.open()
     return queues
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -48,6 +48,7 @@ class Topics:
 
     meta: MetaStore
     queues: QueueSender
+    policy_problem: Callable[[str], str | None]  # what is wrong with a policy, where policies count
     clock: Clock
     entropy: Entropy
     _topics: dict[str, tuple[Topic, int]] = field(default_factory=dict)  # with their versions, by ARN
@@ -184,8 +185,15 @@ class Topics:
             await self._commit([Write(key, None, held.version) for key, held in rows])
 
 
-async def open_topics(meta: MetaStore, queues: QueueSender, *, clock: Clock, entropy: Entropy) -> Topics:
+async def open_topics(
+    meta: MetaStore,
+    queues: QueueSender,
+    policy_problem: Callable[[str], str | None],
+    *,
+    clock: Clock,
+    entropy: Entropy,
+) -> Topics:
     """Start the service."""
-    topics = Topics(meta, queues, clock, entropy)
+    topics = Topics(meta, queues, policy_problem, clock, entropy)
     await topics.open()
     return topics

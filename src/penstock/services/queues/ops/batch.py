@@ -1,5 +1,6 @@
 """Batches: up to ten messages sent, hidden or deleted, each for itself."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -155,11 +156,14 @@ async def change_message_visibility_batch(
 async def _each(entries: Sequence[Entry], kind: str, carry_out: Callable[[Entry], Awaitable[None]]) -> DoneAnswer:
     _check_batch([entry.id for entry in entries], kind)
     answer = DoneAnswer(successful=[], failed=[])
-    for entry in entries:
-        try:
-            await carry_out(entry)
-        except ServiceError as refused:
-            answer.failed.append(_failed(entry.id, refused))
+    outcomes = await asyncio.gather(
+        *(carry_out(entry) for entry in entries), return_exceptions=True
+    )  # one commit for all
+    for entry, outcome in zip(entries, outcomes, strict=True):
+        if isinstance(outcome, ServiceError):
+            answer.failed.append(_failed(entry.id, outcome))
+        elif outcome is not None:
+            raise outcome
         else:
             answer.successful.append(Done(id=entry.id))
     return answer

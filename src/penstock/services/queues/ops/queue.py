@@ -45,7 +45,7 @@ async def create_queue(queues: Queues, caller: Caller, request: CreateQueueReque
         raise QueueError.FIFO()
     if not _NAME.fullmatch(request.queue_name):
         raise QueueError.NAME()
-    given = attributes.read(request.attributes)
+    given = _read(queues, request.attributes)
     found = queues.find(caller.account, caller.region, request.queue_name)
     if found is not None:
         _check_same(found, given)
@@ -63,6 +63,14 @@ async def create_queue(queues: Queues, caller: Caller, request: CreateQueueReque
     )
     await queues.create(queue)
     return UrlAnswer(queue_url=url_of(caller, queue))
+
+
+def _read(queues: Queues, given: dict[str, str]) -> dict[str, str]:
+    """Attributes as they are kept; a policy that could not be read would deny everything to everybody."""
+    read = attributes.read(given)
+    if read.get("Policy") and queues.policy_problem(read["Policy"]) is not None:
+        raise QueueError.ATTRIBUTE_VALUE(name="Policy")
+    return read
 
 
 def _check_same(queue: Queue, given: dict[str, str]) -> None:
@@ -179,7 +187,7 @@ class SetQueueAttributesRequest(Input):
 
 async def set_queue_attributes(queues: Queues, caller: Caller, request: SetQueueAttributesRequest) -> None:
     """Change attributes of a queue.  Raises NO_QUEUE, FIFO, ATTRIBUTE_NAME, ATTRIBUTE_VALUE, REDRIVE, CHANGED."""
-    given = attributes.read(request.attributes)
+    given = _read(queues, request.attributes)
     queue = queues.at(caller, request.queue_url)
     changed = {name: text for name, text in {**queue.attributes, **given}.items() if text}
     await queues.replace(replace(queue, attributes=changed, modified_ms=queues.clock.now_ms()))

@@ -58,8 +58,8 @@ async def create_topic(topics: Topics, caller: Caller, request: CreateTopicReque
         raise TopicError.UNSUPPORTED(what="FifoTopic")
     if not _NAME.fullmatch(request.name):
         raise TopicError.PARAMETER(what="Topic Name")
-    for name in request.attributes:
-        check_attribute(name)
+    for name, text in request.attributes.items():
+        _check_attribute(topics, name, text)
     found = topics.find(topic_arn(caller.region, caller.account, request.name))
     if found is not None:
         if any(found.attributes.get(name, "") != text for name, text in request.attributes.items()):
@@ -77,8 +77,10 @@ async def create_topic(topics: Topics, caller: Caller, request: CreateTopicReque
     return ArnAnswer(topic_arn=topic.arn)
 
 
-def check_attribute(name: str) -> None:
-    """Raise PARAMETER for an attribute that cannot be set."""
+def _check_attribute(topics: Topics, name: str, text: str) -> None:
+    """Raise PARAMETER for an attribute that cannot be set; a policy that could not be read would deny everything to everybody."""
+    if name == "Policy" and text and (problem := topics.policy_problem(text)) is not None:
+        raise TopicError.PARAMETER(what=f"Policy Error: {problem[:200]}")
     if name not in SETTABLE and not re.fullmatch(r"[A-Za-z]{1,20}(Success|Failure)Feedback(RoleArn|SampleRate)", name):
         raise TopicError.PARAMETER(what="AttributeName")
 
@@ -182,7 +184,7 @@ class SetTopicAttributesRequest(Input):
 
 async def set_topic_attributes(topics: Topics, caller: Caller, request: SetTopicAttributesRequest) -> None:
     """Change an attribute of a topic.  Raises PARAMETER, NO_TOPIC, CHANGED."""
-    check_attribute(request.attribute_name)
+    _check_attribute(topics, request.attribute_name, request.attribute_value)
     topic = topics.topic(caller, request.topic_arn)
     changed = {**topic.attributes, request.attribute_name: request.attribute_value}
     await topics.store_topic(replace(topic, attributes=changed))
