@@ -108,9 +108,6 @@ def test_receive_waits_for_a_message_until_its_time_is_over(penstock: PenstockSe
 
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "600"})
 
-    def settled(count: int) -> None:
-        assert next(looks for looks in range(10_000_000) if waiting() == count) >= 0
-
     thread, found = in_background()
     settled(1)
     sqs.send_message(QueueUrl=url, MessageBody="sent meanwhile")
