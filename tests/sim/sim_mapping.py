@@ -7,7 +7,8 @@ The laws, held at the moment at which each could be broken:
   2. A record is taken, or given up, only after those of its key before it were.
   3. A record that was taken is given again only by a later life of the server, and only if it was taken shortly before a crash, or the
      metadata could not be written.
-  4. In the end every record was taken, or was given up because it fails for ever and its tries are counted; and no checkpoint is left
+  4. The state of a tumbling window has each record once, whatever was repeated, and every record is in the last state of one.
+  5. In the end every record was taken, or was given up because it fails for ever and its tries are counted; and no checkpoint is left
      but those of shards that are open.
 """
 
@@ -102,6 +103,7 @@ class MappingWorld:
         self.taken: dict[str, tuple[int, int]] = {}  # label: in which life, and when
         self.numbers: dict[str, str] = {}  # sequence number: label
         self.lost: set[str] = set()
+        self.in_windows: set[str] = set()
         self.under_way: dict[str, int] = {}  # keys
         self.crashes: list[tuple[int, int]] = []  # the life that ended so, and when
         self.meta_failed = False
@@ -120,6 +122,7 @@ class MappingWorld:
             retries_max=draw.choice((0, 2)) if self.poison else -1,
             bisect=draw.random() < 0.5,
             reports_items=draw.random() < 0.5,
+            tumbling_window_s=draw.choice((0, 0, 0, 2, 10)),
         )
 
     def stream(self, name: str) -> Chance:
@@ -152,18 +155,30 @@ class MappingWorld:
 
     async def invoke(self, invocation: Invocation) -> Invoked:
         """As Invoker."""
-        records = json.loads(invocation.payload)["Records"]
+        event = json.loads(invocation.payload)
+        records = event["Records"]
         labels = [self._label(record) for record in records]
         draw, life = self.function_draw, self.life
         if draw.random() < self.throttling:
             raise ServiceError("TooManyRequestsException", "Rate Exceeded.", 429)
+        if event.get("isFinalInvokeForWindow"):
+            return self._end_window(event)
         self._judge_begin(labels)
         try:
             await self.clock.sleep(draw.choice((0, 1, 5, 50, 400)))
         finally:
             for label in labels:
                 self.under_way.pop(_key(label), None)
-        return self._answer(records, labels, life)
+        return self._answer(event, labels, life)
+
+    def _end_window(self, event: Dictionary[str, Any]) -> Invoked:
+        """Law 4."""
+        names = event["state"].get("labels", ())
+        self.say(f"a window ends with {len(names)}")
+        self.hold(len(names) == len(set(names)), "a state has a record twice:", sorted(names))
+        self.hold(not event["Records"], "the last invocation of a window has records")
+        self.in_windows.update(names)
+        return Invoked("r", b"null", None, "$LATEST")
 
     def _label(self, record: Dictionary[str, Any]) -> str:
         label, key = b64decode(record["kinesis"]["data"]).decode(), record["kinesis"]["partitionKey"]
@@ -171,7 +186,8 @@ class MappingWorld:
         self.numbers[record["kinesis"]["sequenceNumber"]] = label
         return label
 
-    def _answer(self, records: Sequence[Dictionary[str, Any]], labels: Sequence[str], life: int) -> Invoked:
+    def _answer(self, event: Dictionary[str, Any], labels: Sequence[str], life: int) -> Invoked:
+        records = event["Records"]
         bad = [at for at, label in enumerate(labels) if self._fails(label)]
         if self.function_draw.random() < self.failing:
             bad.append(self.function_draw.randrange(len(labels)))
@@ -182,7 +198,10 @@ class MappingWorld:
         for label in labels[:first]:
             self._take(label, life)
         items = [{"itemIdentifier": records[at]["kinesis"]["sequenceNumber"]} for at in bad]
-        return Invoked("r", json.dumps({"batchItemFailures": items}).encode(), None, "$LATEST")
+        answer: dict[str, Any] = {"batchItemFailures": items}
+        if "state" in event:
+            answer["state"] = {"labels": [*event["state"].get("labels", ()), *labels[:first]]}
+        return Invoked("r", json.dumps(answer).encode(), None, "$LATEST")
 
     def _fails(self, label: str) -> bool:
         """Whether a record fails for ever."""
@@ -295,7 +314,11 @@ class MappingWorld:
             await self.serve()
         self.failing = self.throttling = 0.0
         self.meta.failing = 0.0
-        await self.clock.sleep(300_000)
+        await self.clock.sleep(120_000)
+        self.clock.jump(
+            10 * 3_600_000
+        )  # arrivals never go down: where the clock was set back, windows lie in the future
+        await self.clock.sleep(200_000)
         view = next(iter(self.streams.directory.all()))
         self._judge_end(view)
         await self.stop()
@@ -322,7 +345,7 @@ class MappingWorld:
             function_name="work", event_source_arn=STREAM, starting_position=self.draw.choice(("LATEST", "TRIM_HORIZON")),
             batch_size=policy.batch_size, maximum_batching_window_in_seconds=policy.batching_window_s,
             parallelization_factor=policy.parallelization_factor, maximum_retry_attempts=policy.retries_max,
-            bisect_batch_on_function_error=policy.bisect,
+            bisect_batch_on_function_error=policy.bisect, tumbling_window_in_seconds=policy.tumbling_window_s,
             function_response_types=["ReportBatchItemFailures"] if policy.reports_items else [],
         )  # fmt: skip
         made = await create_event_source_mapping(self.mappings, CALLER, request)
@@ -389,6 +412,9 @@ class MappingWorld:
             label for label in self.numbers.values() if self.passed.get(_key(label), 0) < int(label.split(".")[1])
         ]
         expect(not missing, len(missing), "records were neither taken nor given up:", missing[:5])
+        if self.policy.tumbling_window_s:
+            left = [label for label in self.numbers.values() if label not in self.in_windows | self.lost]
+            expect(not left, len(left), "records are in no window:", left[:5])
         if not self.poison:
             expect(not self.lost, "given up, and nothing fails for ever:", sorted(self.lost)[:5])
         open_shards = {shard.shard.no for shard in view.open_shards()}

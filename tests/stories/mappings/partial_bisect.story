@@ -19,7 +19,7 @@
   (invoked 2)
   (failed 2)
   (cut 2: the function reported failures)
-  wakes in 2 s
+  wakes in 1 s
 > advance 2s
   invoke [c]
 

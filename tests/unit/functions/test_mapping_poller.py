@@ -368,3 +368,26 @@ def test_disk_when_reads_of_it_fail_then_that_is_told_and_they_are_tried_again(m
         assert site.given() == [["a1"]]
 
     site.run(scenario)
+
+
+def test_checkpoints_when_many_batches_end_then_they_share_commits_and_nothing_is_written_at_rest() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        views = [await site.stream(name=f"s{number}", uid=f"{number:a<24}") for number in range(20)]
+        for number in range(20):
+            await site.map(event_source_arn=f"arn:aws:kinesis:us-east-1:123456789012:stream/s{number}")
+        commits = [0]
+        site.meta.watch("functions/mapping/place/", lambda _: commits.__setitem__(0, commits[0] + 1))
+        for turn in range(100):
+            for view in views:
+                await site.put(view, f"a{turn}")
+            await site.clock.sleep(10)
+        assert len(site.events) == 2000
+        assert commits[0] < 80, "one commit in 20 ms, for all"
+        await site.clock.sleep(1000)
+        before = commits[0]
+        await site.clock.sleep(600_000)
+        assert commits[0] == before
+
+    site.run(scenario)

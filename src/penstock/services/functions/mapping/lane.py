@@ -287,20 +287,20 @@ class Lane:
 
     def _fail(self, batch: _Batch, why: str, times: Times, chance: float, *, cut: bool = False) -> None:
         count, half = batch.rows.records, batch.rows.records // 2
-        self._rest(times, chance)
         self._note("failed", count)
-        if cut:
+        if cut or (self._policy.bisect and count > 1):
             self._note("cut", count, why)
-        elif self._policy.bisect and count > 1:
-            self._note("cut", count, why)
+            self._failures = 0  # what is left is another batch
+        if not cut and self._policy.bisect and count > 1:
             halves = batch.rows.cut(0, half), batch.rows.cut(half, count)
             self._work[:1] = [_Batch(rows, batch.tries) for rows in halves]
-        else:
+        elif not cut:
             batch.tries += 1
             if 0 <= self._policy.retries_max < batch.tries:
                 batch.verdict = _verdict("RetryAttemptsExhausted", batch)
-            else:
-                self._note("retry", count, why)
+                return
+            self._note("retry", count, why)
+        self._rest(times, chance)
 
     def _rest(self, times: Times, chance: float) -> None:
         self._failures += 1

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from penstock.core.errors import ServiceError
-from penstock.core.limits import HOUR_MS, KIB, MIB, SECOND_MS
+from penstock.core.limits import HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 from penstock.core.ports import Clock, Entropy, Tasks
 from penstock.engines.api import AppendError, MetaUnavailable, Position
 from penstock.services.functions.invoking import Invocation, Invoked, Invoker
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 HELD_MAX_BYTES: Final = 256 * MIB
 LEAN_PAGE_BYTES: Final = 256 * KIB
+TIMER_MAX_MS: Final = MINUTE_MS  # the clock may be set while a timer waits
 READ_PAUSE_MS: Final = 5 * SECOND_MS  # after a read that failed
 
 
@@ -280,7 +281,7 @@ class ShardRun:
         at_ms = self.shard.wake_ms(now_ms, self._retention_ms())
         if at_ms is None or (self._timer_ms is not None and now_ms < self._timer_ms <= at_ms):
             return
-        self._timer_ms = max(at_ms, now_ms + 1)
+        self._timer_ms = max(min(at_ms, now_ms + TIMER_MAX_MS), now_ms + 1)
         self._tasks.spawn(partial(self._wake, self._timer_ms - now_ms), f"mapping {self.mapping.uuid} waits")
 
     async def _wake(self, after_ms: int) -> None:
