@@ -90,6 +90,7 @@ class Ward:
         self._loop = loop
         self._heard = b""
         self._memory_bytes = 0
+        self._status: int | None = None  # /proc/PID/status
         loop.add_reader(leash.fileno(), self._hear)
 
     def let_go(self) -> None:
@@ -99,9 +100,13 @@ class Ward:
 
     def memory_bytes(self) -> int:
         """The most memory that it has had, as far as this system tells; of one that has ended, when it was last looked at."""
-        try:
-            with open(f"/proc/{self.pid}/status", "rb") as file:  # noqa: PTH123 - on the way of every call
-                self._memory_bytes = int(file.read().partition(b"VmHWM:")[2].split(None, 1)[0]) * 1024
+        if self.gone.done():
+            return self._memory_bytes
+        if self._status is None:
+            self._status = _open_status(self.pid)
+        try:  # on the way of every call: it is opened once
+            text = os.pread(self._status, 4096, 0) if self._status is not None else b""
+            self._memory_bytes = int(text.partition(b"VmHWM:")[2].split(None, 1)[0]) * 1024
         except (OSError, IndexError, ValueError):
             pass
         return self._memory_bytes
@@ -135,11 +140,21 @@ class Ward:
     def _end(self) -> None:
         self._loop.remove_reader(self._leash.fileno())
         self._leash.close()
+        if self._status is not None:
+            os.close(self._status)
+            self._status = None
         for future in (self.started, self.gone):
             if not future.done():
                 future.set_result(None)
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+def _open_status(pid: int) -> int | None:
+    try:
+        return os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 class Wards:

@@ -91,11 +91,6 @@ class Workplace:
         self._count += 1
         return f"{self.path}/temporary/{self._count}"
 
-    def code(self, sha256: str) -> str | None:
-        """The folder that an archive was unpacked to."""
-        folder = self._folder(sha256)
-        return str(folder) if folder.is_dir() else None
-
     def unpack(self, sha256: str, archive: bytes) -> str:
         """Unpack an archive, in a thread.  Raises CannotUnpack, OSError."""
         folder = self._folder(sha256)

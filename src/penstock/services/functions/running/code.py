@@ -40,6 +40,7 @@ class CodeStore:
         self._place = place
         self._threads = threads
         self._clock = clock
+        self._unpacked: dict[str, str] = {}
         self._unpacking: dict[str, asyncio.Lock] = {}
         self._looked: dict[str, tuple[int, Code]] = {}  # at directories, and when
 
@@ -47,10 +48,11 @@ class CodeStore:
         """The folder of a function's code.  Raises CODE_LOST."""
         if code.directory is not None:
             return await self._look(code.directory)
-        found = self._place.code(code.sha256)
+        found = self._unpacked.get(code.sha256)
         if found is None:
             async with self._unpacking.setdefault(code.sha256, asyncio.Lock()):
-                found = self._place.code(code.sha256) or await self._unpack(code)
+                found = self._unpacked.get(code.sha256) or await self._unpack(code)
+                self._unpacked[code.sha256] = found
         return Code(found, code.sha256)
 
     async def _look(self, directory: str) -> Code:

@@ -49,7 +49,7 @@ class Reader:
     def feed(self, data: bytes) -> Iterator[Message]:
         """The requests that are complete with these bytes.  Raises Garbage."""
         self._buffer += data
-        while True:
+        while self._buffer or self._head is not None:
             if self._head is None and not self._read_head():
                 return
             if not self._read_body():
@@ -75,7 +75,7 @@ class Reader:
             name, colon, value = each.partition(b":")
             if not colon:
                 raise Garbage("no header")
-            headers[name.strip().lower()] = value.strip()
+            headers[name.lower()] = value.strip()
         self._head = asked[1].decode(), asked[2].decode(), headers
         self._frame(headers)
         return True

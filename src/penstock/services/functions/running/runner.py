@@ -139,13 +139,10 @@ class Runner:
         }
         if invocation.client_context:
             headers["Lambda-Runtime-Client-Context"] = context_header(invocation.client_context)
-        return Call(
-            request_id,
-            invocation.payload or b"{}",
-            headers,
-            timeout_ms,
-            time_text(self._around.clock.now_ms() + timeout_ms),
-        )
+        return Call(request_id, invocation.payload or b"{}", headers, timeout_ms, self._time)
+
+    def _time(self) -> str:
+        return time_text(self._around.clock.now_ms())
 
     def _report(
         self,

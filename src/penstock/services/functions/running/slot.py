@@ -49,7 +49,7 @@ class Call(NamedTuple):
     payload: bytes
     headers: Mapping[str, str]
     timeout_ms: int
-    timestamp: str  # of its end, should it be too late
+    clock: Callable[[], str]  # the time as the log has it
 
 
 class Process(Protocol):
@@ -186,7 +186,7 @@ class Slot:
     def _too_late(self) -> None:
         call = self._call
         if call is not None:
-            self._finish(outcome.timed_out(call.request_id, call.timeout_ms / 1000, call.timestamp))
+            self._finish(outcome.timed_out(call.request_id, call.timeout_ms / 1000, call.clock()))
         self.end()
 
     def _never_started(self) -> None:
