@@ -391,3 +391,23 @@ def test_checkpoints_when_many_batches_end_then_they_share_commits_and_nothing_i
         assert commits[0] == before
 
     site.run(scenario)
+
+
+def test_stop_when_an_invocation_hangs_then_it_is_not_waited_for_and_repeated_by_the_next_start() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        site.slow_ms = 900_000
+        await site.map()
+        await site.put(view, "a1")
+        await site.clock.sleep(100)
+        before_ms = site.clock.now_ms()
+        await site.close()
+        assert site.clock.now_ms() - before_ms < 5000
+        site.slow_ms = 1
+        await site.open()
+        await site.clock.sleep(100)
+        assert site.given() == [["a1"], ["a1"]]
+
+    site.run(scenario)

@@ -69,6 +69,12 @@ class Poller:
         """Whether an invocation or a delivery is under way."""
         return any(run.shard.busy for run in self.runs.values())
 
+    def drain(self) -> None:
+        """Begin nothing more."""
+        self._tasks.cancel()
+        for run in self.runs.values():
+            run.drain()
+
     async def close(self) -> None:
         """Begin nothing more; return when nothing is under way."""
         self._tasks.cancel()

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 Tags = Dictionary[str, str]
 
 RETRY_MS: Final = SECOND_MS
+PATIENCE_MS: Final = 3 * SECOND_MS  # with invocations, when the server stops; what has not ended then is repeated
+LOOK_MS: Final = 20
 _STREAMS: Final = STREAMS_ROOT + "stream/"
 
 
@@ -137,11 +139,15 @@ class Registry:
                 return replace(mapping, stream_uid=uid, since=0)
 
     async def close(self) -> None:
-        """Let what is under way end, and keep how far everything has come."""
+        """Begin nothing more, and let what is under way end, if it does so soon."""
         for stop in self._unwatch:
             stop()
-        for poller in list(self._pollers.values()):
-            await poller.close()
+        for poller in self._pollers.values():
+            poller.drain()
+        for _ in range(PATIENCE_MS // LOOK_MS):
+            if not any(poller.busy for poller in self._pollers.values()):
+                break
+            await self._site.clock.sleep(LOOK_MS)
         self._pollers.clear()
 
     def _steady(self, uuid: str) -> Mapping:

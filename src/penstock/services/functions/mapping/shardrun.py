@@ -135,10 +135,14 @@ class ShardRun:
         """Begin."""
         self._tasks.spawn(self._read, f"mapping {self.mapping.uuid} reads {self.held.log}")
 
-    async def close(self) -> None:
-        """Begin nothing more; return when nothing is under way."""
+    def drain(self) -> None:
+        """Begin nothing more."""
         self.shard.draining = True
         self._tasks.cancel()
+
+    async def close(self) -> None:
+        """Begin nothing more; return when nothing is under way."""
+        self.drain()
         while self.shard.busy:
             self._quiet.clear()
             await self._quiet.wait()
