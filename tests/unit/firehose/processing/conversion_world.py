@@ -104,4 +104,6 @@ def values(column: str, *texts: str, **options: Any) -> Sequence[Any]:
     done = convert({"c": column}, *(b'{"c": %b}' % text.encode() for text in texts), **options)
     told = {place: message.removeprefix("Data does not match the schema. ") for place, _, message in failures(done)}
     found = iter(rows_of(done))
-    return [told[place] if place in told else next(found)["c"] for place in range(len(texts))]
+    values = [told[place] if place in told else next(found)["c"] for place in range(len(texts))]
+    assert list(found) == [], "a record that failed is no row"
+    return values

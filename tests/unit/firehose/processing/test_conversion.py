@@ -29,7 +29,7 @@ from penstock.services.catalog.types import Scalar
 from penstock.services.firehose.processing.coercion import Rules, instant_of
 from penstock.services.firehose.processing.conversion import make_converter
 from penstock.services.firehose.processing.instants import from_number, from_text
-from penstock.services.firehose.processing.jsonrows import EMPTY, NO_JSON, PRIMITIVE, Column, RowReader
+from penstock.services.firehose.processing.jsonrows import EMPTY, NAMES_MAX, NO_JSON, PRIMITIVE, Column, RowReader
 
 EVENT = {"id": "string", "tags": "array<string>", "person": "struct<name:string,age:int>", "attrs": "map<string,int>"}
 
@@ -331,6 +331,14 @@ def test_reader_when_records_are_usual_then_they_are_read_in_one_step() -> None:
     assert chunk.quick_owners == list(range(500))
     assert chunk.slow_owners == []
     assert [column[7] for column in chunk.quick] == [7, "y", None]
+
+
+def test_reader_when_names_never_end_then_it_knows_so_many_and_no_more() -> None:
+    rules = Rules(True, str.lower, str.lower, instant_of([from_text], numbers=from_number))
+    reader = RowReader([Column("a", Scalar("int"), "a")], rules)
+    chunk = reader.read([b'{"a": %d, "n%d": 1}' % (number, number) for number in range(2 * NAMES_MAX)])
+    assert len(reader._names) == NAMES_MAX
+    assert len(chunk.quick_owners) + len(chunk.slow_owners) == 2 * NAMES_MAX
 
 
 def test_parcels_when_many_are_converted_at_once_then_none_meets_anothers_names() -> None:
