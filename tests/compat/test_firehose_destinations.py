@@ -1,13 +1,10 @@
 """Delivery streams with boto3 to destinations other than S3: what is put arrives there, and what cannot be is in the backup bucket."""
 
-import asyncio
 import base64
 import json
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -15,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deliveries import BUCKET, DESTINATION, ROLE, WAIT_S, Lake, pause, rows, settle
 from http_receiver import receiving
+from peers import beside
 from postgres_server import postgres_server
 from search_double import MAPPING_ERROR, clustered
 from splunk_double import TOKEN, collecting
@@ -23,7 +21,6 @@ from penstock.testing import PenstockServer
 
 S3 = {"RoleARN": ROLE, "BucketARN": BUCKET, "ErrorOutputPrefix": "errors/!{firehose:error-output-type}/"}
 HINTS = {"SizeInMBs": 1, "IntervalInSeconds": 60}
-Opened = TypeVar("Opened")
 
 
 @pytest.fixture
@@ -35,21 +32,6 @@ def lake(tmp_path: Path) -> Lake:
 def server(lake: Lake) -> Iterator[PenstockServer]:
     with PenstockServer(buckets=f"file://{lake.root}") as running:
         yield running
-
-
-@contextmanager
-def beside(opening: AbstractAsyncContextManager[Opened]) -> Iterator[Opened]:
-    """What an asynchronous context gives, on a loop of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield asyncio.run_coroutine_threadsafe(opening.__aenter__(), loop).result(WAIT_S)
-    finally:
-        asyncio.run_coroutine_threadsafe(opening.__aexit__(None, None, None), loop).result(WAIT_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(WAIT_S)
-        loop.close()
 
 
 def create(server: PenstockServer, kind: str, **configuration: Any) -> Any:

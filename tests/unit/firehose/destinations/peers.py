@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Region
@@ -24,6 +25,8 @@ ROLE = "arn:aws:iam::123456789012:role/delivery"
 BACKUP = S3(role_arn=ROLE, bucket_arn="arn:aws:s3:::failed")
 PARCEL_ID = "7a5b9c1e-6a58-4bb4-9b4f-0d2d6b5a1c11"
 ARRIVAL_MS = 1_456_394_400_000  # 2016-02-25T10:00:00Z
+WAIT_S: Final = 30
+Opened = TypeVar("Opened")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -194,3 +197,18 @@ class RushingClock(TestClock):
     async def sleep(self, duration_ms: int) -> None:
         self.advance(duration_ms)
         await super().sleep(0)
+
+
+@contextmanager
+def beside(opening: AbstractAsyncContextManager[Opened]) -> Iterator[Opened]:
+    """What an asynchronous context gives, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(opening.__aenter__(), loop).result(WAIT_S)
+    finally:
+        asyncio.run_coroutine_threadsafe(opening.__aexit__(None, None, None), loop).result(WAIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WAIT_S)
+        loop.close()
