@@ -1,5 +1,6 @@
 """Lambda's functions through boto3: made, found, changed, listed, deleted, and refused as AWS does."""
 
+import base64
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -224,3 +225,14 @@ def test_functions_survive_a_restart_and_code_that_nothing_names_does_not(tmp_pa
         server.reset()
         assert client.list_functions()["Functions"] == []
     assert not list(blobs.glob("*/x.zip"))
+
+
+def test_neither_code_nor_environment_is_written_to_the_audit_log(tmp_path: Any) -> None:
+    log = tmp_path / "audit"
+    with PenstockServer(audit_log=str(log)) as server:
+        made(server.client("lambda", config=QUIET), Environment={"Variables": {"TOKEN": "geheim"}})
+    told = log.read_text()
+    assert "CreateFunction" in told
+    assert "geheim" not in told
+    assert package()[:20].hex() not in told
+    assert base64.b64encode(package()).decode()[:40] not in told

@@ -2,8 +2,11 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.core.errors import Error, ServiceError
 from penstock.host.apimodels import load_model
@@ -67,6 +70,11 @@ def test_paths_when_a_query_must_be_there_then_it_chooses() -> None:
     assert found("GET", layers, {"find": "x"}) == ("ListLayers", {})
     assert found("GET", concurrency, {"List": "ALL"}) == ("ListProvisionedConcurrencyConfigs", {"FunctionName": "f"})
     assert found("GET", concurrency) == ("GetProvisionedConcurrencyConfig", {"FunctionName": "f"})
+
+
+@given(st.text(min_size=1).filter(lambda text: text.encode("utf-8", "ignore").decode() == text))
+def test_paths_when_a_label_is_any_text_then_it_arrives_as_it_was(text: str) -> None:
+    assert found("GET", f"{FUNCTIONS}/{quote(text, safe='')}/policy") == ("GetPolicy", {"FunctionName": text})
 
 
 def test_paths_when_a_label_is_not_utf_8_then_the_request_is_refused() -> None:
