@@ -60,10 +60,10 @@ faults: $(VENV)/.dev ## Kill, fill and damage, for longer than make test does
 fuzz: $(VENV)/.fuzz ## Fuzz every entrance, two at a time (SECONDS=s each, TARGET=name for one of tests/fuzz/fuzz_targets.py)
 	@$(BIN)/python tools/fuzz.py run $(TARGET) --seconds $(or $(SECONDS),60)
 
-sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n WORLD=engine|streams|consumer|mapping)
+sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n WORLD=engine|streams|consumer|mapping|delivery)
 	@$(BIN)/python tools/sim.py replay $(or $(SEED),1) --world $(or $(WORLD),engine)
 
-sim-hunt: $(VENV)/.dev ## Look for failing worlds with fresh seeds (MINUTES=m WORLD=engine|streams|consumer|mapping)
+sim-hunt: $(VENV)/.dev ## Look for failing worlds with fresh seeds (MINUTES=m WORLD=engine|streams|consumer|mapping|delivery)
 	@$(BIN)/python tools/sim.py hunt --minutes $(or $(MINUTES),5) --world $(or $(WORLD),engine)
 
 check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet

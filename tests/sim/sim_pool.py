@@ -8,6 +8,8 @@ from typing import Final
 
 from sim_consumer import run_consumer_seed
 from sim_consumer_plants import CONSUMER_PLANTS
+from sim_delivery import run_delivery_seed
+from sim_delivery_plants import DELIVERY_PLANTS
 from sim_mapping import run_mapping_seed
 from sim_mapping_plants import MAPPING_PLANTS
 from sim_plants import PLANTS, nothing
@@ -23,6 +25,7 @@ WORLDS: Final = {
     "streams": run_streams_seed,
     "consumer": run_consumer_seed,
     "mapping": run_mapping_seed,
+    "delivery": run_delivery_seed,
 }
 
 
@@ -30,7 +33,9 @@ def run_chunk(seeds: list[int], plant: str | None = None, world: str = "engine")
     """Run seeds one after the other, until one fails; answer how many were run."""
     for done, seed in enumerate(seeds, start=1):
         try:
-            with {**PLANTS, **STREAMS_PLANTS, **CONSUMER_PLANTS, **MAPPING_PLANTS}.get(plant or "", nothing)():
+            with {**PLANTS, **STREAMS_PLANTS, **CONSUMER_PLANTS, **MAPPING_PLANTS, **DELIVERY_PLANTS}.get(
+                plant or "", nothing
+            )():
                 WORLDS[world](seed)
         except SeedFailed as failed:
             return done, failed

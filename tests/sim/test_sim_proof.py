@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sim_consumer import run_consumer_seed
 from sim_consumer_plants import CONSUMER_PLANTS
+from sim_delivery import run_delivery_seed
+from sim_delivery_plants import DELIVERY_PLANTS
 from sim_mapping import run_mapping_seed
 from sim_mapping_plants import MAPPING_PLANTS
 from sim_pool import first_failure
@@ -19,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 CONSUMER_SEEDS_MAX = 60  # measured: each is found in the first twenty
 STREAMS_SEEDS_MAX = 60  # measured: each is found in the first ten
 MAPPING_SEEDS_MAX = 60
+DELIVERY_SEEDS_MAX = 200
 SEEDS_MAX = {  # within which a planted bug must be found; measured: a tenth to a third of it
     "acknowledged_before_the_sync": 60,
     "segments_not_synced": 60,
@@ -105,4 +108,18 @@ def test_run_mapping_seed_when_run_twice_then_the_trace_is_the_same() -> None:
     second: list[str] = []
     run_mapping_seed(3, first.append)
     run_mapping_seed(3, second.append)
+    assert first == second
+
+
+@pytest.mark.parametrize("plant", list(DELIVERY_PLANTS))
+def test_planted_bug_of_delivery_when_simulated_then_it_is_found(plant: str) -> None:
+    run, failed = first_failure(range(1, DELIVERY_SEEDS_MAX + 1), plant, world="delivery")
+    assert failed is not None, f"{plant} was not found in {run} worlds"
+
+
+def test_run_delivery_seed_when_run_twice_then_the_trace_is_the_same() -> None:
+    first: list[str] = []
+    second: list[str] = []
+    run_delivery_seed(3, first.append)
+    run_delivery_seed(3, second.append)
     assert first == second

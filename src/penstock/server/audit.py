@@ -36,7 +36,7 @@ DEPTH_MAX: Final = 16
 
 DATA_CALLS: Final = frozenset(
     (
-        *("PutRecord", "PutRecords", "GetRecords", "SubscribeToShard"),
+        *("PutRecord", "PutRecords", "PutRecordBatch", "GetRecords", "SubscribeToShard"),
         *("PutItem", "GetItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
         *("Invoke", "InvokeAsync"),
         *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
@@ -45,6 +45,13 @@ DATA_CALLS: Final = frozenset(
 SECRETS: Final = frozenset(
     (
         *("S", "N", "SS", "NS", "BOOL"),  # values of items; the others are blobs
+        *(
+            "AccessKey",
+            "AttributeValue",
+            "HECToken",
+            "KeyPassphrase",
+            "PrivateKey",
+        ),  # of delivery streams' destinations
         "CiphertextBlob",
         "Data",
         "ExplicitHashKey",
