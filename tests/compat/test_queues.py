@@ -206,9 +206,12 @@ def test_messages_that_fail_too_often_go_to_the_other_queue(penstock: PenstockSe
         assert bodies(sqs, url) == ["poison"]
         penstock.clock.advance(seconds=2)
     assert bodies(sqs, url) == []
-    [message] = received(sqs, failed, AttributeNames=["DeadLetterQueueSourceArn"])
+    [message] = received(sqs, failed, AttributeNames=["DeadLetterQueueSourceArn", "ApproximateReceiveCount"])
     assert message["Body"] == "poison"
-    assert message["Attributes"] == {"DeadLetterQueueSourceArn": arn.replace("failed", "jobs")}
+    assert message["Attributes"] == {
+        "DeadLetterQueueSourceArn": arn.replace("failed", "jobs"),
+        "ApproximateReceiveCount": "1",
+    }
 
 
 def test_messages_expire(penstock: PenstockServer, sqs: Any, url: str) -> None:

@@ -117,6 +117,7 @@ class Messages:
             elif how.failing is not None and message.receives >= how.failing.receives_max:
                 writes.append(Write(message_key(uid, message.id), None, version))
                 due = due_name(now_ms, next(self._orders), message.id)
+                # UNVERIFIED: that a message which was moved is counted anew
                 moved = replace(message, due=due, receives=0, first_receive_ms=None, source=how.failing.source)
                 writes += self._written(how.failing.uid, moved, WAITING)
             else:
