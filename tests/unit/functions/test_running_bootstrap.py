@@ -1,6 +1,8 @@
 """Functions with a runtime of their own, some of which do what no runtime should."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -219,6 +221,29 @@ def test_connections_when_a_process_opens_very_many_are_bounded(tmp_path: Path) 
                 "    except OSError:\n        pass\n    c.close()\ntime.sleep(0.1)\ni, _ = next()\nrespond(i, str(open_))\nnext()\n",
             )
             assert document(await made.invoke("f")) == 16
+
+    asyncio.run(run())
+
+
+def test_stranger_when_it_comes_to_a_functions_port_is_hung_up_on_unheard(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as made:
+            bootstrap(made, "i, _ = next()\nprint('at', address, 'for', i, flush=True)\ntime.sleep(1000)\n")
+            asked = asyncio.create_task(made.invoke("f"))  # noqa: TID251 - beside the test
+            await made.until(lambda: "for " in made.log.text)
+            where, request_id = made.log.text.partition("at ")[2].split()[::2][:2]
+            reader, writer = await asyncio.open_connection(*where.split(":"))
+            path = f"/2018-06-01/runtime/invocation/{request_id}/response"
+            writer.write(f"POST {path} HTTP/1.1\r\nContent-Length: 1\r\n\r\n6".encode())
+            stranger = os.getuid() == 0 and sys.platform == "linux"  # then functions have users of their own
+            try:
+                heard = await reader.read(12)
+            except ConnectionError:
+                heard = b""
+            writer.close()
+            assert heard == (b"" if stranger else b"HTTP/1.1 202")
+            made.clock.advance(3000)
+            assert stranger is ("Sandbox.Timedout" in (await asked).payload.decode())
 
     asyncio.run(run())
 
