@@ -102,7 +102,7 @@ def test_http_endpoint_takes_records_and_refuses_them_into_the_backup(server: Pe
 def test_search_takes_documents_apart_from_those_it_refuses(server: PenstockServer, lake: Lake) -> None:
     with beside(clustered(lambda document: (400, MAPPING_ERROR) if document["n"] == 2 else (201, None))) as cluster:
         firehose = create(
-            server, "Amazonopensearchservice", RoleARN=ROLE, ClusterEndpoint=cluster.url, IndexName="logs", IndexRotationPeriod="OneDay",
+            server, "Amazonopensearchservice", RoleARN=ROLE, ClusterEndpoint=cluster.url.replace("//", "//u:hunter2@"), IndexName="logs", IndexRotationPeriod="OneDay",
             BufferingHints=HINTS,
         )  # fmt: skip
         put(server, firehose, b'{"n":1}', b'{"n":2}', b'{"n":3}')
@@ -112,6 +112,12 @@ def test_search_takes_documents_apart_from_those_it_refuses(server: PenstockServ
         assert failure["errorCode"] == "400"
         assert failure["esIndexName"].startswith("logs-")
         assert failure["esDocumentId"]
+        told = firehose.describe_delivery_stream(DeliveryStreamName="orders")["DeliveryStreamDescription"]
+        assert (
+            told["Destinations"][0]["AmazonopensearchserviceDestinationDescription"]["ClusterEndpoint"] == cluster.url
+        )
+        assert cluster.requests[0]["Authorization"].startswith("Basic ")
+        assert "hunter2" not in json.dumps([told, failure], default=str)
         update = {"RoleARN": ROLE, "DomainARN": "arn:aws:es:us-east-1:123456789012:domain/logs"}
         with pytest.raises(ClientError, match="cannot be looked up here"):
             firehose.update_destination(

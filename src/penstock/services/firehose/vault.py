@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from penstock.core.firehose_errors import FirehoseError
 from penstock.core.ports import Entropy
+from penstock.services.firehose.destinations.rules import without_user
 from penstock.services.firehose.state import DeliveryStream, Document
 
 NONCE_BYTES: Final = 12
@@ -25,6 +26,7 @@ _PATHS: Final = (  # of secrets in a destination's document; those of its other 
     ("Password",),
     ("PrivateKey",),
 )
+_URLS: Final = ("ClusterEndpoint", "CollectionEndpoint")  # which may hold a user and a password
 
 
 class MasterKeys(Protocol):
@@ -44,6 +46,11 @@ def take_apart(document: Document) -> tuple[Document, dict[str, str]]:
     secrets: dict[str, str] = {}
     for path in _PATHS:
         document = _taken(document, path, "/".join(path), secrets)
+    for name in _URLS:
+        url = document.get(name)
+        if isinstance(url, str) and (bare := without_user(url)) != url:
+            secrets[name] = url
+            document = {**document, name: bare}
     return document, secrets
 
 
