@@ -1,14 +1,18 @@
 """Each way that a delivery can go, told as a story: what is put, what the destination does, where the records are."""
 
 import base64
+from collections.abc import Sequence
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from delivery_world import KIND, DeliveryWorld, Scripted, data_of, delivered, refused
-from streams_world import START_MS, run, turns
+from streams_world import CALLER, START_MS, run, turns
 
+from penstock.engines.api import AppendError, Batch, Overloaded, Unavailable
 from penstock.services.firehose.destinations.api import Again, Delivered, Mixed, Outcome, Parcel, Refused
 from penstock.services.firehose.entries import Failure
+from penstock.services.firehose.ops.record import PutRecordBatchRequest, put_record_batch
 
 
 def test_parcel_when_it_is_refused_then_attempts_are_1_s_2_s_and_4_s_apart() -> None:
@@ -258,6 +262,37 @@ def test_clock_when_it_jumps_back_then_records_are_still_delivered() -> None:
         await world.put(b"b\n")
         await world.clock.advance(3_600_000 + 61_000)
         assert sorted(data_of(world.objects())) == [b"a", b"b"]
+        await world.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (Unavailable("the disk is full"), ("InternalFailure", None)),
+        (Overloaded(100), ("ServiceUnavailableException", "Slow down.")),
+    ],
+)
+def test_batch_when_the_storage_refuses_it_then_each_record_is_told_so(
+    refusal: AppendError, said: tuple[str, str | None]
+) -> None:
+    async def story() -> None:
+        world = DeliveryWorld()
+        await world.start()
+        await world.create()
+
+        async def append(batches: Sequence[Batch]) -> list[AppendError]:
+            return [refusal for _ in batches]
+
+        with patch.object(world.log, "append", append):
+            request = PutRecordBatchRequest(delivery_stream_name="d", data=[b"a", b"b"])
+            answer = await put_record_batch(world.firehose, CALLER, request)
+        told = [(result.code, result.message) for result in answer.results if not isinstance(result, str)]
+        assert [(code, said[1] and message) for code, message in told] == [said, said]
+        await world.put(b"c\n")
+        await world.clock.advance(61_000)
+        assert list(data_of(world.objects())) == [b"c"]
         await world.stop()
 
     run(story())
