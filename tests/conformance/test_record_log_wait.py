@@ -130,6 +130,43 @@ async def test_wait_when_some_waiters_give_up_then_the_others_are_woken(world: W
     assert all(waiter.cancelled() for waiter in waiters[::2])
 
 
+@on_every_engine
+async def test_watch_when_the_log_grows_or_ends_then_the_watcher_is_called_before_the_writer_goes_on(
+    world: World,
+) -> None:
+    start = await filled(world.log, A, 3)
+    await filled(world.log, B, 1)
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(len(seen))
+
+    stop = world.log.watch(A, look)
+    await put(world.log, B, b"x")
+    assert seen == [], "another log is not looked at"
+    await put(world.log, A, b"x")
+    assert seen == [0]
+    await world.log.wait(A, moved(start, 3))
+    await world.log.seal(A)
+    assert seen == [0, 1]
+    stop()
+    stop()
+    await world.log.drop([A])
+    assert seen == [0, 1], "who stopped is told no more"
+
+
+@on_every_engine
+async def test_watch_when_the_log_is_dropped_or_not_there_then_that_is_told(world: World) -> None:
+    await filled(world.log, A, 3)
+    seen: list[str] = []
+    world.log.watch(A, lambda: seen.append("first"))
+    world.log.watch(A, lambda: seen.append("second"))
+    await world.log.drop([A])
+    assert seen == ["first", "second"]
+    with pytest.raises(NoSuchLog):
+        world.log.watch(A, lambda: None)
+
+
 async def _follow(log: RecordLog, name: LogId, at: Position, pause: int) -> list[bytes]:
     """Read and wait in turn until the seal, with a pause between read and wait, where a wake-up could be lost."""
     found: list[bytes] = []

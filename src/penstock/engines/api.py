@@ -158,6 +158,14 @@ class RecordLog(Protocol):
         """Return when the log holds a record at or after `position`, or is sealed, or is dropped (which raises NoSuchLog)."""
         ...
 
+    def watch(self, log: LogId, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have `watcher` called when the log has grown, was sealed or dropped, once those who wait for it were woken.
+
+        It is called where that was found out, a turn of the loop before who waits goes on, and must not raise.  Returns the way to stop it.
+        Raises NoSuchLog.
+        """
+        ...
+
 
 class Versioned(msgspec.Struct, frozen=True):
     """A value of the MetaStore and the version that its next writer must name."""

@@ -59,7 +59,7 @@ _chunk_arrival = attrgetter("arrival_ms")
 class _Log:
     """One log.  `start` <= `end`; chunks cover at least [start, end)."""
 
-    __slots__ = ("chunks", "end", "grown", "last_arrival_ms", "sealed", "start")
+    __slots__ = ("chunks", "end", "grown", "last_arrival_ms", "sealed", "start", "watchers")
 
     def __init__(self) -> None:
         self.chunks: list[_Chunk] = []
@@ -68,11 +68,14 @@ class _Log:
         self.last_arrival_ms: int | None = None
         self.sealed = False
         self.grown: asyncio.Event | None = None  # made by the first who waits; set and forgotten by the next append
+        self.watchers: tuple[Callable[[], None], ...] = ()
 
     def wake(self) -> None:
         if self.grown is not None:
             self.grown.set()
             self.grown = None
+        for watcher in self.watchers:
+            watcher()
 
 
 class MemoryLog:
@@ -186,6 +189,16 @@ class MemoryLog:
             await found.grown.wait()
             if self._logs.get(log) is not found:  # dropped, and perhaps begun again
                 raise NoSuchLog(log)
+
+    def watch(self, log: LogId, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have `watcher` called when the log has grown, was sealed or dropped."""
+        found = self._find(log)
+        found.watchers += (watcher,)
+
+        def stop() -> None:
+            found.watchers = tuple(each for each in found.watchers if each is not watcher)
+
+        return stop
 
     def _find(self, log: LogId) -> _Log:
         found = self._logs.get(log)

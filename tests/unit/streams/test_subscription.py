@@ -190,3 +190,18 @@ def test_pace_when_limits_are_enforced_then_two_mebibytes_a_second_are_given_and
         taking.cancel()
 
     on_shard(scenario, enforce_limits=True)
+
+
+def test_push_when_a_record_is_there_then_the_follower_and_who_waits_have_it_in_one_turn() -> None:
+    """Woken by the follower it would come a turn later, behind the answers of all puts of the commit."""
+
+    async def scenario(shard: Shard) -> None:
+        subscription = await shard.subscribe()
+        events = begin(subscription.__anext__())
+        await turns(5)
+        await shard.put(b"a")
+        await turns(1)
+        assert events.done()
+        assert data(await events) == [b"a"]
+
+    on_shard(scenario)

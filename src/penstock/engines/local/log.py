@@ -7,7 +7,7 @@ newest from memory - and every piece is checked before it is believed.  What is 
 import asyncio
 import logging
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from penstock.core.ports import Clock, Disk, DiskFull, Entropy, Tasks
@@ -239,6 +239,10 @@ class LocalLog:
             await found.grown.wait()
             if self._logs.get(log) is not found:
                 raise NoSuchLog(log)
+
+    def watch(self, log: LogId, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have `watcher` called when the log has grown, was sealed or dropped."""
+        return self._find(log).watch(watcher)
 
     def _find(self, log: LogId) -> LogState:
         found = self._logs.get(log)

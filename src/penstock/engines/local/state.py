@@ -6,6 +6,7 @@ for what was damaged and is skipped.  Only what is durable is in here: `end` is 
 
 import asyncio
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -85,7 +86,7 @@ class LogState:
 
     __slots__ = (
         "blocks", "closing", "end", "grown", "last_arrival_ms", "log_no", "name", "next_offset", "sealed", "settled",
-        "start",
+        "start", "watchers",
     )  # fmt: skip
 
     def __init__(self, log_no: int, name: LogId) -> None:
@@ -100,6 +101,7 @@ class LogState:
         self.settled: list[SettledRange] = []
         self.blocks: list[JournalBlock] = []
         self.grown: asyncio.Event | None = None  # made by the first who waits
+        self.watchers: tuple[Callable[[], None], ...] = ()
 
     @property
     def stream(self) -> str:
@@ -117,10 +119,21 @@ class LogState:
         return sum(held.size_bytes for held in self.settled) + sum(block.length for block in self.blocks)
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Let those who wait, and then those who watch, look again."""
         if self.grown is not None:
             self.grown.set()
             self.grown = None
+        for watcher in self.watchers:
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have `watcher` called by each `wake`.  Returns the way to stop it."""
+        self.watchers += (watcher,)
+
+        def stop() -> None:
+            self.watchers = tuple(each for each in self.watchers if each is not watcher)
+
+        return stop
 
     def piece_at(self, offset: int) -> Piece | None:
         """The first piece that ends after `offset`, or None."""

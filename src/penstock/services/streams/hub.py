@@ -6,7 +6,9 @@ itself when the shelf no longer has its place.  So a slow one holds nothing, and
 Rules of this file:
   1. The follower begins at the tip and never reads history; whoever starts earlier scans up to it.
   2. The shelf holds what some subscriber has not taken yet, of at most SHELF_MAX_BYTES; the newest event always stays.
-  3. A shard is at its end when the directory says so; a log that is sealed before that is merely quiet.
+  3. Subscribers wake with the follower, in the same turn of the loop and behind it; woken by what it puts on the shelf they would come
+     behind the answers of the puts.
+  4. A shard is at its end when the directory says so; a log that is sealed before that is merely quiet.
 """
 
 import asyncio
@@ -78,7 +80,9 @@ class Hub:
 
     async def run(self) -> None:
         """Follow the log while there are subscribers."""
+        stop = None
         try:
+            stop = self._reader.watch(self.view, self.held, self.wake)
             while self.members and self.last is None:
                 await self._advance()
         except ServiceError as error:
@@ -87,6 +91,8 @@ class Hub:
             self.failure = error
             raise
         finally:
+            if stop is not None:
+                stop()
             self.closed = True
             self.wake()
 

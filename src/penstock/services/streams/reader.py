@@ -6,7 +6,7 @@ Records that were sealed are opened here and nowhere else; whoever reads must be
 Rules of this file: nothing older than the retention period is ever returned, whatever the engine still holds.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import shard_id
@@ -83,6 +83,13 @@ class Reader:
         """Return when the shard's log holds a record at or after a position, or is sealed."""
         try:
             await self._log.wait(held.log, position)
+        except NoSuchLog:
+            raise _gone(view, held) from None
+
+    def watch(self, view: StreamView, held: ShardView, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Have `watcher` called as soon as the shard's log has grown, was sealed or dropped.  Returns the way to stop it."""
+        try:
+            return self._log.watch(held.log, watcher)
         except NoSuchLog:
             raise _gone(view, held) from None
 
