@@ -24,6 +24,7 @@ from msgspec import Struct
 from penstock.core.errors import Error, ServiceError
 from penstock.wire.authorization import (
     ALGORITHM,
+    SIGNATURE_CHARS,
     TERMINATOR,
     TEXT_KEPT_MAX_CHARS,
     TEXTS_KEPT_MAX,
@@ -33,6 +34,7 @@ from penstock.wire.authorization import (
     read_claim,
     read_instant,
     read_scope,
+    usual_parts,
     written,
 )
 from penstock.wire.canonical import (
@@ -171,8 +173,46 @@ def verify(
     head: SignedHead, body: bytes, now_ms: int, expected: Expectation, lookup: Lookup, body_sha256: str | None = None
 ) -> Verified:
     """Who signed a request whose body is there, and perhaps its hash: `begin` and `finish` in one."""
+    usual = _verify_usual(head, body, now_ms, expected, lookup, body_sha256)
+    if usual is not None:
+        return usual
     pending = begin(head, now_ms, expected, lookup)
     return finish(pending, (body_sha256 or sha256(body).hexdigest()) if pending.needs_hash else None)
+
+
+def _verify_usual(
+    head: SignedHead, body: bytes, now_ms: int, expected: Expectation, lookup: Lookup, body_sha256: str | None
+) -> Verified | None:
+    """Who signed a call that is spelled as SDKs do, with a key that is no session's, where the native part says so.
+
+    None: look closely.  What it checks is what `begin` and `finish` check of such a call; it words no refusal.
+    """
+    headers = head.headers
+    authorization, date = headers.get("authorization", ""), headers.get("x-amz-date", "")
+    if (
+        NATIVE is None
+        or head.target != b"/"
+        or head.method != "POST"
+        or len(authorization) + len(date) > TEXT_KEPT_MAX_CHARS
+        or "x-amz-security-token" in headers
+        or "x-amz-content-sha256" in headers
+    ):
+        return None
+    read = _read_usual(authorization[:-SIGNATURE_CHARS], date, expected)
+    if read is None or read.signed.native is None or not isinstance(head.raw_headers, tuple):
+        return None
+    scope = read.scope
+    secret = lookup(scope.access_key_id)
+    if secret is None or secret.session_token is not None:
+        return None
+    if not -expected.skew_min * 60 <= read.instant.at_s - now_ms // 1000 <= expected.skew_min * 60:
+        return None
+    payload = body_sha256 or sha256(body).hexdigest()
+    key = _native_key(signing_key(secret.secret_key, scope.date, scope.region, scope.service))
+    given = authorization[-SIGNATURE_CHARS:].encode()
+    if not read.signed.native.signs(key, read.before, head.raw_headers, payload.encode(), given):
+        return None
+    return Verified(scope.access_key_id, scope.date, scope.region, scope.service, None, payload, None)
 
 
 def begin(head: SignedHead, now_ms: int, expected: Expectation, lookup: Lookup) -> Pending:
@@ -231,6 +271,13 @@ def _read(algorithm: str, credential: str, signed_headers: str, date: str, expec
     if len(credential) + len(signed_headers) + len(date) > TEXT_KEPT_MAX_CHARS:
         return None
     return _remembered(algorithm, credential, signed_headers, date, expected)
+
+
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _read_usual(authorization: str, date: str, expected: Expectation) -> _Read | None:
+    """What an Authorization header up to its signature says, if SDKs could have written it."""
+    parts = usual_parts(authorization)
+    return None if parts is None or not date else _read(*parts, date, expected)
 
 
 @lru_cache(maxsize=TEXTS_KEPT_MAX)
