@@ -352,21 +352,27 @@ async def _read_body(head: Head, receive: Receive, place: Place) -> bytes:
         raise Error.BODY_TOO_LARGE(limit_bytes=limit_bytes)
     await place.enter(int(announced))
     pieces: list[bytes] = []
-    size = 0
-    while True:
-        async with asyncio.timeout_at(place.due_s(size)):
+    while await _read_pieces(pieces, place, receive, unannounced="content-length" not in head.headers):
+        await place.enter(limit_bytes)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _read_pieces(pieces: list[bytes], place: Place, receive: Receive, *, unannounced: bool) -> bool:
+    """Read on, to the end or until there must be room for more that was not announced; whether that is so."""
+    with place.limited():
+        while True:
             message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size > limit_bytes:
-            raise Error.BODY_TOO_LARGE(limit_bytes=limit_bytes)
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if size > SMALL_BODY_BYTES and "content-length" not in head.headers:
-            await place.enter(limit_bytes)
+            if message["type"] == "http.disconnect":
+                raise _Disconnected
+            piece: bytes = message.get("body", b"")
+            place.size += len(piece)
+            if place.size > place.body_max_bytes:
+                raise Error.BODY_TOO_LARGE(limit_bytes=place.body_max_bytes)
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return False
+            if unannounced and place.size > SMALL_BODY_BYTES and not place.has_room:
+                return True
 
 
 def _head(scope: Message, peer: Peer | None) -> Head:
