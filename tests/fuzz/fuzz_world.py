@@ -32,7 +32,7 @@ from penstock.host.entropy import SeededEntropy
 from penstock.server.audit import Audit
 from penstock.server.exchange import Answer, Exchange
 from penstock.services.metrics.registry import StreamMetrics
-from penstock.wire import authorization, signature
+from penstock.wire import authorization, mac, signature
 from penstock.wire.route import Head
 
 ACCOUNT: Final = AccountId("123456789012")
@@ -365,7 +365,7 @@ def sign(head: Head, body: bytes, service: str, key_id: str, secret: str) -> Hea
     canonical = signature.canonical_request(pending, payload or "", frozenset())
     assert canonical is not None, "host and date are there"
     text = signature.string_to_sign(pending.instant, pending.scope, canonical)
-    key = signature.signing_key(secret, pending.scope.date, "us-east-1", service)
+    key = mac.signing_key(secret, pending.scope.date, "us-east-1", service)
     return _with(dated, {"authorization": claim + hmac.digest(key, text.encode(), "sha256").hex()})
 
 

@@ -14,6 +14,7 @@ from penstock.core.errors import ServiceError
 from penstock.wire import signature
 from penstock.wire.authorization import read_instant
 from penstock.wire.canonical import SignedHeaders, read_signed_headers
+from penstock.wire.mac import signing_key
 from penstock.wire.native import NATIVE
 from penstock.wire.route import Head
 from penstock.wire.signature import Expectation, Secret, verify
@@ -144,7 +145,7 @@ def test_signature_when_made_of_headers_as_they_came_but_aws_folds_or_joins_them
         f"POST\n/\n\nhost:h\nx-a:{values[-1]}\nx-amz-date:{date}\n\nhost;x-a;x-amz-date\n{sha256(b'').hexdigest()}"
     )
     text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
-    key = signature.signing_key(SECRET, *scope.split("/")[:3])
+    key = signing_key(SECRET, *scope.split("/")[:3])
     made = hmac.digest(key, text.encode(), "sha256").hex()
     claim = f"AWS4-HMAC-SHA256 Credential=AKID/{scope}, SignedHeaders=host;x-a;x-amz-date, Signature={made}"
     raw = [(b"host", b"h"), *((b"x-a", value.encode()) for value in values), (b"x-amz-date", date.encode())]

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -45,10 +45,8 @@ from penstock.wire.canonical import (
     header_part,
     read_signed_headers,
 )
-from penstock.wire.native import NATIVE, SigningKey
-
-if TYPE_CHECKING:
-    from _hashlib import HASH
+from penstock.wire.mac import mac, native_key, signing_key
+from penstock.wire.native import NATIVE
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 STREAMING_PAYLOAD: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -59,13 +57,9 @@ PAYLOAD_MARKS: Final = frozenset(
 )
 SKEW_MIN: Final = 5  # of Kinesis; source: s12v/awsbeats#48 and awslabs/amazon-kinesis-producer#41 quote both texts
 EXPIRES_MAX_S: Final = 604_800
-SIGNING_KEYS_KEPT_MAX: Final = 512
 
 _region = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 _expires = re.compile(r"[0-9]{1,6}", re.ASCII)
-_BLOCK_BYTES: Final = 64  # of SHA-256
-_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _NO_FIELDS: Final[frozenset[str]] = frozenset()
 _SIGNATURE_FIELD: Final = frozenset(("X-Amz-Signature",))
 _TOKEN_FIELDS: Final = frozenset(("X-Amz-Signature", "X-Amz-Security-Token"))
@@ -189,26 +183,21 @@ def _verify_usual(
     """
     headers = head.headers
     authorization, date = headers.get("authorization", ""), headers.get("x-amz-date", "")
-    if (
-        NATIVE is None
-        or head.target != b"/"
-        or head.method != "POST"
-        or len(authorization) + len(date) > TEXT_KEPT_MAX_CHARS
-        or "x-amz-security-token" in headers
-        or "x-amz-content-sha256" in headers
-    ):
+    plain = NATIVE is not None and head.target == b"/" and head.method == "POST"
+    if not plain or "x-amz-security-token" in headers or "x-amz-content-sha256" in headers:
+        return None
+    if len(authorization) + len(date) > TEXT_KEPT_MAX_CHARS:
         return None
     read = _read_usual(authorization[:-SIGNATURE_CHARS], date, expected)
     if read is None or read.signed.native is None or not isinstance(head.raw_headers, tuple):
         return None
     scope = read.scope
-    secret = lookup(scope.access_key_id)
-    if secret is None or secret.session_token is not None:
-        return None
-    if not -expected.skew_min * 60 <= read.instant.at_s - now_ms // 1000 <= expected.skew_min * 60:
+    secret, skew_s = lookup(scope.access_key_id), expected.skew_min * 60
+    timely = -skew_s <= read.instant.at_s - now_ms // 1000 <= skew_s
+    if secret is None or secret.session_token is not None or not timely:
         return None
     payload = body_sha256 or sha256(body).hexdigest()
-    key = _native_key(signing_key(secret.secret_key, scope.date, scope.region, scope.service))
+    key = native_key(signing_key(secret.secret_key, scope.date, scope.region, scope.service))
     given = authorization[-SIGNATURE_CHARS:].encode()
     if not read.signed.native.signs(key, read.before, head.raw_headers, payload.encode(), given):
         return None
@@ -312,38 +301,6 @@ def finish(pending: Pending, body_sha256: str | None) -> Verified:
     return Verified(scope.access_key_id, scope.date, scope.region, scope.service, secret.session_token, payload, seed)
 
 
-@lru_cache(maxsize=SIGNING_KEYS_KEPT_MAX)
-def _begun(key: bytes) -> "tuple[HASH, HASH]":
-    """The two hashes of an HMAC (RFC 2104), the key already in them.  Copying them costs a third of an HMAC begun anew."""
-    assert len(key) <= _BLOCK_BYTES, "a longer key would have to be hashed first"
-    padded = key.ljust(_BLOCK_BYTES, b"\0")
-    return sha256(padded.translate(_INNER)), sha256(padded.translate(_OUTER))
-
-
-@lru_cache(maxsize=SIGNING_KEYS_KEPT_MAX)
-def _native_key(key: bytes) -> SigningKey:
-    assert NATIVE is not None
-    return NATIVE.SigningKey(key)
-
-
-def _mac(key: bytes, text: bytes) -> str:
-    """The HMAC-SHA256 of a text, in hexadecimal; for keys that come again and again."""
-    begun_inner, begun_outer = _begun(key)
-    inner, outer = begun_inner.copy(), begun_outer.copy()
-    inner.update(text)
-    outer.update(inner.digest())
-    return outer.hexdigest()
-
-
-@lru_cache(maxsize=SIGNING_KEYS_KEPT_MAX)
-def signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
-    """The key for one day, region and service.  Kept by the secret itself, so that a new secret never meets an old key."""
-    key = f"AWS4{secret_key}".encode()
-    for text in (date, region, service, TERMINATOR):
-        key = hmac.digest(key, text.encode(), "sha256")
-    return key
-
-
 def canonical_request(pending: Pending, payload: str, without: frozenset[str]) -> bytes | None:
     """The canonical request; None where a signed header is missing."""
     head = pending.head
@@ -380,12 +337,12 @@ def _signs(key: bytes, pending: Pending, payload: str, without: frozenset[str]) 
     native, head = pending.signed.native, pending.head
     if native is not None and head.target == b"/" and head.method == "POST" and isinstance(head.raw_headers, tuple):
         text = pending.before
-        if native.signs(_native_key(key), text, head.raw_headers, payload.encode(), given.encode()):
+        if native.signs(native_key(key), text, head.raw_headers, payload.encode(), given.encode()):
             return True
     canonical = canonical_request(pending, payload, without)
     if canonical is None:
         return False
-    return hmac.compare_digest(_mac(key, pending.before + sha256(canonical).hexdigest().encode()), given)
+    return hmac.compare_digest(mac(key, pending.before + sha256(canonical).hexdigest().encode()), given)
 
 
 def _wrong(pending: Pending, payload: str, without: frozenset[str]) -> ServiceError:

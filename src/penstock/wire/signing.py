@@ -14,7 +14,7 @@ import msgspec
 
 from penstock.wire.authorization import ALGORITHM, TERMINATOR
 from penstock.wire.canonical import canonical_path, canonical_query
-from penstock.wire.signature import signing_key
+from penstock.wire.mac import signing_key
 
 _INSTANT: Final = "%Y%m%dT%H%M%SZ"
 _SIGNED: Final = frozenset({"content-type", "host"})

@@ -9,7 +9,8 @@ from signed_calls import call, outcome
 
 from penstock.core.errors import ServiceError
 from penstock.wire.chunks import CHUNK_MAX_BYTES, Chunks, chunks_of
-from penstock.wire.signature import PAYLOAD_MARKS, Seed, Verified, signing_key
+from penstock.wire.mac import signing_key
+from penstock.wire.signature import PAYLOAD_MARKS, Seed, Verified
 
 # Source: Amazon S3 API reference, "Signature calculations: transferring payload in multiple chunks" and "including trailing headers"
 KEY = signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3")
