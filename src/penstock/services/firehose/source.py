@@ -27,6 +27,7 @@ from penstock.engines.api import (
     RecordLog,
     Write,
 )
+from penstock.engines.column import size_of
 from penstock.services.firehose.entries import Entry
 from penstock.services.firehose.holds import Hold, Ledger
 from penstock.services.firehose.state import CHECKPOINTS, Checkpoint, Kept, decode_checkpoint, encode
@@ -209,7 +210,7 @@ class Source:
             hold.drop()
             return
         entries = entries_of(lane.held, page, is_direct=self._is_inlet)
-        self._told(Read(len(page.data), sum(map(len, page.data)), lane.behind_ms))
+        self._told(Read(len(page.data), size_of(page.data), lane.behind_ms))
         self._take(Run(hold, entries, page.arrivals_ms[0]))
 
     # Checkpoints
