@@ -11,8 +11,10 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -81,6 +83,38 @@ def test_invocation_when_the_function_fails_is_told_logged_and_measured() -> Non
             "Throttles",
             "ConcurrentExecutions",
         }
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("http://127.0.0.1:3000", 200),
+        ("http://localhost:3000", 200),
+        ("https://evil.example", 403),
+        ("http://127.0.0.1.evil.example", 403),
+        ("http://[bad", 403),
+        ("null", 403),
+    ],
+)
+def test_web_page_when_it_is_from_elsewhere_runs_no_function_though_any_credentials_do(
+    origin: str | None, status: int
+) -> None:
+    presigned = (
+        "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test/20260101/us-east-1/lambda/aws4_request"
+        "&X-Amz-Date=20260101T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature=00"
+    )
+    headers = {"Content-Type": "text/plain", **({} if origin is None else {"Origin": origin})}
+    with PenstockServer() as server:
+        create(server.client("lambda"), "whoami")
+        where = urlsplit(server.endpoint_url)
+        connection = HTTPConnection(where.hostname or "", where.port)
+        connection.request("POST", f"/2015-03-31/functions/whoami/invocations{presigned}", b"{}", headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+    assert answer.status == status, text
+    assert ("not for web pages" in text) is (status == 403)
 
 
 def test_server_when_reset_runs_functions_anew() -> None:

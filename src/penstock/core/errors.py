@@ -72,6 +72,9 @@ class Error(Table):
     WRONG_TYPE = Row("SerializationException", "{text}")
 
     # Authentication
+    WEB_PAGE = Row(
+        "AccessDeniedException", "--auth open: functions are not for web pages such as {origin}.", 403
+    )  # ours
     AUTH_MISSING = Row("MissingAuthenticationTokenException", "Missing Authentication Token")
     AUTH_TWICE = Row(
         "InvalidSignatureException",

@@ -1,11 +1,24 @@
 """The door: who makes a request, found out before anything is done for it."""
 
-from typing import Protocol
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from penstock.core.context import Caller
+from penstock.core.errors import Error
 from penstock.core.ids import AccountId, Region
+from penstock.core.settings import is_loopback
 from penstock.wire import sigv4
 from penstock.wire.route import Head, Route
+
+RUNS_CODE: Final = "lambda:"  # actions that make this machine run what is sent to it
+
+
+def _is_ours(origin: str) -> bool:
+    """Whether a page came from this machine."""
+    try:
+        return is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:
+        return False
 
 
 class Door(Protocol):
@@ -34,7 +47,10 @@ class OpenDoor:
         self._default_account = AccountId(default_account)
 
     def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
-        """Who says that they call."""
+        """Who says that they call.  Raises WEB_PAGE: any page that is open in a browser here can send a request."""
+        origin = head.headers.get("origin")
+        if origin is not None and route.action.startswith(RUNS_CODE) and not _is_ours(origin):
+            raise Error.WEB_PAGE(origin=origin[:100])
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
             return Caller(self._default_account, Region(""), "", route.action, None, None, *head.surroundings)
         credential = sigv4.read_credential(head.headers, head.query)
