@@ -299,6 +299,8 @@ class App:
 
     async def _faults_page(self, body: bytes) -> Answer:
         request = msgspec.json.decode(body, type=_Fault)
+        if bool(request.stream) == bool(request.delivery_stream):
+            raise BadPageRequest("a fault is of a stream or of a delivery_stream: name one of them")
         number = parse_shard_id(request.shard_id) if request.shard_id is not None else None
         if request.shard_id is not None and number is None:
             raise BadPageRequest(f"{request.shard_id!r} is no shard id")
