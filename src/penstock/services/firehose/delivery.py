@@ -99,6 +99,9 @@ class Delivery:
         """Count an outcome; what is to be tried again, and what failed."""
         name, tally = f"DeliveryTo{self._destination.name}", self._report.tally
         tally.count(f"{name}.Success", 1 if isinstance(outcome, Delivered | Mixed) else 0)
+        if self._destination.name == "HttpEndpoint":  # AWS tells of it alone what was tried
+            tally.count(f"{name}.ProcessedRecords", len(parcel.entries))
+            tally.add(f"{name}.ProcessedBytes", "Bytes", sum(len(entry.data) for entry in parcel.entries))
         match outcome:
             case Delivered():
                 self._count(name, parcel, outcome)
@@ -119,6 +122,8 @@ class Delivery:
         tally.count(f"{name}.Records", delivered.records)
         if self._destination.name == "S3":
             tally.count(f"{name}.ObjectCount", delivered.objects)
+        if delivered.ack_ms is not None:
+            tally.add(f"{name}.DataAckLatency", "Seconds", delivered.ack_ms / 1000)
         age_s = max(self._clock.now_ms() - parcel.oldest_ms, 0) // 1000
         tally.add(f"{name}.DataFreshness", "Seconds", age_s)
         report.delivered_records += delivered.records

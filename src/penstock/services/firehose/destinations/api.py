@@ -33,6 +33,7 @@ class Delivered(msgspec.Struct, frozen=True):
     size_bytes: int  # as they were sent, after compression
     records: int
     objects: int = 1  # of S3; requests of others
+    ack_ms: int | None = None  # until it was acknowledged, where that comes apart from the answer (Splunk)
 
 
 class Again(msgspec.Struct, frozen=True):

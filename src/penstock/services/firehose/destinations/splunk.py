@@ -139,6 +139,7 @@ class SplunkDestination:
         return good, counts, failed
 
     async def _attempt(self, parcel: Parcel, entries: list[Entry], counts: list[int]) -> Outcome:
+        # UNVERIFIED: what AWS puts between raw records
         body = b"\n".join([entry.data.removesuffix(b"\n") for entry in entries])
         try:
             token = await self._token()
@@ -155,7 +156,7 @@ class SplunkDestination:
             return Again(_TOLD[14], _NO_ACK, entries)
         asked = await self._acknowledged(_Sent(reply.ack_id, token, answer.cookie))
         if asked.acknowledged:
-            return Delivered(len(body), len(entries))
+            return Delivered(len(body), len(entries), ack_ms=asked.waited_ms)
         waited_s = self._shape.hec_acknowledgment_timeout_in_seconds
         said = f"The collector did not acknowledge the data within {waited_s} s{asked.problem}"
         return Again("Splunk.AckTimeout", said, entries, uncounted_ms=asked.waited_ms)
