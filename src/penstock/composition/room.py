@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import Settings
 from penstock.engine import Engine
+from penstock.engines.api import MetaStore, Watcher
 from penstock.host.masterkey import MASTER_KEY_FILE
 from penstock.host.tasks import LoopTasks
 from penstock.services.binding import Admit
@@ -54,12 +55,38 @@ class Plug(NamedTuple):
     others: Mapping[ModuleType, object] = MappingProxyType({})  # the cores of modules that have their own
 
 
+class OwnWatches:
+    """A MetaStore whose watches end with their owner: what a reset replaces hears nothing more."""
+
+    def __init__(self, meta: MetaStore) -> None:
+        self.get, self.scan, self.page, self.commit = meta.get, meta.scan, meta.page, meta.commit
+        self._watch = meta.watch
+        self._stops: dict[Callable[[], None], None] = {}  # in their order
+
+    def watch(self, prefix: str, watcher: Watcher) -> Callable[[], None]:
+        """As MetaStore's."""
+        stop = self._watch(prefix, watcher)
+        self._stops[stop] = None
+        return lambda: self._stop(stop)
+
+    def end(self) -> None:
+        """End every watch."""
+        for stop in list(self._stops):
+            self._stop(stop)
+
+    def _stop(self, stop: Callable[[], None]) -> None:
+        if stop in self._stops:
+            del self._stops[stop]
+            stop()
+
+
 class Room:
     """What a service may need to be opened."""
 
     def __init__(self, settings: Settings, engine: Engine, data_dir: Path, clock: Clock, entropy: Entropy) -> None:
         self.settings = settings
-        self.engine = engine
+        self._watches = OwnWatches(engine.meta)
+        self.engine = engine._replace(meta=self._watches)
         self.data_dir = data_dir
         self.clock = clock
         self.entropy = entropy
@@ -103,3 +130,4 @@ class Room:
         """Close every core that is open.  Background work must have been stopped."""
         for held in self._held.values():
             await held.close()
+        self._watches.end()

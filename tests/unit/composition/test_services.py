@@ -94,3 +94,24 @@ def test_start_when_the_application_is_imported_then_services_that_may_never_be_
     code = "import sys, penstock.app; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not [name for name in loaded if ".ops" in name or name.startswith(("penstock.services.iam", "granian"))]
+
+
+def test_reset_when_it_was_done_often_then_what_it_replaced_hears_nothing_more() -> None:
+    with PenstockServer() as server:
+
+        def watchers() -> int:
+            meta: Any = server._running._engine.meta
+            return len(meta._watchers)
+
+        def use() -> None:
+            server.client("dynamodb").list_tables()
+            server.client("sqs").list_queues()
+            server.client("lambda").list_functions()
+            server.client("firehose").list_delivery_streams()
+
+        use()
+        before = watchers()
+        for _ in range(3):
+            server.reset()
+            use()
+        assert watchers() == before
