@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Faults", "PenstockServer"]
 
 _ANSWER_S: Final = 60  # longest that a control call may take before a test is told that the server hangs
+SETTLING_TURNS: Final = 100  # of the loop, that what an advanced clock set off is given
 
 Result = TypeVar("Result")
 
@@ -171,12 +172,17 @@ class Clock:
         self._server = server
 
     def advance(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
-        """Move time forward: what would expire meanwhile is expired, what would have happened has been started."""
+        """Move time forward: what would expire meanwhile is expired, what would have happened has been started.
+
+        What waits for nothing else, as with the memory engine, has ended, too.
+        """
 
         async def move() -> None:
             clock = self._server._running.clock
             assert isinstance(clock, TestClock)
             clock.advance(round(((hours * 60 + minutes) * 60 + seconds) * 1000))
+            for _ in range(SETTLING_TURNS):
+                await clock.sleep(0)
 
         self._server._call(move())
 

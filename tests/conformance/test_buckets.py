@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from itertools import count
@@ -59,14 +60,17 @@ KEYS: Final = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJa
 
 
 @pytest.fixture(params=["memory", "file", "s3"])
-def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     bucket = f"bucket-{next(RUNS)}"
     match request.param:
         case "memory":
-            return World(MemoryBuckets(), bucket)
+            yield World(MemoryBuckets(), bucket)
         case "file":
-            return World(FileBuckets(tmp_path / "users" / "buckets"), bucket)
-    return _on_s3(request.getfixturevalue("s3"), bucket, monkeypatch)
+            folder = tmp_path / "users" / "buckets"
+            yield World(FileBuckets(folder), bucket)
+            subprocess.run(["rm", "-rf", str(folder)], check=True)  # a thousand folders deep: too deep for pytest
+        case _:
+            yield _on_s3(request.getfixturevalue("s3"), bucket, monkeypatch)
 
 
 def _on_s3(s3: S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> World:

@@ -42,11 +42,11 @@ DATA_CALLS: Final = frozenset(
         *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
     )
 )
+SECRET_TEXTS: Final = frozenset({"AccessKey"})  # of an HTTP endpoint; to IAM a structure that is none
 SECRETS: Final = frozenset(
     (
         *("S", "N", "SS", "NS", "BOOL"),  # values of items; the others are blobs
         *(
-            "AccessKey",
             "AttributeValue",
             "HECToken",
             "KeyPassphrase",
@@ -243,7 +243,7 @@ def _shown(value: Any, shape: Shape | None, depth: int) -> Any:
         case dict() if shape.kind == "structure":
             return {
                 name[:1].lower() + name[1:]: HIDDEN
-                if name in SECRETS
+                if name in SECRETS or (name in SECRET_TEXTS and member.kind == "string")
                 else _shown(value[name], member, depth - 1)  # in the model's order
                 for name, member in shape.members.items()
                 if value.get(name) is not None
