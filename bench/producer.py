@@ -7,6 +7,7 @@ Rule of this file: a rate counts only records that can be read back.
 """
 
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import boto3
@@ -44,19 +45,22 @@ def connection(url: str) -> Connection:
     return Connection(endpoint=url, region="us-east-1", access_key_id="test", secret_access_key="test")
 
 
-def records(count: int) -> list[tuple[str, bytes]]:
+Records = list[tuple[str, bytes]]
+
+
+def records(count: int) -> Records:
     """What is put: keys in turn, random data."""
     pool = [os.urandom(DATA_BYTES) for _ in range(1000)]
     return [(f"key-{number % KEYS:04}", pool[number % 999]) for number in range(count)]
 
 
-def by_asyncio(url: str, count: int, **config: object) -> None:
+def by_asyncio(url: str, given: Records, **config: object) -> None:
     """AsyncProducer, on uvloop, as a program on asyncio would use it."""
 
     async def put() -> None:
         held: deque[asyncio.Future[Any]] = deque()
         async with AsyncProducer(STREAM, {**CONFIG, **config}, connection=connection(url)) as producer:
-            for key, data in records(count):
+            for key, data in given:
                 held.append(await producer.put(key, data))
                 if len(held) > IN_HAND:
                     await held.popleft()
@@ -66,13 +70,13 @@ def by_asyncio(url: str, count: int, **config: object) -> None:
         runner.run(put())
 
 
-def by_asyncio_many(url: str, count: int) -> None:
+def by_asyncio_many(url: str, given: Records) -> None:
     """AsyncProducer.put_many of 500."""
 
     async def put() -> None:
         held: deque[asyncio.Future[Any]] = deque()
         async with AsyncProducer(STREAM, CONFIG, connection=connection(url)) as producer:
-            for batch in batches(count):
+            for batch in batches(given):
                 held.append(await producer.put_many(batch))
                 if len(held) > IN_HAND // REQUEST_RECORDS:
                     await held.popleft()
@@ -82,28 +86,28 @@ def by_asyncio_many(url: str, count: int) -> None:
         runner.run(put())
 
 
-def batches(count: int) -> list[list[tuple[str, bytes]]]:
+def batches(given: Records) -> Iterator[Records]:
     """The same records, 500 at a time."""
-    given = records(count)
-    return [given[at : at + REQUEST_RECORDS] for at in range(0, count, REQUEST_RECORDS)]
+    for at in range(0, len(given), REQUEST_RECORDS):
+        yield given[at : at + REQUEST_RECORDS]
 
 
-def by_threads_many(url: str, count: int) -> None:
+def by_threads_many(url: str, given: Records) -> None:
     """Producer.put_many of 500, from one thread."""
     with Producer(STREAM, CONFIG, connection=connection(url)) as producer:
-        futures = [producer.put_many(batch) for batch in batches(count)]
+        futures = [producer.put_many(batch) for batch in batches(given)]
     assert all(result.successful for future in futures for result in future.result())
 
 
-def by_asyncio_idempotent(url: str, count: int) -> None:
+def by_asyncio_idempotent(url: str, given: Records) -> None:
     """The same with a unique id for each record."""
-    by_asyncio(url, count, idempotent=True)
+    by_asyncio(url, given, idempotent=True)
 
 
-def by_threads(url: str, count: int) -> None:
+def by_threads(url: str, given: Records) -> None:
     """Producer, from one thread."""
     with Producer(STREAM, CONFIG, connection=connection(url)) as producer:
-        last = [producer.put(key, data) for key, data in records(count)][-1]
+        last = [producer.put(key, data) for key, data in given][-1]
     assert last.result().successful
 
 
@@ -114,10 +118,10 @@ def boto_client(url: str) -> Any:
     )
 
 
-def by_boto3(url: str, count: int) -> None:
+def by_boto3(url: str, given: Records) -> None:
     """boto3 alone: PutRecords of 500."""
     client, batch = boto_client(url), []
-    for key, data in records(count):
+    for key, data in given:
         batch.append({"PartitionKey": key, "Data": data})
         if len(batch) == REQUEST_RECORDS:
             assert not client.put_records(StreamName=STREAM, Records=batch)["FailedRecordCount"]
@@ -126,7 +130,7 @@ def by_boto3(url: str, count: int) -> None:
         assert not client.put_records(StreamName=STREAM, Records=batch)["FailedRecordCount"]
 
 
-def by_aws_kinesis_agg(url: str, count: int) -> None:
+def by_aws_kinesis_agg(url: str, given: Records) -> None:
     """boto3 and aws_kinesis_agg, one aggregator for each shard as its documentation advises."""
     client = boto_client(url)
     shards = len(client.list_shards(StreamName=STREAM)["Shards"])
@@ -140,7 +144,7 @@ def by_aws_kinesis_agg(url: str, count: int) -> None:
             assert not client.put_records(StreamName=STREAM, Records=batch)["FailedRecordCount"]
             batch.clear()
 
-    for key, data in records(count):
+    for key, data in given:
         full = packers[hash_key(key.encode()) * shards // (HASH_KEY_MAX + 1)].add_user_record(key, data)
         if full is not None:
             send(full)
@@ -151,7 +155,7 @@ def by_aws_kinesis_agg(url: str, count: int) -> None:
         assert not client.put_records(StreamName=STREAM, Records=batch)["FailedRecordCount"]
 
 
-PRODUCERS: Final[dict[str, Callable[[str, int], None]]] = {
+PRODUCERS: Final[dict[str, Callable[[str, Records], None]]] = {
     "AsyncProducer.put_many": by_asyncio_many,
     "Producer.put_many": by_threads_many,
     "AsyncProducer": by_asyncio,
@@ -196,9 +200,10 @@ def one_round(name: str, count: int, engine: str, shards: int) -> dict[str, floa
 
 def as_producer(name: str, url: str, count: int) -> None:
     """Be the producer; tell the time that it took."""
-    records(1)
+    given = records(count)
+    gc.freeze()  # what a program would not hold is nothing that its collector should look through
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
-    PRODUCERS[name](url, count)
+    PRODUCERS[name](url, given)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
     print(json.dumps({"wall_s": wall_s, "cpu_s": cpu_s}))
 
