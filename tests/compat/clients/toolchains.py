@@ -55,13 +55,18 @@ NODE = Toolchain(
     "node", ("node", "npm"), "node_modules/.package-lock.json",
     "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
 )  # fmt: skip
+# Its client is C++ with a libcurl of its own: AWS ships no binaries.
+NODE_FUNCTIONS = Toolchain(
+    "nodefunctions", ("node", "npm", "cmake", "autoconf", "libtoolize", "g++"),
+    "node_modules/aws-lambda-ric/dist/rapid-client.node", "npm", "ci", "--no-audit", "--no-fund",
+)  # fmt: skip
 GO = Toolchain("go", ("go",), "target/compat", "go", "build", "-o", "target/compat", ".")
 _KCLPY = Path(sys.prefix) / "kclpy"  # a virtual environment of its own: its samples are no business of our linters
 KCLPY = Toolchain(
     "kclpy", ("java",), str(_KCLPY / "pyvenv.cfg"),
     "sh", "-c", f"{sys.executable} -m venv {_KCLPY} && {_KCLPY}/bin/pip install --quiet --requirement requirements.txt",
 )  # fmt: skip
-TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, GO, KCLPY, OPENSEARCH)}
+TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, NODE_FUNCTIONS, GO, KCLPY, OPENSEARCH)}
 
 
 def environment(server: Server, *, tls: bool = False) -> dict[str, str]:
