@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,7 +33,9 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def server(directory: Path, *options: str, tls: bool = False) -> Iterator[Server]:
+def server(
+    directory: Path, *options: str, tls: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A server that is killed at the end, if not before; what it logs is in a file beside its directory."""
     told = directory / "endpoint.json"
     told.unlink(missing_ok=True)
@@ -42,7 +44,9 @@ def server(directory: Path, *options: str, tls: bool = False) -> Iterator[Server
     command += options or ("--transition-ms", "0", "--journal-file", str(2 << 20))
     log = directory.with_name(directory.name + ".stderr")
     with log.open("ab") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=directory.parent)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, cwd=directory.parent, env=environment
+        )
     try:
         assert process.stdout is not None
         while b"is ready" not in (said := process.stdout.readline()):

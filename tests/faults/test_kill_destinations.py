@@ -1,8 +1,13 @@
-"""kill -9 of the server while it delivers to every kind of destination: what was acknowledged arrives at each of them."""
+"""kill -9 of the server while it delivers to every kind of destination but S3: what was acknowledged arrives at each of them.
+
+Some of it is refused or met with a busy peer, so that kills fall into retries, too; what a destination cannot take is in the error prefix.
+S3 and what is converted for it have tests of their own beside this one.
+"""
 
 import json
 import os
 import threading
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,11 +17,14 @@ from urllib.parse import urlsplit
 import boto3
 import psycopg
 import pytest
+import snowflake_on_disk
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from http_receiver import Receiver, receiving
 from peers import beside
 from postgres_server import postgres_server
 from pyiceberg.catalog import load_catalog
-from search_double import Cluster, clustered
+from search_double import BUSY, Cluster, clustered
 from served import Server, server
 from splunk_double import TOKEN, Collector, collecting
 
@@ -29,9 +37,26 @@ ROUNDS: Final = int(os.environ.get("PENSTOCK_KILL_ROUNDS", "2"))
 RECORDS: Final = 120  # for each destination, of each round
 WAIT_S: Final = 60
 ROLE: Final = "arn:aws:iam::123456789012:role/r"
-S3: Final = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::failed"}
 AT_ONCE: Final = {"SizeInMBs": 1, "IntervalInSeconds": 0}
+S3: Final = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::failed", "BufferingHints": AT_ONCE}
+WANT_JSON: Final = ("search", "serverless", "splunk", "iceberg", "snowflake")  # and refuse what is none, alone
+BUSY_EACH: Final = 7  # requests of HTTP and Splunk; of documents ten times as many
 pause: Final = threading.Event().wait
+
+
+class Busy:
+    """A cluster that is too busy for some documents when it is first given them."""
+
+    def __init__(self) -> None:
+        self._met = 0
+        self._asked: set[str] = set()
+
+    def __call__(self, document: dict[str, Any]) -> tuple[int, dict[str, str] | None]:
+        self._met += 1
+        if self._met % (10 * BUSY_EACH) or document["event"] in self._asked:
+            return 201, None
+        self._asked.add(document["event"])
+        return 429, BUSY
 
 
 class World:
@@ -42,6 +67,7 @@ class World:
     ) -> None:
         self.receiver, self.cluster, self.collector = receiver, cluster, collector
         self.database, self.directory = database, directory
+        self.environment = snowflake_on_disk.install(directory.with_name("sdk"))
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("CREATE TABLE taken (event text)")
 
@@ -49,10 +75,12 @@ class World:
         """The records of each, as often as they are there."""
         return {
             "http": self._http,
-            "search": self._search,
+            "search": lambda: self._search("i-"),
+            "serverless": lambda: self._search("s"),
             "splunk": self._splunk,
             "redshift": self._redshift,
             "iceberg": self._iceberg,
+            "snowflake": self._snowflake,
         }
 
     def configurations(self) -> dict[str, dict[str, Any]]:
@@ -62,22 +90,28 @@ class World:
                 "EndpointConfiguration": {"Url": self.receiver.url}, "BufferingHints": AT_ONCE, "S3Configuration": S3}},
             "search": {"AmazonopensearchserviceDestinationConfiguration": {
                 "RoleARN": ROLE, "ClusterEndpoint": self.cluster.url, "IndexName": "i", "BufferingHints": AT_ONCE, "S3Configuration": S3}},
+            "serverless": {"AmazonOpenSearchServerlessDestinationConfiguration": {
+                "RoleARN": ROLE, "CollectionEndpoint": self.cluster.url, "IndexName": "s", "BufferingHints": AT_ONCE, "S3Configuration": S3}},
             "splunk": {"SplunkDestinationConfiguration": {
                 "HECEndpoint": self.collector.url, "HECEndpointType": "Event", "HECToken": TOKEN, "BufferingHints": AT_ONCE, "S3Configuration": S3}},
             "redshift": {"RedshiftDestinationConfiguration": {
                 "RoleARN": ROLE, "ClusterJDBCURL": f"jdbc:postgresql://127.0.0.1:{port}/postgres", "Username": "tester", "Password": "pass-word",
-                "CopyCommand": {"DataTableName": "taken", "CopyOptions": "json 'auto'"}, "S3Configuration": {**S3, "BufferingHints": AT_ONCE}}},
+                "CopyCommand": {"DataTableName": "taken", "CopyOptions": "json 'auto'"}, "S3Configuration": S3}},
             "iceberg": {"IcebergDestinationConfiguration": {
                 "RoleARN": ROLE, "CatalogConfiguration": {"WarehouseLocation": "s3://lake/t"}, "TableCreationConfiguration": {"Enabled": True},
                 "DestinationTableConfigurationList": [{"DestinationDatabaseName": "d", "DestinationTableName": "taken"}],
-                "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0}, "S3Configuration": S3}},
+                "BufferingHints": AT_ONCE, "S3Configuration": S3}},
+            "snowflake": {"SnowflakeDestinationConfiguration": {
+                "AccountUrl": "https://acme.snowflakecomputing.com", "User": "LOADER", "PrivateKey": private_key(), "Database": "D", "Schema": "S",
+                "Table": "T", "RoleARN": ROLE, "BufferingHints": AT_ONCE, "S3Configuration": S3}},
         }  # fmt: skip
 
     def _http(self) -> list[str]:
         return [json.loads(one)["event"] for batch in list(self.receiver.records.values()) for one in batch]
 
-    def _search(self) -> list[str]:
-        return [document["event"] for document in list(self.cluster.documents.values())]
+    def _search(self, index: str) -> list[str]:
+        found = list(self.cluster.documents.items())
+        return [document["event"] for (name, _), document in found if name.startswith(index)]
 
     def _splunk(self) -> list[str]:
         return [event["event"] for event in list(self.collector.events) if isinstance(event, dict)]
@@ -96,6 +130,22 @@ class World:
         finally:
             catalog.close()
 
+    def _snowflake(self) -> list[str]:
+        path = Path(self.environment[snowflake_on_disk.FILE])
+        return [row["event"] for line in snowflake_on_disk.committed(path) for row in line["rows"]]
+
+    def refused(self) -> list[str]:
+        """The records in the error prefixes of all."""
+        objects = (path for path in (self.directory / "buckets" / "failed").rglob("*") if path.is_file())
+        lines = (json.loads(line) for path in objects if "-failed/" in str(path) for line in path.read_text().splitlines())
+        return [b64decode(line["rawData"]).decode() for line in lines]
+
+
+def private_key() -> str:
+    """As Snowflake's users have one."""
+    key = rsa.generate_private_key(65537, 2048)
+    return b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
+
 
 def client(running: Server) -> Any:
     make: Any = boto3.client
@@ -105,20 +155,26 @@ def client(running: Server) -> Any:
 
 
 def put(running: Server, name: str, turn: int) -> set[str]:
-    """What was acknowledged."""
+    """What was acknowledged, beside a record that some cannot take."""
     names = [f"{turn}.{number}" for number in range(RECORDS)]
-    rows = [{"Data": json.dumps({"event": one}).encode()} for one in names]
-    answer = client(running).put_record_batch(DeliveryStreamName=name, Records=rows)
+    data = [json.dumps({"event": one}).encode() for one in names]
+    data += [no_json(name, turn).encode()] if name in WANT_JSON else []
+    answer = client(running).put_record_batch(DeliveryStreamName=name, Records=[{"Data": one} for one in data])
     assert answer["FailedPutCount"] == 0
     return set(names)
+
+
+def no_json(name: str, turn: int) -> str:
+    return f"no JSON for {name}, {turn}"
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as stack:
-        receiver = stack.enter_context(beside(receiving()))
-        cluster = stack.enter_context(beside(clustered()))
-        collector = stack.enter_context(beside(collecting()))
+        receiver = stack.enter_context(beside(receiving(lambda number: (503 if number % BUSY_EACH == 1 else 200, None))))
+        cluster = stack.enter_context(beside(clustered(Busy())))
+        busy = {number: 9 for number in range(1, 100 * ROUNDS, BUSY_EACH)}
+        collector = stack.enter_context(beside(collecting(fails=busy)))
         database = stack.enter_context(postgres_server("pass-word"))
         (tmp_path / "data").mkdir()
         yield World(receiver, cluster, collector, database, tmp_path / "data")
@@ -128,7 +184,7 @@ def test_records_when_the_server_is_killed_again_and_again_arrive_at_every_desti
     draw = SeededEntropy(23).fraction
     meant = {name: set[str]() for name in world.has()}
     for turn in range(ROUNDS):
-        with server(world.directory) as running:
+        with server(world.directory, environment=world.environment) as running:
             if turn == 0:
                 for name, configuration in world.configurations().items():
                     client(running).create_delivery_stream(DeliveryStreamName=name, **configuration)
@@ -136,12 +192,14 @@ def test_records_when_the_server_is_killed_again_and_again_arrive_at_every_desti
                 meant[name] = meant[name] | put(running, name, turn)
             pause(2 * draw())  # and then it is killed
     assert check(DataDirectory(world.directory), lambda _count: None).damage == []
-    with server(world.directory):
-        for name, have in world.has().items():
+    refused = {no_json(name, turn) for name in WANT_JSON for turn in range(ROUNDS)}
+    with server(world.directory, environment=world.environment):
+        for name, have in {**world.has(), "the error prefix": world.refused}.items():
             waited_s = 0.0
-            while missing := meant[name] - set(have()):
-                assert waited_s < WAIT_S, f"{name} lacks {len(missing)} of {len(meant[name])}: {sorted(missing)[:5]}"
+            while missing := meant.get(name, refused) - set(have()):
+                assert waited_s < WAIT_S, f"{name} lacks {len(missing)} of {len(meant.get(name, refused))}: {sorted(missing)[:5]}"
                 pause(0.25)
                 waited_s += 0.25
     assert sorted(world.has()["search"]()) == sorted(meant["search"]), "a document is there once"
+    assert set(world.refused()) == refused, "nothing else is in the error prefix"
     assert world.receiver.complaints == []
