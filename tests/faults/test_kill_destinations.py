@@ -35,7 +35,8 @@ from penstock.storage.directory import DataDirectory
 
 ROUNDS: Final = int(os.environ.get("PENSTOCK_KILL_ROUNDS", "2"))
 RECORDS: Final = 120  # for each destination, of each round
-WAIT_S: Final = 60
+LONGEST_S: Final = 1.5  # from the last put to the kill
+WAIT_S: Final = 90
 ROLE: Final = "arn:aws:iam::123456789012:role/r"
 AT_ONCE: Final = {"SizeInMBs": 1, "IntervalInSeconds": 0}
 S3: Final = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::failed", "BufferingHints": AT_ONCE}
@@ -107,11 +108,11 @@ class World:
         }  # fmt: skip
 
     def _http(self) -> list[str]:
-        return [json.loads(one)["event"] for batch in list(self.receiver.records.values()) for one in batch]
+        return [json.loads(one)["event"] for batch in self.receiver.records.copy().values() for one in batch]
 
     def _search(self, index: str) -> list[str]:
-        found = list(self.cluster.documents.items())
-        return [document["event"] for (name, _), document in found if name.startswith(index)]
+        found = self.cluster.documents.copy()  # at once: it grows meanwhile
+        return [document["event"] for (name, _), document in found.items() if name.startswith(index)]
 
     def _splunk(self) -> list[str]:
         return [event["event"] for event in list(self.collector.events) if isinstance(event, dict)]
@@ -188,9 +189,9 @@ def test_records_when_the_server_is_killed_again_and_again_arrive_at_every_desti
             if turn == 0:
                 for name, configuration in world.configurations().items():
                     client(running).create_delivery_stream(DeliveryStreamName=name, **configuration)
-            for name in meant:
+            for name in sorted(meant, key=lambda name: draw()):  # some have been delivering for longer than others
                 meant[name] = meant[name] | put(running, name, turn)
-            pause(2 * draw())  # and then it is killed
+            pause(LONGEST_S * draw())  # and then it is killed
     assert check(DataDirectory(world.directory), lambda _count: None).damage == []
     refused = {no_json(name, turn) for name in WANT_JSON for turn in range(ROUNDS)}
     with server(world.directory, environment=world.environment):

@@ -70,8 +70,8 @@ class Queries(Protocol):
         """What is wrong with a program; None if nothing is.  Raises ImportError where jq is not installed."""
         ...
 
-    async def run(self, program: str, records: Sequence[str]) -> Sequence[QueryResults] | None:
-        """The results of each record; None if they took too long or too much memory."""
+    async def run(self, program: str, records: Sequence[str]) -> Sequence[QueryResults | None]:
+        """The results of each record; None for one that took too long or too much memory, and for those after too many of such."""
         ...
 
 

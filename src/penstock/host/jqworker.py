@@ -1,13 +1,16 @@
 """The process in which users' programs of jq run: frames of work on standard input, frames of results on standard output.
 
 It is run as a file by itself, without this package, in an empty environment: there is nothing in it that a program could find or break.
-Each batch has so much processor time, and the process so much memory; what wants more is killed by the kernel, and the parent sees the end.
+Each record has so much processor time, and the process so much memory; what wants more is killed by the kernel, and the parent sees the
+end, and in a file that both have the number of the record that it came with.
 """
 
 import json
+import os
 import resource
 import struct
 import sys
+from signal import ITIMER_PROF, setitimer
 from typing import Any, BinaryIO, Final
 
 import jq
@@ -17,6 +20,7 @@ MEMORY_MAX_BYTES: Final = 768 << 20
 PROGRAMS_KEPT: Final = 64
 NO_MEMORY: Final = 77  # exit code, by which the parent tells this end from a fault
 LENGTH: Final = struct.Struct(">I")
+PROGRESS: Final = struct.Struct("=i")  # all that is in that file: the record that is worked on, of those of a frame
 
 Answer = tuple[list[str], str | None]
 
@@ -31,31 +35,36 @@ def answer(program: Any, record: str) -> Answer:
     return texts, None
 
 
-def main(source: BinaryIO, target: BinaryIO, batch_cpu_s: int) -> None:
-    """Work until the parent goes; each batch has `batch_cpu_s` of processor time."""
+def main(source: BinaryIO, target: BinaryIO, record_cpu_s: float, progress: int) -> None:
+    """Work until the parent goes; each record has `record_cpu_s` of processor time."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     programs: dict[str, Any] = {}
     while len(head := source.read(LENGTH.size)) == LENGTH.size:
         text, records = msgspec.msgpack.decode(source.read(*LENGTH.unpack(head)), type=tuple[str, list[str]])
-        _allow(batch_cpu_s)
+        _begin(progress, 0, record_cpu_s)  # a program may want all memory when it is compiled
         if text not in programs:
             if len(programs) >= PROGRAMS_KEPT:
                 programs.clear()
             programs[text] = jq.compile(text)
-        results = msgspec.msgpack.encode([answer(programs[text], record) for record in records])
+        answers: list[Answer] = []
+        for number, record in enumerate(records):
+            _begin(progress, number, record_cpu_s)
+            answers.append(answer(programs[text], record))
+        results = msgspec.msgpack.encode(answers)
+        setitimer(ITIMER_PROF, 0)
         target.write(LENGTH.pack(len(results)) + results)
         target.flush()
 
 
-def _allow(more_s: int) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    spent_s = int(used.ru_utime + used.ru_stime) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (spent_s + more_s, resource.RLIM_INFINITY))
+def _begin(progress: int, number: int, cpu_s: float) -> None:
+    """Begin with a record: tell its number, and set its time, at whose end the kernel ends the process."""
+    os.pwrite(progress, PROGRESS.pack(number), 0)
+    setitimer(ITIMER_PROF, cpu_s)
 
 
 if __name__ == "__main__":
     try:
-        main(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]))
+        main(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[1]), int(sys.argv[2]))
     except MemoryError:
         sys.exit(NO_MEMORY)

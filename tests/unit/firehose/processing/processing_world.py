@@ -139,7 +139,7 @@ def entries(*data: bytes) -> list[Entry]:
 @asynccontextmanager
 async def opened() -> AsyncIterator[World]:
     """A world, closed at the end."""
-    threads, queries = WorkThreads(), JqProcess(batch_cpu_s=1)
+    threads, queries = WorkThreads(), JqProcess(record_cpu_s=0.3)
     try:
         yield World(threads, queries)
     finally:

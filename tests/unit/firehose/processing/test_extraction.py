@@ -86,12 +86,61 @@ def test_query_when_it_names_a_table_then_the_record_has_a_route() -> None:
 
 
 @pytest.mark.parametrize("text", ["{a: last(range(1e12))}", '{a: ("x" * 1000000000)}', "{a: [limit(1e9; repeat(.))]}"])
-def test_query_when_it_never_ends_or_wants_all_memory_then_its_batch_fails_and_others_go_on(text: str) -> None:
+def test_query_when_it_never_ends_or_wants_all_memory_then_its_records_fail_and_others_go_on(text: str) -> None:
     async def scenario(world: World) -> None:
         done = await world.through(world.steps(query(text)), *entries(b"1", b"2"))
         assert [failure.message for failure in done.failed] == [TOO_SLOW] * 2
         done = await world.through(world.steps(query("{a: (.a)}")), *entries(b'{"a": 1}'))
         assert done.kept[0].partition_keys == {"a": "1"}
+
+    play(scenario)
+
+
+def test_record_when_the_query_never_ends_for_it_then_it_fails_alone() -> None:
+    async def scenario(world: World) -> None:
+        text = '{a: (if .a == 7 or .a == 300 then last(range(1e12)) elif .a == 9 then .s * 1000000000 else .a end)}'
+        many = entries(*(b'{"a": %d, "s": "x"}' % number for number in range(600)))
+        done = await world.through(world.steps(query(text)), *many)
+        assert [(failure.entry.place, failure.message) for failure in done.failed] == [
+            (place, TOO_SLOW) for place in (7, 9, 300)
+        ]
+        assert [one.partition_keys["a"] for one in done.kept] == [str(n) for n in range(600) if n not in (7, 9, 300)]
+
+    play(scenario)
+
+
+def test_query_when_it_never_ends_for_any_record_then_it_is_given_up_after_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jqprocess, "ENDS_MAX", 3)
+
+    async def scenario(world: World) -> None:
+        asked: list[int] = []
+        ask = world.queries._ask
+
+        async def counted(program: str, records: Sequence[str]) -> Any:
+            asked.append(len(records))
+            return await ask(program, records)
+
+        monkeypatch.setattr(world.queries, "_ask", counted)
+        done = await world.through(world.steps(query("{a: last(range(1e12))}")), *entries(*[b"1"] * 600))
+        assert [failure.message for failure in done.failed] == [TOO_SLOW] * 600
+        assert asked == [256, 255, 254]
+
+    play(scenario)
+
+
+def test_process_when_it_is_ended_by_somebody_else_then_no_record_fails_for_it() -> None:
+    async def scenario(world: World) -> None:
+        steps = world.steps(query("{a: (.a)}"))
+        await world.through(steps, *entries(b'{"a": 1}'))
+        process = world.queries._process
+        assert process is not None
+        process.kill()
+        with pytest.raises(RuntimeError, match="exit code -9"):
+            await world.through(steps, *entries(b'{"a": 1}'))
+        done = await world.through(steps, *entries(b'{"a": 2}'))
+        assert done.kept[0].partition_keys == {"a": "2"}
 
     play(scenario)
 

@@ -49,8 +49,7 @@ class Extraction:
         texts = [_text(entry.data) for entry in entries]
         answers: list[dict[str, str] | str] = []
         for group in _groups([text for text in texts if text is not None]):
-            results = await self._queries.run(self._query, group)
-            answers += [TOO_SLOW] * len(group) if results is None else map(_keys, results)
+            answers += map(_keys, await self._queries.run(self._query, group))
         rest = iter(answers)
         return [NO_UTF8 if text is None else next(rest) for text in texts]
 
@@ -92,7 +91,9 @@ def _text(data: bytes) -> str | None:
         return None
 
 
-def _keys(results: QueryResults) -> dict[str, str] | str:
+def _keys(results: QueryResults | None) -> dict[str, str] | str:
+    if results is None:
+        return TOO_SLOW
     if results.problem is not None:
         return NO_JSON if results.problem.startswith("parse error") else results.problem
     if len(results.texts) != 1:
