@@ -252,16 +252,46 @@ def test_metrics_when_records_were_delivered_then_they_have_awss_names() -> None
     run(story())
 
 
-def test_clock_when_it_jumps_back_then_records_are_still_delivered() -> None:
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+@pytest.mark.parametrize("jump_ms", [-DAY_MS, -HOUR_MS, HOUR_MS])
+def test_clock_when_it_jumps_while_records_are_buffered_then_they_are_delivered_once_and_in_time(jump_ms: int) -> None:
     async def story() -> None:
         world = DeliveryWorld()
         await world.start()
         await world.create()
         await world.put(b"a\n")
-        world.clock.ms -= 3_600_000
+        world.clock.jump(jump_ms)
         await world.put(b"b\n")
-        await world.clock.advance(3_600_000 + 61_000)
+        await world.clock.advance(61_000)
         assert sorted(data_of(world.objects())) == [b"a", b"b"]
+        await world.put(b"c\n")
+        await world.clock.advance(61_000)
+        assert sorted(data_of(world.objects())) == [b"a", b"b", b"c"]
+        await world.clock.advance(11_000)
+        assert await world.unaccounted() == 0
+        await world.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize("jump_ms", [-DAY_MS, -HOUR_MS])
+def test_clock_when_it_jumps_back_between_attempts_then_the_retry_duration_still_comes_to_its_end(jump_ms: int) -> None:
+    async def story() -> None:
+        world = DeliveryWorld()
+        world.destination.otherwise = refused
+        world.destination.retry_ms = 300_000
+        await world.start()
+        await world.create_scripted()
+        await world.put(b"a")
+        await world.clock.advance(120_000)
+        world.clock.jump(jump_ms)
+        await world.clock.advance(300_000 + 140_000)
+        assert (await world.progress()).stages[-1].held_bytes > 0, "it is given up"
+        await world.clock.advance(300_000)
+        assert [base64.b64decode(error["rawData"]) for error in world.errors(KIND)] == [b"a"]
+        assert await world.unaccounted() == 0
         await world.stop()
 
     run(story())

@@ -58,6 +58,11 @@ class ManualClock:
                 await turns(20)
         self.ms = until_ms
 
+    def jump(self, by_ms: int) -> None:
+        """Set the clock, as somebody sets a machine's: sleepers sleep on for as long as they meant to."""
+        self.ms += by_ms
+        self._sleepers = [(at_ms + by_ms, number, woken) for at_ms, number, woken in self._sleepers]
+
 
 class _Turn:
     """One turn of the loop."""

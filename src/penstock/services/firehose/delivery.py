@@ -63,15 +63,14 @@ class Delivery:
         entries = joined([piece.records for piece in ready.pieces])
         keys = dict(ready.key) if ready.key else NO_KEYS
         parcel = Parcel(entries, uuid_text(self._entropy.bytes(UUID_BYTES)), ready.oldest_ms, keys=keys)
-        began_ms, uncounted_ms = self._clock.now_ms(), 0
+        at_ms, tried_ms = self._clock.now_ms(), 0
         while True:
             again, failures = self._settle(parcel, await self._attempt(parcel))
             if again is None:
                 break
             self._tell(again.code, again.message)
-            uncounted_ms += again.uncounted_ms
-            # a clock that went back starts the duration anew
-            tried_ms = max(self._clock.now_ms() - began_ms - uncounted_ms, 0)
+            then_ms, at_ms = at_ms, self._clock.now_ms()
+            tried_ms += max(at_ms - then_ms - again.uncounted_ms, 0)  # a clock that went back takes nothing away
             if tried_ms >= self._destination.retry_ms:
                 given_up = await self._give_up(parcel, again)
                 if not given_up:
