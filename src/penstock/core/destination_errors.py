@@ -34,4 +34,7 @@ class DestinationError(Table):
     BACKUP_STAYS = Row(_INVALID, "S3BackupMode cannot be changed from {before} to {after}.")
     TABLE_TWICE = Row(_INVALID, "The table {table} is configured more than once.")
     NOT_INSTALLED = Row(_INVALID, "{what} deliveries need {extra} where the server runs.")
-    SECRETS = Row(_INVALID, "There is no Secrets Manager here: specify the credentials themselves.")
+    SECRETS = Row(  # the first sentence is Secrets Manager's own of a secret that is not there
+        _INVALID,
+        "Secrets Manager can't find the specified secret. There is no Secrets Manager here: specify the credentials themselves.",
+    )

@@ -133,6 +133,7 @@ class DeliveryWorld:
     destination: Scripted = field(default_factory=Scripted)
     steps: list[Step] = field(default_factory=list)
     told: Told = field(default_factory=Told)
+    enforce_limits: bool = False
     log: MemoryLog = field(init=False)
     streams: Streams = field(init=False)
     firehose: Firehose = field(init=False)
@@ -174,7 +175,7 @@ class DeliveryWorld:
             clock=self.clock,
             entropy=self.entropy,
             tasks=self.tasks,
-            enforce_limits=False,
+            enforce_limits=self.enforce_limits,
             transition_ms=0,
         )
         return self.firehose

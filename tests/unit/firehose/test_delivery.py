@@ -247,6 +247,42 @@ def test_metrics_when_records_were_delivered_then_they_have_awss_names() -> None
         assert told["IncomingBytes"] == told["DeliveryToS3.Bytes"] == 5
         assert told["PutRecordBatch.Requests"] == told["DeliveryToS3.Success"] == told["DeliveryToS3.ObjectCount"] == 1
         assert told["DeliveryToS3.DataFreshness"] == 60
+        assert not any(name.endswith("PerSecondLimit") for name in told), "there are no limits here"
+        await world.stop()
+
+    run(story())
+
+
+def test_metrics_when_limits_are_enforced_then_they_are_told_and_only_what_was_taken_is_counted() -> None:
+    async def story() -> None:
+        world = DeliveryWorld(enforce_limits=True)
+        await world.start()
+        await world.create()
+        await world.put(*[b"x" * 1_000_000] * 3)  # of which two are too many for a second, but for one that overdraws
+        await world.clock.advance(10_000)
+        told = world.told.metrics
+        assert told["BytesPerSecondLimit"] == 1 << 20
+        assert (told["RecordsPerSecondLimit"], told["PutRequestsPerSecondLimit"]) == (100_000, 1000)
+        assert (told["IncomingRecords"], told["IncomingBytes"], told["ThrottledRecords"]) == (2, 2_000_000, 1)
+        assert told["PutRecordBatch.Bytes"] == 2_000_000
+        await world.stop()
+
+    run(story())
+
+
+def test_metrics_when_a_backup_cannot_be_written_then_its_success_is_told_as_0_until_it_is() -> None:
+    async def story() -> None:
+        world = DeliveryWorld()
+        await world.start()
+        hints = {"SizeInMBs": 1, "IntervalInSeconds": 60}
+        await world.create(S3BackupMode="Enabled", S3BackupConfiguration={**S3_BACKUP, "BufferingHints": hints})
+        world.buckets.away = True
+        await world.put(b"a\n")
+        await world.clock.advance(75_000)
+        assert world.told.metrics["BackupToS3.Success"] == 0
+        world.buckets.away = False
+        await world.clock.advance(75_000)
+        assert world.told.metrics["BackupToS3.Success"] == 1
         await world.stop()
 
     run(story())
@@ -319,6 +355,8 @@ def test_batch_when_the_storage_refuses_it_then_each_record_is_told_so(
             request = PutRecordBatchRequest(delivery_stream_name="d", data=[b"a", b"b"])
             answer = await put_record_batch(world.firehose, CALLER, request)
         told = [(result.code, result.message) for result in answer.results if not isinstance(result, str)]
+        await world.clock.advance(10_000)
+        assert world.told.metrics["IncomingRecords"] == world.told.metrics["IncomingBytes"] == 0
         assert [(code, said[1] and message) for code, message in told] == [said, said]
         await world.put(b"c\n")
         await world.clock.advance(61_000)

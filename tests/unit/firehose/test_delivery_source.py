@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from delivery_world import DeliveryWorld, data_of
@@ -148,6 +149,42 @@ def test_source_when_it_is_a_kinesis_stream_then_direct_puts_are_refused() -> No
         await reading(world)
         with pytest.raises(ServiceError, match="is not permitted on KinesisStreamAsSource delivery stream type"):
             await world.put(b"x")
+        await world.stop()
+
+    run(story())
+
+
+def test_metrics_when_a_stream_is_read_then_they_have_awss_names_and_nothing_throttles() -> None:
+    async def story() -> None:
+        world = DeliveryWorld()
+        await reading(world)
+        await put(world, b"a\n", b"bc\n")
+        await world.clock.advance(11_000)
+        told = world.told.metrics
+        assert (told["DataReadFromKinesisStream.Records"], told["DataReadFromKinesisStream.Bytes"]) == (2, 5)
+        throttled = ("ThrottledGetRecords", "ThrottledGetShardIterator", "ThrottledDescribeStream")
+        assert [told[name] for name in throttled] == [0, 0, 0]
+        assert "KinesisMillisBehindLatest" in told
+        await world.stop()
+
+    run(story())
+
+
+def test_source_when_its_key_is_refused_then_that_is_told_and_reading_goes_on_when_it_is_not() -> None:
+    async def story() -> None:
+        world = DeliveryWorld()
+        await reading(world)
+        disabled = ServiceError("KMSDisabledException", "the key is disabled")
+        with patch.object(world.streams.reader, "scan", side_effect=disabled):
+            await put(world, b"a\n")
+            await world.clock.advance(20_000)
+            assert world.told.metrics["KMSKeyDisabled"] > 1
+            error = (await world.progress()).errors[-1]
+            assert (error.stage, error.code) == ("source", "KMSDisabledException")
+            assert error.message.endswith("cannot be read: KMSDisabledException: the key is disabled")
+        await world.clock.advance(63_000)
+        assert list(data_of(world.objects())) == [b"a"]
+        assert await world.unaccounted() == 0
         await world.stop()
 
     run(story())

@@ -152,11 +152,15 @@ def test_handler_when_it_cannot_be_loaded_is_answered_so(tmp_path: Path, handler
     asyncio.run(run())
 
 
-def test_handler_when_it_hangs_is_killed_at_the_deadline_and_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("timeout_s", "patience_s"), [(3, None), (3, 900), (900, 3)])
+def test_handler_when_it_hangs_is_killed_at_the_deadline_and_replaced(
+    timeout_s: int, patience_s: int | None, tmp_path: Path
+) -> None:
     async def run() -> None:
         async with world(tmp_path) as made:
-            functions(made, "hang", timeout_s=3)
-            asked = asyncio.create_task(made.invoke("hang", wants_log=True))  # noqa: TID251 - beside the test
+            functions(made, "hang", timeout_s=timeout_s)
+            call = made.invoke("hang", wants_log=True, patience_s=patience_s)
+            asked = asyncio.create_task(call)  # noqa: TID251 - beside the test
             await made.until(lambda: "hanging" in made.log.text)
             made.clock.advance(2900)
             await asyncio.sleep(0)  # noqa: TID251

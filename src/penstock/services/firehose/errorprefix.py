@@ -3,6 +3,8 @@
 Theory.  Both are stages whose work is writing one object, and both are tried until they succeed: what is in neither place would be lost.
 """
 
+from typing import Final
+
 from penstock.core.ids import UUID_BYTES, uuid_text
 from penstock.core.ports import Clock, Entropy
 from penstock.services.firehose.backoff import wait_ms
@@ -22,6 +24,8 @@ from penstock.services.firehose.report import Report
 from penstock.services.firehose.rows import body_of, joined
 from penstock.services.firehose.shapes import S3
 from penstock.services.firehose.site import Site
+
+BACKUP: Final = "backup"
 
 
 def error_prefix_of(s3: S3) -> Prefix:
@@ -54,6 +58,8 @@ class Persistent:
                 prefix = default_error_prefix("")  # it must go somewhere
             except NotWritten as problem:
                 attempts += 1
+                if self._name == BACKUP:
+                    self._report.tally.count("BackupToS3.Success", 0)
                 self._report.trouble(self._name, problem.code, str(problem), self._s3.cloudwatch_logging_options)
                 await self._clock.sleep(wait_ms(attempts, self._entropy.fraction()))
 
@@ -80,7 +86,7 @@ class Backup:
     """Writes source records as they came."""
 
     def __init__(self, s3: S3, site: Site, report: Report) -> None:
-        self._objects = Persistent("backup", s3, site, report)
+        self._objects = Persistent(BACKUP, s3, site, report)
         self._prefix = read_prefix(s3.prefix)
         self._report = report
         self._clock = site.clock

@@ -34,6 +34,11 @@ from penstock.services.streams.service import Streams
 logger = logging.getLogger(__name__)
 
 RETRY_MS: Final = 5000
+NEVER_THROTTLED: Final = (
+    "ThrottledGetRecords",
+    "ThrottledGetShardIterator",
+    "ThrottledDescribeStream",
+)  # here: told as 0
 
 SiteOf = Callable[[DeliveryStream], Site]
 
@@ -154,7 +159,13 @@ class Fleet:
         report = Report(stream, world.tallies, world.logs, site.clock)
         destination = world.makers.make(stream.kind, shape, site, report)
         steps = world.makers.steps(shape, site, report)
-        runner = Runner(plan_of(shape), steps, destination, site, report, tasks)
+        plan = plan_of(shape)
+        runner = Runner(plan, steps, destination, site, report, tasks)
+
+        def refused(code: str, text: str) -> None:
+            report.tally.refused(code)
+            report.trouble("source", code, text, plan.logging)
+
         source = Source(
             stream.uid,
             stream.source_since,
@@ -167,6 +178,7 @@ class Fleet:
             room=runner.room,
             take=runner.take,
             told=_teller(stream, report),
+            refused=refused,
         )
         return Crew(stream, runner, source, report, tasks)
 
@@ -183,6 +195,8 @@ def _teller(stream: DeliveryStream, report: Report) -> Callable[[Read], None]:
 
     def tell(read: Read) -> None:
         tally = report.tally
+        for name in NEVER_THROTTLED:
+            tally.count(name, 0)
         tally.count("DataReadFromKinesisStream.Records", read.records)
         tally.add("DataReadFromKinesisStream.Bytes", "Bytes", read.size_bytes)
         tally.add("KinesisMillisBehindLatest", "Milliseconds", read.behind_ms)

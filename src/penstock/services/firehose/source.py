@@ -95,6 +95,7 @@ class Source:
         room: Callable[[], Awaitable[None]],
         take: Callable[[Run], None],
         told: Callable[[Read], None],
+        refused: Callable[[str, str], None],
     ) -> None:
         self._uid = uid
         self._since = since
@@ -108,6 +109,7 @@ class Source:
         self._room = room
         self._take = take
         self._told = told
+        self._refused = refused
         self._lanes: dict[int, _Lane] = {}
         self._kept: dict[int, Kept] = {}  # by shard
         self._moved = asyncio.Event()
@@ -172,7 +174,7 @@ class Source:
 
     async def _follow(self, lane: _Lane) -> None:
         """Read a shard to its end."""
-        position, attempts = lane.position, 0
+        position = lane.position
         while True:
             await self._room()
             try:
@@ -180,12 +182,10 @@ class Source:
             except (ServiceError, AppendError) as error:
                 if isinstance(error, ServiceError) and error.code == Error.SHARD_DOES_NOT_EXIST.code:
                     return  # the stream was deleted
-                attempts += 1
-                if attempts == 1:
-                    logger.warning("%s of %s cannot be read: %s", lane.held.shard_id, self.view.stream.name, error)
+                code = error.code if isinstance(error, ServiceError) else Error.INTERNAL_FAILURE.code
+                self._refused(code, f"{lane.held.shard_id} cannot be read: {error}")
                 await self._clock.sleep(RETRY_MS)
                 continue
-            attempts = 0
             position = lane.position = page.next
             ended = is_last(self.view, lane.held, page)
             self._give(lane, page, ended=ended)

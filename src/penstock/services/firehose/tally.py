@@ -6,6 +6,7 @@ Rules of this file: what nobody did has no figures; a sink is told, never asked.
 Source: developer guide, "Monitor Amazon Data Firehose using CloudWatch metrics".
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from penstock.core.ids import AccountId, Region
@@ -13,6 +14,12 @@ from penstock.core.ports import Clock
 from penstock.services.streams.measures import MEASURE_MS, Measure, Sink, Unit
 from penstock.services.streams.tally import Figure
 
+KEY_REFUSALS: Final[Mapping[str, str]] = {  # metrics by the code that a key of KMS is refused with
+    "KMSAccessDeniedException": "KMSKeyAccessDenied",
+    "KMSDisabledException": "KMSKeyDisabled",
+    "KMSInvalidStateException": "KMSKeyInvalidState",
+    "KMSNotFoundException": "KMSKeyNotFound",
+}
 Place = tuple[AccountId, Region, str]  # of a delivery stream: account, region, name
 DIMENSION: Final = "DeliveryStreamName"
 
@@ -33,6 +40,11 @@ class Tally:
     def count(self, name: str, value: int = 1) -> None:
         """Add to a count."""
         self.add(name, "Count", value)
+
+    def refused(self, code: str) -> None:
+        """Count a refusal of KMS; any other is not counted."""
+        if code in KEY_REFUSALS:
+            self.count(KEY_REFUSALS[code])
 
 
 class Tallies:

@@ -29,6 +29,11 @@ class Invocation(msgspec.Struct, frozen=True):
     kind: Kind = "RequestResponse"
     wants_log: bool = False  # the last 4 KiB of what it wrote
     client_context: str | None = None  # base64 of JSON, as it came
+    patience_s: int | None = None  # its caller's: then it has timed out, though the function may run for longer
+
+    def timeout_s(self, version: "FunctionVersion") -> int:
+        """How long it may take."""
+        return version.timeout_s if self.patience_s is None else min(version.timeout_s, self.patience_s)
 
 
 class Invoked(msgspec.Struct, frozen=True):

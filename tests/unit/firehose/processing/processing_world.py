@@ -42,6 +42,7 @@ class Functions:
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.events: list[dict[str, Any]] = []
+        self.patience_s: list[int | None] = []
         self.at_once = self.at_once_most = 0
 
     async def invoke(self, invocation: Invocation) -> Invoked:
@@ -52,6 +53,7 @@ class Functions:
         assert invocation.function == FUNCTION
         event = msgspec.json.decode(invocation.payload)
         self.events.append(event)
+        self.patience_s.append(invocation.patience_s)
         answer = self.handler(event)
         if isinstance(answer, ServiceError):
             raise answer

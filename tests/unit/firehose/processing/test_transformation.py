@@ -152,6 +152,15 @@ NONE = ServiceError("ResourceNotFoundException", "Function not found", 404)
 DENIED = ServiceError("AccessDeniedException", "no", 403)
 
 
+def test_invocation_when_it_is_asked_for_then_five_minutes_are_its_longest() -> None:
+    async def scenario(world: World) -> None:
+        world.functions.handler = lambda event: {"records": [ok(record) for record in event["records"]]}
+        await world.through(world.steps(LAMBDA), *entries(b"0"))
+        assert world.functions.patience_s == [300]
+
+    play(scenario)
+
+
 async def _time_passes(world: World) -> None:
     for _ in range(40):
         await world.clock.sleep(0)

@@ -13,9 +13,11 @@ from penstock.engines.api import AppendError
 from penstock.services.firehose.directory import DeliveryView
 from penstock.services.firehose.ops.naming import NamedRequest
 from penstock.services.firehose.service import Firehose
+from penstock.services.firehose.tally import Tally
 from penstock.services.streams.directory import StreamView
 from penstock.services.streams.envelope import Seal
 from penstock.services.streams.faults import delivery_fault
+from penstock.services.streams.measures import Unit
 from penstock.wire.operation import Input, Output
 
 
@@ -59,7 +61,7 @@ async def put_record(firehose: Firehose, caller: Caller, request: PutRecordReque
     _check_size(data)
     if _refused(firehose, view, [data]):
         raise FirehoseError.SLOW_DOWN()
-    seal = await _seal(firehose, caller, inlet)
+    seal = await _seal(firehose, caller, view, inlet)
     [record_id] = await firehose.inlets.put(inlet, [data], seal)
     _count(firehose, view, "PutRecord", 1, len(data), began_ms)
     return PutRecordOutput(record_id=record_id, encrypted=seal is not None)
@@ -79,11 +81,13 @@ async def put_record_batch(firehose: Firehose, caller: Caller, request: PutRecor
     if len(max(data, key=len)) > limits.DELIVERY_RECORD_MAX_BYTES:
         _check_size(max(data, key=len))
     refused = _refused(firehose, view, data)
-    seal = await _seal(firehose, caller, inlet)
+    seal = await _seal(firehose, caller, view, inlet)
     taken = data if not refused else [blob for at, blob in enumerate(data) if at not in refused]
-    written = iter(await _put(firehose, inlet, taken, seal)) if taken else iter(())
-    results = [FirehoseError.SLOW_DOWN() if at in refused else next(written) for at in range(len(data))]
-    _count(firehose, view, "PutRecordBatch", len(taken), size_bytes, began_ms)
+    written = await _put(firehose, inlet, taken, seal) if taken else ()
+    rest = iter(written)
+    results = [FirehoseError.SLOW_DOWN() if at in refused else next(rest) for at in range(len(data))]
+    stored = taken if written and isinstance(written[0], str) else ()  # all of them, or none
+    _count(firehose, view, "PutRecordBatch", len(stored), sum(map(len, stored)), began_ms)
     return PutRecordBatchOutput(results, seal is not None)
 
 
@@ -99,12 +103,13 @@ def _open(firehose: Firehose, caller: Caller, name: str) -> tuple[DeliveryView, 
     return view, inlet
 
 
-async def _seal(firehose: Firehose, caller: Caller, inlet: StreamView) -> Seal | None:
+async def _seal(firehose: Firehose, caller: Caller, view: DeliveryView, inlet: StreamView) -> Seal | None:
     if inlet.stream.key_id is None:
         return None
     try:
         return await firehose.streams.envelope.seal_for(caller, inlet)
     except ServiceError as error:
+        _tally(firehose, view).refused(error.code)
         raise FirehoseError.KMS(text=error.message) from None
 
 
@@ -126,6 +131,11 @@ def _check_size(data: bytes) -> None:
 
 
 _NONE: Final[frozenset[int]] = frozenset()
+_LIMITS: Final[Sequence[tuple[str, Unit, int]]] = (  # UNVERIFIED: their units, which the developer guide does not tell
+    ("BytesPerSecondLimit", "Bytes", limits.DIRECT_BYTES_PER_S),
+    ("RecordsPerSecondLimit", "Count", limits.DIRECT_RECORDS_PER_S),
+    ("PutRequestsPerSecondLimit", "Count", limits.DIRECT_CALLS_PER_S),
+)
 
 
 def _refused(firehose: Firehose, view: DeliveryView, data: Sequence[bytes]) -> frozenset[int]:
@@ -138,13 +148,14 @@ def _refused(firehose: Firehose, view: DeliveryView, data: Sequence[bytes]) -> f
         throttled = firehose.quotas.over(view.stream.uid, data, firehose.clock.now_ms())
         found |= set(range(len(data) - throttled, len(data)))
     if found:
-        firehose.tallies.of((view.stream.account, view.stream.region, name)).count("ThrottledRecords", len(found))
+        _tally(firehose, view).count("ThrottledRecords", len(found))
     return frozenset(found)
 
 
 def _count(firehose: Firehose, view: DeliveryView, call: str, records: int, size_bytes: int, began_ms: int) -> None:
-    stream = view.stream
-    tally = firehose.tallies.of((stream.account, stream.region, stream.name))
+    tally = _tally(firehose, view)
+    for name, unit, limit in _LIMITS if firehose.enforce_limits else ():
+        tally.add(name, unit, limit)
     tally.count("IncomingRecords", records)
     tally.add("IncomingBytes", "Bytes", size_bytes)
     tally.count("IncomingPutRequests")
@@ -153,3 +164,8 @@ def _count(firehose: Firehose, view: DeliveryView, call: str, records: int, size
     tally.add(f"{call}.Latency", "Milliseconds", max(firehose.clock.now_ms() - began_ms, 0))
     if call == "PutRecordBatch":
         tally.count(f"{call}.Records", records)
+
+
+def _tally(firehose: Firehose, view: DeliveryView) -> Tally:
+    stream = view.stream
+    return firehose.tallies.of((stream.account, stream.region, stream.name))

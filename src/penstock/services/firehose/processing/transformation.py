@@ -28,8 +28,9 @@ from penstock.services.functions.invoking import Invocation, Invoked, Invoker
 
 PAYLOAD_MAX_BYTES: Final = 6 * MIB  # both ways
 RECORD_OVERHEAD_BYTES: Final = 512  # at most, of a record in a payload beside its data, ids and partition key
-PATIENCE_MS: Final = SECOND_MS  # before the first retry; twice as long before each further one
-PATIENCE_MAX_MS: Final = 60 * SECOND_MS
+PATIENCE_S: Final = 5 * 60  # for one invocation, however long the function may run
+PAUSE_MS: Final = SECOND_MS  # before the first retry; twice as long before each further one
+PAUSE_MAX_MS: Final = 60 * SECOND_MS
 CONCURRENCY: Final = 5  # invocations of a delivery stream at a time
 THROTTLED: Final = "TooManyRequestsException"
 
@@ -166,7 +167,11 @@ class Transformation:
         """The function's answer, and how often it was asked.  Raises Failed."""
         payload = self._payload(entries)
         invocation = Invocation(
-            account=self._site.account, region=self._site.region, function=self._function.arn, payload=payload
+            account=self._site.account,
+            region=self._site.region,
+            function=self._function.arn,
+            payload=payload,
+            patience_s=PATIENCE_S,
         )
         attempts = 0
         while True:
@@ -176,7 +181,7 @@ class Transformation:
                 return why, attempts
             if not passes or attempts > self._function.retries:
                 raise Failed(why, attempts)
-            await self._site.clock.sleep(min(PATIENCE_MS << min(attempts - 1, 10), PATIENCE_MAX_MS))
+            await self._site.clock.sleep(min(PAUSE_MS << min(attempts - 1, 10), PAUSE_MAX_MS))
 
     async def _try(self, invocation: Invocation) -> tuple[bytes | tuple[str, str], bool]:
         """An answer, or why there is none and whether that may pass."""

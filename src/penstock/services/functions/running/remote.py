@@ -90,12 +90,13 @@ class RemoteRunner:
         headers = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail"}
         if invocation.client_context:
             headers["X-Amz-Client-Context"] = invocation.client_context
+        timeout_s = invocation.timeout_s(version)
         try:
             posted = await self._post.post(
-                PATH, invocation.payload or b"{}", headers, version.timeout_s + GRACE_S, RESPONSE_MAX_BYTES
+                PATH, invocation.payload or b"{}", headers, timeout_s + GRACE_S, RESPONSE_MAX_BYTES
             )
         except TookTooLong:
-            return outcome.timed_out(request_id, version.timeout_s, time_text(self._around.clock.now_ms()))
+            return outcome.timed_out(request_id, timeout_s, time_text(self._around.clock.now_ms()))
         except CannotPost as problem:
             raise InvokeError.ENDPOINT(why=problem) from None
         lines.take(_log_of(posted))

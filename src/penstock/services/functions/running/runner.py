@@ -129,7 +129,7 @@ class Runner:
         return how
 
     def _call(self, version: FunctionVersion, invocation: Invocation, request_id: str) -> Call:
-        timeout_ms = version.timeout_s * SECOND_MS
+        timeout_ms = invocation.timeout_s(version) * SECOND_MS
         now_ms = self._around.wall.now_ms()
         headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
