@@ -138,7 +138,9 @@ class World:
     def refused(self) -> list[str]:
         """The records in the error prefixes of all."""
         objects = (path for path in (self.directory / "buckets" / "failed").rglob("*") if path.is_file())
-        lines = (json.loads(line) for path in objects if "-failed/" in str(path) for line in path.read_text().splitlines())
+        lines = (
+            json.loads(line) for path in objects if "-failed/" in str(path) for line in path.read_text().splitlines()
+        )
         return [b64decode(line["rawData"]).decode() for line in lines]
 
 
@@ -172,9 +174,11 @@ def no_json(name: str, turn: int) -> str:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as stack:
-        receiver = stack.enter_context(beside(receiving(lambda number: (503 if number % BUSY_EACH == 1 else 200, None))))
+        receiver = stack.enter_context(
+            beside(receiving(lambda number: (503 if number % BUSY_EACH == 1 else 200, None)))
+        )
         cluster = stack.enter_context(beside(clustered(Busy())))
-        busy = {number: 9 for number in range(1, 100 * ROUNDS, BUSY_EACH)}
+        busy = dict.fromkeys(range(1, 100 * ROUNDS, BUSY_EACH), 9)
         collector = stack.enter_context(beside(collecting(fails=busy)))
         database = stack.enter_context(postgres_server("pass-word"))
         (tmp_path / "data").mkdir()
@@ -198,7 +202,9 @@ def test_records_when_the_server_is_killed_again_and_again_arrive_at_every_desti
         for name, have in {**world.has(), "the error prefix": world.refused}.items():
             waited_s = 0.0
             while missing := meant.get(name, refused) - set(have()):
-                assert waited_s < WAIT_S, f"{name} lacks {len(missing)} of {len(meant.get(name, refused))}: {sorted(missing)[:5]}"
+                assert waited_s < WAIT_S, (
+                    f"{name} lacks {len(missing)} of {len(meant.get(name, refused))}: {sorted(missing)[:5]}"
+                )
                 pause(0.25)
                 waited_s += 0.25
     assert sorted(world.has()["search"]()) == sorted(meant["search"]), "a document is there once"

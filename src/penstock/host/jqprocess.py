@@ -9,10 +9,10 @@ import os
 import re
 import struct
 import sys
-import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Final
 
 import msgspec
@@ -83,7 +83,7 @@ class JqProcess:
         """The results of all, or the number of the one that the process was ended for."""
         work = msgspec.msgpack.encode((program, records))
         async with self._turn:
-            progress = self._progress = self._progress or tempfile.TemporaryFile(buffering=0)
+            progress = self._progress = self._progress or TemporaryFile(buffering=0)  # noqa: SIM115 - until `close`
             os.pwrite(progress.fileno(), _NOWHERE, 0)
             process = self._process or await self._start(progress)
             try:

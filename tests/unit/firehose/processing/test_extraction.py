@@ -98,7 +98,7 @@ def test_query_when_it_never_ends_or_wants_all_memory_then_its_records_fail_and_
 
 def test_record_when_the_query_never_ends_for_it_then_it_fails_alone() -> None:
     async def scenario(world: World) -> None:
-        text = '{a: (if .a == 7 or .a == 300 then last(range(1e12)) elif .a == 9 then .s * 1000000000 else .a end)}'
+        text = "{a: (if .a == 7 or .a == 300 then last(range(1e12)) elif .a == 9 then .s * 1000000000 else .a end)}"
         many = entries(*(b'{"a": %d, "s": "x"}' % number for number in range(600)))
         done = await world.through(world.steps(query(text)), *many)
         assert [(failure.entry.place, failure.message) for failure in done.failed] == [
