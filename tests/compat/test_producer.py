@@ -191,13 +191,14 @@ def refused_writes(server: PenstockServer) -> int:
 
 def test_records_when_a_shard_is_throttled_wait_and_arrive(server: PenstockServer) -> None:
     server.faults.throttle(STREAM, "shardId-000000000000")
+    refused_before = refused_writes(server)
     with Producer(STREAM, QUICK, connection=connection(server)) as producer:
         wait([producer.put("warm", b"up", 2**127)])
         stuck = producer.put("a", b"stuck", 0)
         free = producer.put("a", b"free", 2**127)
         assert free.result(10).successful
         assert not stuck.done()
-        while not refused_writes(server):  # until it has been tried
+        while refused_writes(server) == refused_before:  # until it has been tried
             producer.put("a", b"free", 2**127).result(10)
         server.faults.clear()
         result = stuck.result(10)

@@ -94,7 +94,7 @@ class AsyncProducer:
     def outstanding_records(self) -> int:
         """How many records have no result yet."""
         self._core.driver.take_in()
-        return len(self._core.pipeline.outstanding)
+        return self._core.pipeline.outstanding
 
     @property
     def oldest_record_ms(self) -> int:

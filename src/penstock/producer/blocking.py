@@ -108,7 +108,7 @@ class Producer:
     @property
     def outstanding_records(self) -> int:
         """How many records have no result yet."""
-        return len(self._inbox) + len(self._core.pipeline.outstanding)
+        return len(self._inbox) + self._core.pipeline.outstanding
 
     @property
     def oldest_record_ms(self) -> int:

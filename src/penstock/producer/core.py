@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import count, repeat
+from itertools import count
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from penstock.producer.config import ConfigError, ProducerConfig, endpoint_url
 from penstock.producer.driver import Driver
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import Data, Given, Promise, Put, Share, Together, checked
+from penstock.producer.records import Alone, Data, Given, Promise, Put, Together, checked
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -72,51 +72,47 @@ class Core:
         promise: Promise,
     ) -> Put:
         """A record for the pipeline.  Raises ValueError, TypeError."""
-        config = self.config
         data, explicit, hash_key, held_bytes = checked(
-            partition_key, data, explicit_hash_key, config.max_user_record_size
+            partition_key, data, explicit_hash_key, self.config.max_user_record_size
         )
         now_ms = self._clock.now_ms()
-        return Put(
-            partition_key,
-            data,
-            explicit,
-            hash_key,
-            held_bytes,
-            now_ms,
-            now_ms + config.record_max_buffered_time,
-            now_ms + config.record_ttl,
-            promise,
-            f"{self._id_prefix}{next(self._ids)}" if config.idempotent else None,
-            now_ms,
-        )
+        due_ms, expires_ms, batch = *self._times(now_ms), Alone(promise, now_ms)
+        unique_id = self._unique_id() if self.config.idempotent else None
+        return Put(partition_key, data, explicit, hash_key, held_bytes, batch, 0, due_ms, expires_ms, unique_id, now_ms)
 
     def make_many(self, records: Iterable[Given], promise: Promise) -> list[Put]:
         """Records for the pipeline that share a promise of all their results.
 
-        Raises ValueError or TypeError, which names the first bad record; then none is made.  Cost: 1 us each.
+        Raises ValueError or TypeError, which names the first bad record; then none is made.  Cost: 0.5 us each.
         """
-        config, held = self.config, []
-        largest_bytes, unique = config.max_user_record_size, config.idempotent
-        for at, record in enumerate(records):
-            try:
-                key, data, explicit_hash_key = (*record, None) if len(record) == 2 else record
-                held.append((key, *checked(key, data, explicit_hash_key, largest_bytes)))
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"record {at}: {error}") from None
-        together, now_ms = Together(len(held), promise), self._clock.now_ms()
-        due_ms, expires_ms = now_ms + config.record_max_buffered_time, now_ms + config.record_ttl
-        ids = [f"{self._id_prefix}{next(self._ids)}" for _ in held] if unique else repeat(None)
-        return [
-            Put(key, data, explicit, place, size, now_ms, due_ms, expires_ms, Share(together, at), unique_id, now_ms)
-            for at, ((key, data, explicit, place, size), unique_id) in enumerate(zip(held, ids, strict=False))
-        ]
+        given, now_ms, puts, at = list(records), self._clock.now_ms(), [], 0
+        batch, (due_ms, expires_ms) = Together(promise, now_ms, len(given)), self._times(now_ms)
+        largest_bytes, unique, unique_id = self.config.max_user_record_size, self.config.idempotent, None
+        try:
+            for at, record in enumerate(given):
+                key, data, explicit = record if len(record) == 3 else (*record, None)
+                data, explicit, place, held_bytes = checked(key, data, explicit, largest_bytes)
+                if unique:
+                    unique_id = self._unique_id()
+                puts.append(
+                    Put(key, data, explicit, place, held_bytes, batch, at, due_ms, expires_ms, unique_id, now_ms)
+                )
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"record {at}: {error}") from None
+        return puts
+
+    def _times(self, now_ms: int) -> tuple[int, int]:
+        """When a record that comes now should be sent, and when it may no longer be."""
+        return now_ms + self.config.record_max_buffered_time, now_ms + self.config.record_ttl
+
+    def _unique_id(self) -> str:
+        return f"{self._id_prefix}{next(self._ids)}"
 
     @property
     def oldest_record_ms(self) -> int:
         """How long the oldest record without a result has been waiting; 0 if there is none."""
         self.driver.take_in()
-        oldest = next(iter(self.pipeline.outstanding), None)
+        oldest = self.pipeline.oldest
         return 0 if oldest is None else self._clock.now_ms() - oldest.arrived_ms
 
     async def close(self) -> None:

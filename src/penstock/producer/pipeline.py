@@ -13,7 +13,7 @@ Rules of this file:
 Source: KPL's pipeline.h and retrier.cc.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop
 from itertools import takewhile
 from typing import Any, Final
@@ -23,7 +23,7 @@ from penstock.producer import measures
 from penstock.producer.config import ProducerConfig
 from penstock.producer.limiter import Limiter
 from penstock.producer.measures import Measures
-from penstock.producer.records import Attempt, Entry, Put, UserRecord, UserRecordFailed, UserRecordResult
+from penstock.producer.records import Attempt, Batch, Entry, Put, UserRecord, UserRecordFailed, UserRecordResult
 from penstock.producer.reducers import NEVER_MS, Collector, Due, Packer, Request, entry_alone
 from penstock.producer.shardmap import ShardMap
 
@@ -53,17 +53,26 @@ class Pipeline:
         self._received = 0
         self.shards = ShardMap()
         self.requests: list[Request] = []  # to be sent, in this order
-        self.outstanding: dict[
-            Put, bool
-        ] = {}  # (as a set that keeps its order) every record without a result, the oldest first
+        self._batches: dict[Batch, list[Put | None]] = {}  # the oldest first; of each the records without a result
+        self.outstanding = 0  # records without a result
         self.outstanding_bytes = 0
 
     def put(self, puts: Sequence[Put], now_ms: int) -> None:
-        """Take new records."""
-        self.outstanding.update(dict.fromkeys(puts, True))
+        """Take new records: whole batches, one after the other."""
+        at = 0
+        while at < len(puts):
+            batch = puts[at].batch
+            self._batches[batch] = list(puts[at : at + batch.count])
+            at += batch.count
+        self.outstanding += len(puts)
         self.outstanding_bytes += sum([put.held_bytes for put in puts])
         self._received += len(puts)
         self._place(puts, now_ms)
+
+    @property
+    def oldest(self) -> Batch | None:
+        """What came first of what has records without a result."""
+        return next(iter(self._batches), None)
 
     def _place(self, puts: Sequence[Put], now_ms: int) -> None:
         shards = self.shards
@@ -170,35 +179,44 @@ class Pipeline:
 
     def _succeed(self, puts: Sequence[Put], shard_id: str, number: str, began_ms: int, now_ms: int) -> None:
         """Tell every record of an entry where it is.  Those that came in the same millisecond share what they are told."""
-        took_ms, since_ms, result = now_ms - began_ms, -1, None
-        forget = self.outstanding.pop
-        held_bytes = 0
+        took_ms, batch, waiting, since_ms = now_ms - began_ms, None, None, -1
+        result: UserRecordResult | None = None
+        count = held_bytes = 0
         for put in puts:
-            if forget(put, False) is False:
+            if put.batch is not batch:
+                batch = put.batch
+                waiting = self._batches.get(batch)
+            at = put.at
+            if waiting is None or waiting[at] is None:
                 continue  # its time was up while it was under way
+            waiting[at] = None
+            count += 1
             held_bytes += put.held_bytes
             if result is None or put.last_ms != since_ms or put.attempts:
                 since_ms = put.last_ms if not put.attempts else -1
                 attempt = Attempt(began_ms - put.last_ms, took_ms, True)
                 result = UserRecordResult(True, shard_id, number, (*put.attempts, attempt))
-            promise = put.promise
-            if not promise.done():
-                promise.set_result(result)
+            if batch.settle(at, result):
+                del self._batches[batch]
+        self.outstanding -= count
         self.outstanding_bytes -= held_bytes
 
     def abandon(self) -> None:
         """Nothing more is sent: what has no result fails."""
-        for put in list(self.outstanding):
+        for put in self._unsettled(list(self._batches)):
             self._note(put, CLOSED, "the producer was closed", put.last_ms, put.last_ms)
             self._fail(put, None)
+
+    def _unsettled(self, batches: Iterable[Batch]) -> list[Put]:
+        return [put for batch in batches for put in self._batches[batch] if put is not None]
 
     def _overlooked(self, now_ms: int) -> None:
         """Give up records that nobody wants to wait for any longer."""
         patience_ms = self._config.user_record_timeout_in_millis
         if not patience_ms:
             return
-        late = list(takewhile(lambda put: put.arrived_ms + patience_ms <= now_ms, self.outstanding))
-        for put in late:
+        late = takewhile(lambda batch: batch.arrived_ms + patience_ms <= now_ms, self._batches)
+        for put in self._unsettled(late):
             self._note(put, TIMED_OUT, f"there was no result after {patience_ms} ms", now_ms, now_ms)
             self._fail(put, None)
 
@@ -208,7 +226,7 @@ class Pipeline:
             self._received = 0
         if now_ms >= self._sample_ms:
             self._sample_ms = now_ms + PENDING_EVERY_MS
-            self._measures.put(measures.USER_RECORDS_PENDING, len(self.outstanding))
+            self._measures.put(measures.USER_RECORDS_PENDING, self.outstanding)
 
     def _measure_request(self, request: Request, began_ms: int, now_ms: int) -> None:
         self._measures.put(measures.REQUEST_TIME, now_ms - began_ms)
@@ -223,7 +241,7 @@ class Pipeline:
         measured.put(measures.USER_RECORDS_PUT, 1, shard_id, len(puts))
         measured.put(measures.KINESIS_RECORDS_DATA_PUT, entry.size_bytes, shard_id)
         measured.put(measures.USER_RECORDS_PER_KINESIS_RECORD, len(puts), shard_id)
-        measured.put_all(measures.BUFFERING_TIME, [began_ms - put.arrived_ms for put in puts], shard_id)
+        measured.put_all(measures.BUFFERING_TIME, [began_ms - put.batch.arrived_ms for put in puts], shard_id)
         measured.put_all(measures.USER_RECORDS_DATA_PUT, [len(put.data) for put in puts], shard_id)
         measured.put_all(measures.RETRIES_PER_RECORD, [len(put.attempts) for put in puts], shard_id)
 
@@ -240,7 +258,7 @@ class Pipeline:
         again = []
         for put in entry.puts:
             self._note(put, code, message, began_ms, now_ms)
-            if put not in self.outstanding:
+            if not self._is_waiting(put):
                 continue  # its time was up while it was under way
             if put.expires_ms <= now_ms:
                 self._expire(put, entry.shard_id, "the record has reached its expiration", now_ms)
@@ -270,12 +288,17 @@ class Pipeline:
         put.attempts, put.last_ms = (*put.attempts, attempt), now_ms
 
     def _fail(self, put: Put, shard_id: str | None) -> None:
-        if put not in self.outstanding:
+        if not self._is_waiting(put):
             return
-        del self.outstanding[put]
+        self._batches[put.batch][put.at] = None
+        self.outstanding -= 1
         self.outstanding_bytes -= put.held_bytes
         self._measures.put(measures.USER_RECORDS_PUT, 0, shard_id)
-        if not put.promise.done():
-            back = self._config.return_user_record_on_failure
-            record = UserRecord(put.partition_key, put.explicit_hash_key, put.data) if back else None
-            put.promise.set_exception(UserRecordFailed(UserRecordResult(False, None, None, put.attempts), record))
+        back = self._config.return_user_record_on_failure
+        record = UserRecord(put.partition_key, put.explicit_hash_key, put.data) if back else None
+        error = UserRecordFailed(UserRecordResult(False, None, None, put.attempts), record)
+        if put.batch.fail(put.at, error):
+            del self._batches[put.batch]
+
+    def _is_waiting(self, put: Put) -> bool:
+        return put.batch in self._batches and self._batches[put.batch][put.at] is not None

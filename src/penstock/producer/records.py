@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from msgspec import Struct
 
@@ -78,41 +78,53 @@ class Promise(Protocol):
         ...
 
 
+class Alone(Struct, eq=False, gc=False):
+    """A record that was put by itself."""
+
+    promise: Promise
+    arrived_ms: int
+    count: ClassVar[int] = 1
+
+    def settle(self, at: int, result: UserRecordResult) -> bool:
+        """Tell what became of it.  True: nobody waits any longer."""
+        if not self.promise.done():
+            self.promise.set_result(result)
+        return True
+
+    def fail(self, at: int, error: UserRecordFailed) -> bool:
+        """The same of a failure."""
+        if not self.promise.done():
+            self.promise.set_exception(error)
+        return True
+
+
 class Together:
-    """The results of records that were put together: told in their order when the last one has its own."""
+    """Records that were put together: their results are told in their order when the last one has its own."""
 
-    __slots__ = ("_left", "_promise", "_results")
+    __slots__ = ("_left", "_promise", "_results", "arrived_ms", "count")
 
-    def __init__(self, count: int, promise: Promise) -> None:
-        self._left = count
+    def __init__(self, promise: Promise, arrived_ms: int, count: int) -> None:
+        self._left = self.count = count
         self._promise = promise
         self._results: list[UserRecordResult | None] = [None] * count
+        self.arrived_ms = arrived_ms
 
-    def settle(self, at: int, result: UserRecordResult) -> None:
-        """Take the result of the record at a place."""
+    def settle(self, at: int, result: UserRecordResult) -> bool:
+        """Take the result of the record at a place, once for each.  True: it was the last one."""
         self._results[at] = result
         self._left -= 1
-        if not self._left and not self._promise.done():
+        if self._left:
+            return False
+        if not self._promise.done():
             self._promise.set_result(self._results)
+        return True
+
+    def fail(self, at: int, error: UserRecordFailed) -> bool:
+        """The same of a failure: among others that is a result like any."""
+        return self.settle(at, error.result)
 
 
-class Share(Struct, eq=False, gc=False):
-    """Who waits for one of several records."""
-
-    together: Together
-    at: int
-
-    def done(self) -> bool:
-        """Never: the others' results are wanted whoever is no longer interested in this one."""
-        return False
-
-    def set_result(self, result: UserRecordResult) -> None:
-        """Tell what became of it."""
-        self.together.settle(self.at, result)
-
-    def set_exception(self, exception: UserRecordFailed) -> None:
-        """Tell that it failed: among others that is a result like any."""
-        self.together.settle(self.at, exception.result)
+Batch = Alone | Together
 
 
 class Put(Struct, eq=False, gc=False):
@@ -123,10 +135,10 @@ class Put(Struct, eq=False, gc=False):
     explicit_hash_key: str | None  # decimal digits
     hash_key: int
     held_bytes: int  # what it takes in memory, about
-    arrived_ms: int
+    batch: Batch  # what it came in, and who waits for it
+    at: int  # its place there
     deadline_ms: int  # when it should be sent
     expires_ms: int  # when it may no longer be
-    promise: Promise
     unique_id: str | None
     last_ms: int  # when the attempt before ended; at first, when it came
     attempts: tuple[Attempt, ...] = NO_ATTEMPTS
@@ -156,12 +168,12 @@ Held = tuple[bytes, str | None, int, int]  # data, explicit hash key, hash key, 
 
 def checked(partition_key: str, data: Data, explicit_hash_key: str | int | None, largest_bytes: int) -> Held:
     """What of a record a Put holds, after its key.  Raises ValueError, TypeError."""
+    place, key_bytes = _key_facts(partition_key)
+    explicit = None
     if type(data) is not bytes:
         if not isinstance(data, Data):
             raise TypeError(f"data must be bytes, not {type(data).__name__}")
         data = bytes(data)
-    place, key_bytes = _key_facts(partition_key)
-    explicit = None
     if explicit_hash_key is not None:
         given = effective_hash_key("", str(explicit_hash_key))
         if given is None:

@@ -11,7 +11,7 @@ from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
 from penstock.producer.config import ProducerConfig
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import Put, UserRecordFailed, UserRecordResult, checked
+from penstock.producer.records import Alone, Put, UserRecordFailed, UserRecordResult, checked
 from penstock.producer.reducers import Request
 from penstock.wire.aggregate import unpack, user_records
 
@@ -85,7 +85,9 @@ class Run:
         deadline_ms = self.now_ms + self.config.record_max_buffered_time
         expires_ms = self.now_ms + self.config.record_ttl
         now_ms, unique_id = self.now_ms, self.chance.choice((None, None, str(len(self.futures))))
-        made = Put(key, held, explicit, place, held_bytes, now_ms, deadline_ms, expires_ms, future, unique_id, now_ms)
+        made = Put(
+            key, held, explicit, place, held_bytes, Alone(future, now_ms), 0, deadline_ms, expires_ms, unique_id, now_ms
+        )
         self.futures.append(future)
         self.pipeline.put([made], self.now_ms)
 
@@ -132,7 +134,7 @@ class Run:
             if not self.pipeline.outstanding:
                 return
             self.step()
-        raise AssertionError(f"{len(self.pipeline.outstanding)} records have no result after {self.now_ms} ms")
+        raise AssertionError(f"{self.pipeline.outstanding} records have no result after {self.now_ms} ms")
 
 
 @relaxed

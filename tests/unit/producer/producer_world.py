@@ -8,7 +8,7 @@ from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
 from penstock.producer.config import ProducerConfig
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import Attempt, Entry, Put, UserRecordFailed, UserRecordResult, checked
+from penstock.producer.records import Alone, Attempt, Entry, Put, UserRecordFailed, UserRecordResult, checked
 from penstock.producer.reducers import Request
 from penstock.wire.aggregate import UserRecord, user_records
 
@@ -45,10 +45,10 @@ class World:
             explicit,
             place,
             held_bytes,
-            self.now_ms,
+            Alone(future, self.now_ms),
+            0,
             deadline_ms,
             expires_ms,
-            future,
             unique_id,
             self.now_ms,
         )

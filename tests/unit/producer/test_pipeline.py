@@ -233,7 +233,7 @@ def test_abandon_when_records_have_no_result_fails_them() -> None:
     world.put(b"a")
     world.pipeline.abandon()
     assert world.codes(b"a") == ["Closed"]
-    assert (world.pipeline.outstanding_bytes, len(world.pipeline.outstanding)) == (0, 0)
+    assert (world.pipeline.outstanding_bytes, world.pipeline.outstanding) == (0, 0)
 
 
 def test_future_when_it_was_cancelled_is_left_alone() -> None:

@@ -3,12 +3,12 @@
 from concurrent.futures import Future
 
 from penstock.producer.config import ProducerConfig
-from penstock.producer.records import Entry, Put
+from penstock.producer.records import Alone, Entry, Put
 from penstock.producer.reducers import NEVER_MS, SHARD_BYTES_MAX, Collector, Packer
 
 
 def put(data: bytes, deadline_ms: int = 100, expires_ms: int = 1000) -> Put:
-    return Put("k", data, None, 5, 0, 0, deadline_ms, expires_ms, Future(), None, 0)
+    return Put("k", data, None, 5, 0, Alone(Future(), 0), 0, deadline_ms, expires_ms, None, 0)
 
 
 def entry(size_bytes: int, deadline_ms: int = 100, shard_id: str | None = "shard-0") -> Entry:
