@@ -21,7 +21,6 @@ from typing import Any, Final, cast
 import click
 import uvloop
 from botocore.credentials import Credentials
-from prometheus_client import CollectorRegistry
 
 from bench import payload, signing
 from bench.scenarios import SHARDS, STREAM
@@ -156,10 +155,10 @@ class Subject:
 async def subject(engine_name: str, auth: str, folder: Path) -> Subject:
     """A server on an engine, with a stream."""
     settings = Settings(engine=cast("Any", engine_name), auth=cast("Any", auth), data_dir=str(folder))
-    clock, entropy, registry = SystemClock(), SystemEntropy(), CollectorRegistry()
+    clock, entropy = SystemClock(), SystemEntropy()
     engine = await open_engine(settings, folder, clock, entropy)
-    services = await open_services(settings, engine, folder, clock, entropy, StreamMetrics(registry))
-    exchange = Exchange(services.router, entropy, RequestMetrics(registry), monotonic_s, services.door)
+    services = await open_services(settings, engine, folder, clock, entropy, StreamMetrics())
+    exchange = Exchange(services.router, entropy, RequestMetrics(), monotonic_s, services.door)
     pages = Pages({}, {}, exchange.handle)
     traffic = Traffic(Handlers(pages.handle, exchange.refuse, exchange.reject), Patience())
     made = await (await services.iam()).new_key(AccountId(settings.account_id), None)

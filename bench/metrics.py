@@ -19,7 +19,6 @@ from urllib.parse import urlencode
 
 import cbor2
 import msgspec
-from prometheus_client import CollectorRegistry
 
 from penstock.composition import Services, open_services
 from penstock.core.settings import load
@@ -103,7 +102,7 @@ async def _open(folder: Path) -> tuple[Engine, Services, Exchange]:
     settings = load({"data_dir": str(folder)}, {}, None)
     clock, entropy = SystemClock(), SystemEntropy()
     engine = await open_engine(settings, folder, clock, entropy)
-    services = await open_services(settings, engine, folder, clock, entropy, StreamMetrics(CollectorRegistry()))
+    services = await open_services(settings, engine, folder, clock, entropy, StreamMetrics())
     return engine, services, Exchange(services.router, entropy, _Nobody(), monotonic_s, services.door)
 
 

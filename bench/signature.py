@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import uvloop
 from botocore.credentials import Credentials
-from prometheus_client import CollectorRegistry
 
 from bench import payload, signing
 from bench.scenarios import STREAM
@@ -57,9 +56,7 @@ async def steps(operation: str, documents: list[dict[str, Any]]) -> tuple[dict[s
         settings = Settings(engine="memory", auth="enforced", data_dir=folder)
         clock, entropy = SystemClock(), SystemEntropy()
         engine = await open_engine(settings, Path(folder), clock, entropy)
-        services = await open_services(
-            settings, engine, Path(folder), clock, entropy, StreamMetrics(CollectorRegistry())
-        )
+        services = await open_services(settings, engine, Path(folder), clock, entropy, StreamMetrics())
         made = await (await services.iam()).new_key(AccountId(settings.account_id), None)
         signed, opened = services.door, OpenDoor(settings.account_id)
         gate = Authoriser((await services.iam()).identities, clock).gate(

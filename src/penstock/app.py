@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from penstock import __version__
 from penstock.composition import Services, open_services
@@ -24,7 +23,7 @@ from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
 from penstock.server.auditfile import open_audit
 from penstock.server.exchange import Answer, Exchange
-from penstock.server.health import RequestMetrics, measure_lag
+from penstock.server.health import Collector, Gauge, LoopLag, RequestMetrics, scraped
 from penstock.server.listener import Handlers, Listener
 from penstock.server.measures import bounds_of, patience_of
 from penstock.server.pages import CODE, HEALTH, BadPageRequest, Page, Pages, json_answer
@@ -66,9 +65,9 @@ class App:
         self.clock = clock
         self._data_dir = Path(settings.data_dir)
         self._entropy = entropy
-        self._registry = CollectorRegistry()
-        self._stream_metrics = StreamMetrics(self._registry)
-        self._requests = RequestMetrics(self._registry)
+        self._stream_metrics = StreamMetrics()
+        self._requests = RequestMetrics()
+        self._lag = LoopLag(monotonic_s)
         self._tasks = LoopTasks()
         self._threads = WorkThreads()
         self._listener: Listener | Crew | None = None
@@ -83,9 +82,7 @@ class App:
         settings = self.settings
         self._trust = self._prepare_data_dir()
         self._engine = await open_engine(settings, self._data_dir, self.clock, self._entropy)
-        self._export_storage()
         self._services = await self._open_services()
-        self._registry.register(Exposition(lambda: self._services.metrics))
         if settings.auth == "enforced":
             await self._make_root_key()
         self._exchange = Exchange(
@@ -117,7 +114,7 @@ class App:
         except BaseException:
             await self.stop()
             raise
-        self._tasks.spawn(measure_lag(self._registry, monotonic_s), "event loop lag")
+        self._tasks.spawn(self._lag.measure(), "event loop lag")
         self._look_after_trust()
         self.endpoint = self._endpoint()
         self._services.room.endpoint = self.endpoint.http
@@ -132,15 +129,18 @@ class App:
 
         return Crew(self.settings.workers, handlers, self._requests, SystemClock(), self._tasks, patience, bounds)
 
-    def _export_storage(self) -> None:
-        """Gauges that ask the engine when they are asked."""
-        health = self._engine.health
-        for name, doc, value in (
-            ("writable", "1 while writes are taken.", lambda: health().writable),
-            ("damaged_places", "Places on the disk that cannot be read.", lambda: len(health().damage)),
-            ("disk_bytes", "What the engine's files take.", lambda: health().disk_bytes),
-        ):
-            Gauge(f"penstock_storage_{name}", doc, registry=self._registry).set_function(value)
+    def _collectors(self) -> list[Collector]:
+        """Who has figures to tell at GET /metrics."""
+        storage = self._engine.health()
+        return [
+            self._stream_metrics,
+            self._requests,
+            Gauge("penstock_storage_writable", "1 while writes are taken.", storage.writable),
+            Gauge("penstock_storage_damaged_places", "Places on the disk that cannot be read.", len(storage.damage)),
+            Gauge("penstock_storage_disk_bytes", "What the engine's files take.", storage.disk_bytes),
+            Gauge("penstock_event_loop_lag_seconds", "How late a timer last fired.", self._lag.seconds),
+            Exposition(self._services.metrics),
+        ]
 
     def _prepare_data_dir(self) -> Trust | None:
         try:
@@ -280,9 +280,7 @@ class App:
         return json_answer({"flushed": flush(await self.firehose(), request.name)})
 
     async def _metrics(self, _body: bytes) -> Answer:
-        return Answer(
-            200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], generate_latest(self._registry)
-        )
+        return Answer(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], scraped(self._collectors()))
 
     async def _reset_page(self, _body: bytes) -> Answer:
         await self.reset()

@@ -19,7 +19,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from prometheus_client import CollectorRegistry
 from tapes import turn
 
 from penstock.composition import Services, open_services
@@ -214,7 +213,7 @@ class World:
         clock, entropy = TestClock(), SeededEntropy(7)
         path = Path(self._directory.name)
         self._engine = await open_engine(self._settings, path, clock, entropy)
-        metrics = StreamMetrics(CollectorRegistry())
+        metrics = StreamMetrics()
         services = self._services = await open_services(self._settings, self._engine, path, clock, entropy, metrics)
         audit = Audit(_Ledger(), clock, entropy, data=True)
         self._exchange = Exchange(services.router, entropy, _Nobody(), monotonic_s, services.door, audit=audit)

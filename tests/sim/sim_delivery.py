@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-from prometheus_client import CollectorRegistry
 from sim_history import Wrong, expect
 from sim_mapping import SlowMeta
 from sim_run import SeedFailed
@@ -201,7 +200,7 @@ class DeliverySim:
         entropy = SeededEntropy(self.seed * 1000 + self.life)
         streams = await open_streams(
             self.log, self.meta, clock=self.clock, entropy=entropy, tasks=self.tasks,
-            metrics=StreamMetrics(CollectorRegistry()), enforce_limits=False, transition_ms=0,
+            metrics=StreamMetrics(), enforce_limits=False, transition_ms=0,
         )  # fmt: skip
         around = Surroundings(
             streams=streams, objects=self.lake, makers=Makers(_nothing, _nothing, lambda kind, shape, site: self),

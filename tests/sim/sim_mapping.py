@@ -22,7 +22,6 @@ from typing import Any, Final
 from zlib import crc32
 
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 from sim_history import Wrong, expect
 from sim_run import SeedFailed
 
@@ -278,7 +277,7 @@ class MappingWorld:
         entropy = SeededEntropy(self.seed * 1000 + self.life)
         self.streams = await open_streams(
             self.log, self.meta, clock=self.clock, entropy=entropy, tasks=self.tasks,
-            metrics=StreamMetrics(CollectorRegistry()), enforce_limits=False, transition_ms=self.transition_ms,
+            metrics=StreamMetrics(), enforce_limits=False, transition_ms=self.transition_ms,
         )  # fmt: skip
         self.mappings = await open_mappings(
             self.meta, self.streams, functions=self, invoker=self,

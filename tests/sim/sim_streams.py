@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry
 from sim_history import Wrong, expect
 from sim_run import WELL, SeedFailed, draw_plan
 from sim_world import World, quiet
@@ -160,7 +159,7 @@ class StreamsWorld(World):
             clock=self.clock,
             entropy=SeededEntropy(self.seed * 1000 + self.epoch),
             tasks=self.service_tasks,
-            metrics=StreamMetrics(CollectorRegistry()),
+            metrics=StreamMetrics(),
             enforce_limits=False,
             transition_ms=self.transition_ms,
         )

@@ -5,7 +5,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
@@ -43,7 +42,7 @@ calls = st.lists(
 @given(calls, st.sampled_from(["account", "stream"]))
 def test_admits_when_calls_are_any_then_no_window_sees_more_than_two_seconds_worth(calls: Any, scope: Any) -> None:
     clock = SetClock()
-    door = Admission(clock, StreamMetrics(CollectorRegistry()))
+    door = Admission(clock, StreamMetrics())
     rates = {"A": CallRate(3, scope), "B": CallRate(10, scope)}
     passed: dict[tuple[str, str], list[int]] = {}
     for wait_ms, operation, stream, count in calls:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
 from penstock.engines.api import Position
@@ -61,7 +60,7 @@ class World:
         self.log = MemoryLog(self.clock)
         plain = Envelope(NoKeys(), Directory(MemoryMeta()), self.clock, SeededEntropy(0), LoopTasks())
         self.reader = Reader(self.log, self.clock, plain)
-        metrics = StreamMetrics(CollectorRegistry())
+        metrics = StreamMetrics()
         self.writer = Writer(self.log, self.clock, Meter(False), FaultPlan(SeededEntropy(0)), metrics, Traffic())
         uid = StreamUid("a" * 20 + "-aaa")
         self.view = StreamView(

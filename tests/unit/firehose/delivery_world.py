@@ -145,8 +145,6 @@ class DeliveryWorld:
 
     async def start(self) -> Firehose:
         """Start the services."""
-        from prometheus_client import CollectorRegistry
-
         self.tasks = LoopTasks()
         self.streams = await open_streams(
             self.log,
@@ -154,7 +152,7 @@ class DeliveryWorld:
             clock=self.clock,
             entropy=self.entropy,
             tasks=self.tasks,
-            metrics=StreamMetrics(CollectorRegistry()),
+            metrics=StreamMetrics(),
             enforce_limits=False,
             transition_ms=0,
         )

@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from collections.abc import Mapping as Dictionary
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-
 from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
@@ -75,7 +73,7 @@ class Site:
         shared: dict[str, Any] = {
             "clock": self.clock, "entropy": self._entropy, "tasks": self.tasks, "transition_ms": self._transition_ms,
         }  # fmt: skip
-        metrics = StreamMetrics(CollectorRegistry())
+        metrics = StreamMetrics()
         self.streams = await open_streams(self.log, self.meta, metrics=metrics, enforce_limits=False, **shared)
         destinations = Destinations(self, self, self._objects, self.clock, self._entropy)
         self.mappings = await open_mappings(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from penstock.core.context import Caller
 from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
@@ -116,7 +115,7 @@ class World:
             clock=self.clock,
             entropy=self.entropy,
             tasks=self.tasks,
-            metrics=StreamMetrics(CollectorRegistry()),
+            metrics=StreamMetrics(),
             enforce_limits=self.enforce_limits,
             transition_ms=self.transition_ms,
         )

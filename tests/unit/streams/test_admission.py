@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from streams_world import CALLER, ManualClock
 
 from penstock.core.errors import ServiceError
@@ -25,8 +24,8 @@ class Door:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.registry = CollectorRegistry()
-        self.admission = Admission(self.clock, StreamMetrics(self.registry))
+        self.metrics = StreamMetrics()
+        self.admission = Admission(self.clock, self.metrics)
 
     def call(self, operation: str, request: Any, caller: Any = CALLER) -> str | None:
         """None if the call is let in, or what it is told."""
@@ -59,7 +58,7 @@ def test_gate_when_called_more_often_than_the_rate_then_the_rest_is_refused_unti
     door.clock.ms += 1000 // rate
     assert door.call(operation, request) is None
     assert door.call(operation, request) == told
-    assert door.registry.get_sample_value("penstock_streams_refused_calls_total") == 2
+    assert door.metrics.refused_calls.value == 2
 
 
 def test_gate_when_no_stream_is_named_then_the_account_is_told() -> None:

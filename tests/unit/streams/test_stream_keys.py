@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 from streams_world import CALLER, ManualClock, begin, run, turns
 
 from penstock.core.context import Caller
@@ -158,7 +157,7 @@ async def make_world(tasks: LoopTasks, guard: Guard | None = None) -> World:
     slow = Slow(kms)
     streams = await open_streams(
         MemoryLog(clock), meta, clock=clock, entropy=entropy, tasks=tasks,
-        metrics=StreamMetrics(CollectorRegistry()), enforce_limits=False, transition_ms=0, keys=slow,
+        metrics=StreamMetrics(), enforce_limits=False, transition_ms=0, keys=slow,
     )  # fmt: skip
     place = Place(CALLER.account, CALLER.region)
     key = await kms.create(place, default_policy(place), "", {})

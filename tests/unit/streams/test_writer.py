@@ -2,10 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from streams_world import START_MS, World, active, run
 
 from penstock.core.errors import ServiceError
@@ -239,19 +237,15 @@ def test_write_when_the_engine_is_behind_then_it_is_told_as_a_throttle() -> None
 
 def test_write_when_records_are_counted_then_refused_ones_are_not_among_them() -> None:
     async def scenario() -> None:
-        registry = CollectorRegistry()
-        metrics: Any = StreamMetrics(registry)
+        metrics = StreamMetrics()
         world = World()
         streams = await world.start()
         view = await active(streams, shards=2)
         streams.writer._metrics = metrics
         streams.faults.throttle("orders", 1)
         await write(streams, view, (b"key", b"12345"), (b"k", b""), (b"k", b"x"), at=[0, 0, LAST])
-        counted = {
-            name: registry.get_sample_value(f"penstock_streams_{name}_total")
-            for name in ("records_in", "bytes_in", "refused_writes")
-        }
-        assert counted == {"records_in": 2, "bytes_in": 9, "refused_writes": 1}
+        counted = metrics.records_in.value, metrics.bytes_in.value, metrics.refused_writes.value
+        assert counted == (2, 9, 1)
         await world.stop()
 
     run(scenario())

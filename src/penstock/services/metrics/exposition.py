@@ -9,15 +9,15 @@ Rules of this file:
 """
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Final
-
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from penstock.core.limits import HOUR_MS, MINUTE_MS
 from penstock.services.metrics.service import Metrics
 from penstock.services.metrics.store import Series
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 PREFIX: Final = "penstock_cloudwatch"
 EXPORTED_MAX: Final = 2000
@@ -25,19 +25,17 @@ _UNFIT = re.compile(r"[^a-zA-Z0-9_]+")
 _OWN_LABELS: Final = ("account", "region", "unit")
 
 
-class Exposition(Collector):
-    """Tells the metrics of a service that may be replaced."""
+class Exposition:
+    """Tells the metrics of a service."""
 
-    def __init__(self, metrics: Callable[[], Metrics]) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def describe(self) -> list[Metric]:
-        """Nothing: what there is, is asked for when it is told."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> "Iterator[Metric]":
         """Every family."""
-        metrics = self._metrics()
+        from prometheus_client.core import GaugeMetricFamily
+
+        metrics = self._metrics
         since = (metrics.clock.now_ms() - HOUR_MS) // MINUTE_MS
         series = [one for one in metrics.store.all() if one.minute >= since]
         families: dict[str, dict[tuple[tuple[str, str], ...], Series]] = {}
@@ -54,7 +52,9 @@ class Exposition(Collector):
         )
 
 
-def _family(name: str, members: dict[tuple[tuple[str, str], ...], Series]) -> Iterator[Metric]:
+def _family(name: str, members: dict[tuple[tuple[str, str], ...], Series]) -> "Iterator[Metric]":
+    from prometheus_client.core import Metric
+
     metric = next(iter(members.values())).metric
     about = f"{metric.name} of {metric.namespace}"
     taken = Metric(name, f"{about}: what this process took.", "summary")

@@ -4,10 +4,10 @@ Counts are plain numbers until somebody asks: one event loop needs none of the l
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 
 class Counter:
@@ -25,10 +25,10 @@ class Counter:
         self.value += count
 
 
-class StreamMetrics(Collector):
+class StreamMetrics:
     """Counters of the streams service."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self) -> None:
         self._counters: list[Counter] = []
         self.records_in = self._counter("records_in", "Records written.")
         self.bytes_in = self._counter("bytes_in", "Bytes written, data and partition keys.")
@@ -43,14 +43,15 @@ class StreamMetrics(Collector):
         self.refused_subscriptions = self._counter(
             "refused_subscriptions", "Subscriptions refused: another was too recent, or calls too frequent."
         )
-        registry.register(self)
 
     def _counter(self, name: str, doc: str) -> Counter:
         made = Counter(f"penstock_streams_{name}", doc)
         self._counters.append(made)
         return made
 
-    def collect(self) -> Iterator[Metric]:
-        """The counts, as the registry wants them."""
+    def collect(self) -> "Iterator[Metric]":
+        """The counts as they are now."""
+        from prometheus_client.core import CounterMetricFamily
+
         for counter in self._counters:
             yield CounterMetricFamily(counter.name, counter.doc, value=counter.value)
