@@ -4,7 +4,6 @@ Rule of this file: a mistake of the user's is one line on standard error and exi
 needs them, so that `--help` and `serve` start fast.
 """
 
-import asyncio
 import gc
 import logging
 import os
@@ -17,19 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from penstock import __version__
-from penstock.commands.agent_verb import agent
-from penstock.commands.credential_verbs import credentials
-from penstock.commands.function_verbs import functions
-from penstock.commands.verbs import VERBS
 from penstock.core.settings import ENV_PREFIX, TOML_FILE, SettingError, Settings, knobs, load
-from penstock.demo.options import RATE_DEFAULT, RATE_MAX, SHARDS_DEFAULT, SHARDS_MAX, Options
 from penstock.host.rootkey import ROOT_CREDENTIALS_FILE
 
 if TYPE_CHECKING:
     from penstock.app import Endpoint
 
 EXIT_USAGE: Final = 2
-# requests leave hardly any cycles: looking for them less takes 10 % off a PutRecord
+# a start and its requests leave hardly any cycles: looking for them less takes 10 % off a PutRecord
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
@@ -47,7 +41,32 @@ def main() -> None:
         sys.exit(130)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _Verbs(click.Group):
+    """All verbs.  Those of clients are imported when anything but `serve` is asked for."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """As Group's."""
+        if cmd_name != "serve":
+            self._add_clients()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As Group's."""
+        self._add_clients()
+        return super().list_commands(ctx)
+
+    def _add_clients(self) -> None:
+        from penstock.commands.agent_verb import agent
+        from penstock.commands.credential_verbs import credentials
+        from penstock.commands.demo_verb import demo
+        from penstock.commands.function_verbs import functions
+        from penstock.commands.verbs import VERBS
+
+        for verb in (*VERBS, credentials, functions, agent, demo):
+            self.add_command(verb)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="penstock", message="%(prog)s %(version)s")
 def cli() -> None:
     """Amazon Kinesis on machines you own.
@@ -90,6 +109,9 @@ def read_settings(options: dict[str, Any]) -> Settings:
 @_setting_options
 def serve(**options: Any) -> None:
     """Run the server until Ctrl-C."""
+    import asyncio
+
+    gc.set_threshold(*GC_THRESHOLDS)
     settings = read_settings(options)
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -103,43 +125,6 @@ def serve(**options: Any) -> None:
         runner = asyncio.Runner()
     with runner:
         sys.exit(runner.run(_serve(settings)))
-
-
-@cli.command()
-@click.option("--endpoint", metavar="URL", help="The server. [default: $AWS_ENDPOINT_URL, or a server of its own]")
-@click.option("--stream", metavar="NAME", help="Name of the stream, which must not exist. [default: a new one]")
-@click.option(
-    "--shards",
-    type=click.IntRange(1, SHARDS_MAX),
-    default=SHARDS_DEFAULT,
-    show_default=True,
-    help="Shards of the stream.",
-)
-@click.option(
-    "--rate",
-    type=click.IntRange(1, RATE_MAX),
-    default=RATE_DEFAULT,
-    show_default=True,
-    help="Records to put each second.",
-)
-@click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="How long to feed. [default: until Ctrl-C]"
-)
-@click.option(
-    "--lake", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="Keep the Parquet files here."
-)
-def demo(
-    endpoint: str | None, stream: str | None, shards: int, rate: int, seconds: float | None, lake: Path | None
-) -> None:
-    """Stream this machine's metrics through a server and check that every record comes back once and in order.
-
-    On a server of its own the records also go through a Lambda function and Firehose into Parquet files, which DuckDB then counts.
-
-    The first Ctrl-C ends the feeding; what is under way is still read and checked.  The second stops everything.
-    """
-    from penstock.demo import run
-
-    sys.exit(run(Options(endpoint, stream, shards, rate, seconds, lake)))
 
 
 @cli.command()
@@ -213,11 +198,9 @@ def renew(settings: Settings, hosts: tuple[str, ...]) -> None:
     sys.exit(renew_now(settings, hosts))
 
 
-for _verb in (*VERBS, credentials, functions, agent):
-    cli.add_command(_verb)
-
-
 async def _serve(settings: Settings) -> int:
+    import asyncio
+
     from penstock.app import make_app
     from penstock.server.listener import CannotListen
 
@@ -228,7 +211,6 @@ async def _serve(settings: Settings) -> int:
         print(f"penstock: {error}", file=sys.stderr)
         return EXIT_USAGE
     gc.freeze()  # what a start leaves stays
-    gc.set_threshold(*GC_THRESHOLDS)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
