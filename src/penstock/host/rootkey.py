@@ -3,7 +3,6 @@
 AWS_SHARED_CREDENTIALS_FILE=<data-dir>/root-credentials aws kinesis list-streams
 """
 
-import configparser
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,6 +34,8 @@ def write_credentials(path: Path, access_key_id: str, secret: str) -> None:
 
 def read_credentials(path: Path) -> Credentials | None:
     """What the file holds, or None if there is no such file or no key in it."""
+    import configparser  # a start reads no such file
+
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(path.read_text())

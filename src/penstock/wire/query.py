@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from penstock.core.errors import Error, ServiceError
 from penstock.wire.document import Scalars
@@ -25,9 +24,9 @@ _OTHER_CODES: Final = {
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?|NaN|[+-]?Infinity", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
-_NO_XML = re.compile(
-    "[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # what a refusal echoes may hold characters that XML has not
+_MARKUP: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# what a refusal echoes may hold characters that XML has not; they are listed, because their complement takes ten times as long to compile
+_NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def read_input(shape: Shape | None, form: Mapping[str, str]) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def bare_error(error: ServiceError) -> bytes:
 
 def _text(text: str) -> str:
     """A text in XML; what XML cannot carry, escaped or not, becomes U+FFFD."""
-    return escape(_NO_XML.sub("\ufffd", text))
+    return _NO_XML.sub("\ufffd", text).translate(_MARKUP)
 
 
 def _children(shape: Shape, value: Mapping[str, Any]) -> str:

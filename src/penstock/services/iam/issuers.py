@@ -2,26 +2,21 @@
 
 Theory.  A setting names each issuer with the place of its keys, a file or a URL.  Keys are read when a token first needs them, and again
 when a token names one that is not known, but no sooner than a minute after the last time: strangers choose what tokens name.
+Rule of this file: what checks tokens is imported by the first of them; most servers see none.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from penstock.core.identity_errors import IamError
 from penstock.core.ports import Clock
-from penstock.services.iam.oidc import (
-    NotAToken,
-    Outdated,
-    PublicKey,
-    Unverified,
-    WebIdentity,
-    read_keys,
-    read_token,
-    verify,
-)
 from penstock.wire.authorization import written
+
+if TYPE_CHECKING:
+    from penstock.services.iam.oidc import PublicKey, Unverified, WebIdentity
 
 REREAD_MS: Final = 60_000
 KEPT_MS: Final = 3_600_000  # keys that an issuer took back are forgotten after so long
@@ -29,9 +24,8 @@ KEPT_MS: Final = 3_600_000  # keys that an issuer took back are forgotten after 
 Fetch = Callable[[str], Awaitable[bytes]]  # of a path or URL; raises an Exception whose text says why not
 
 
-@dataclass(slots=True)
-class _Held:
-    keys: Mapping[str, PublicKey] = field(default_factory=dict)
+class _Held(Struct):
+    keys: "Mapping[str, PublicKey]" = field(default_factory=dict)
     read_ms: int | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -55,8 +49,10 @@ class Issuers:
         self._refused = refused
         self._held: dict[str, _Held] = {}
 
-    async def verify(self, text: str) -> WebIdentity:
+    async def verify(self, text: str) -> "WebIdentity":
         """Who a token speaks of.  Raises TOKEN_REFUSED, TOKEN_OUTDATED, KEYS_UNREACHABLE."""
+        from penstock.services.iam.oidc import NotAToken, Outdated, read_token, verify
+
         try:
             token = read_token(text)
             if token.issuer not in self._sources:
@@ -69,7 +65,9 @@ class Issuers:
             now_s = self._clock.now_ms() // 1000
             raise IamError.TOKEN_OUTDATED(now=written(now_s), end=written(max(0, min(error.end_s, now_s)))) from None
 
-    async def _keys(self, token: Unverified) -> Mapping[str, PublicKey]:
+    async def _keys(self, token: "Unverified") -> "Mapping[str, PublicKey]":
+        from penstock.services.iam.oidc import read_keys
+
         held = self._held.setdefault(token.issuer, _Held())
         async with held.reading:  # who comes meanwhile does not ask again
             now_ms = self._clock.now_ms()
