@@ -6,10 +6,11 @@ table.py tell.
 """
 
 import shutil
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from penstock.composition.latekeys import LateKeys
 from penstock.composition.room import Room
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from penstock.services.iam.service import Iam
 
 
-@dataclass(slots=True)
-class Services:
+class Services(Struct):
     """What a reset replaces."""
 
     room: Room

@@ -9,10 +9,11 @@ Rules of this file:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+
+from msgspec import Struct
 
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import Settings
@@ -34,8 +35,7 @@ async def nothing() -> None:
     """What there is to do for a core that keeps nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held(Generic[Core]):
+class Held(Struct, Generic[Core], frozen=True):
     """A core that is open."""
 
     core: Core

@@ -9,9 +9,10 @@ Rule of this file: no bytes; connections read and write, this only counts.
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from penstock.core.errors import ServiceError
 from penstock.core.limits import (
@@ -58,8 +59,7 @@ class Patience(NamedTuple):
     stop_s: float = 1.2  # for requests under way when the server stops
 
 
-@dataclass(frozen=True, slots=True)
-class Handlers:
+class Handlers(Struct, frozen=True):
     """What requests are given to."""
 
     handle: Callable[[Head, bytes], Coroutine[Any, Any, Answer]]

@@ -8,12 +8,12 @@ strangers choose what it is run on and some of the models' patterns take `re` se
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import re2
+from msgspec import Struct, field
 
 Made = TypeVar("Made")
 Kind = Literal[
@@ -60,8 +60,7 @@ _PLAIN_HTTP: Final = Http()
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")  # as Java writes a character; RE2 does otherwise
 
 
-@dataclass(slots=True)
-class Shape:
+class Shape(Struct):
     """One shape.  Members and constraints are empty where they do not apply."""
 
     name: str
@@ -83,8 +82,7 @@ class Shape:
     places: dict[str, Place] | None = None  # structure, rest-json: of members that are not in the body, if any
 
 
-@dataclass(frozen=True, slots=True)
-class OperationModel:
+class OperationModel(Struct, frozen=True):
     """One operation of the model."""
 
     name: str
@@ -96,8 +94,7 @@ class OperationModel:
     http: Http = _PLAIN_HTTP
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceModel:
+class ServiceModel(Struct, frozen=True):
     """One service of the model."""
 
     endpoint_prefix: str  # also the service part of a credential scope unless signing_name is given

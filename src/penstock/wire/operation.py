@@ -7,10 +7,10 @@ the refusal.  So a fast path can be wrong about speed only.
 
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct, field
 
 from penstock.core.context import Caller
 from penstock.wire.model import OperationModel, ServiceModel
@@ -19,8 +19,7 @@ Protocol = Literal["json", "cbor", "rpc", "query", "rest-json", "none"]  # none:
 Handler = Callable[[Caller, Any], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(Struct, frozen=True):
     """Short ways for one hot operation, by protocol.  Any may be missing."""
 
     decode: Mapping[Protocol, Callable[[bytes], Any | None]] = field(default_factory=dict)
@@ -58,15 +57,13 @@ class Events(typing.Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class EventStream:
+class EventStream(Struct, frozen=True):
     """An output that goes on for a while: the one member of its output shape that is an event stream."""
 
     events: Events
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One operation that is implemented."""
 
     model: OperationModel
@@ -75,8 +72,7 @@ class Operation:
     codec: Codec = field(default_factory=Codec)
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One service: its model, the operations that are implemented, and how its inputs and outputs name their members."""
 
     model: ServiceModel

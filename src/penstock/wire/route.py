@@ -10,9 +10,10 @@ Rules of this file: pure; it looks at the head (and a form body), never at a doc
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 from penstock.core.context import Caller
 from penstock.core.errors import Error
@@ -69,8 +70,7 @@ class Head(NamedTuple):
         return peer.address, bool(peer.tls_version), headers.get("user-agent"), headers.get("host")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """Where a request goes."""
 
     protocol: Protocol

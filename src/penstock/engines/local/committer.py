@@ -11,8 +11,9 @@ Rules of this file:
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from penstock.core.ports import Clock, DiskFull
 from penstock.engines.api import (
@@ -72,8 +73,7 @@ class ControlEntry(NamedTuple):
 Entry = AppendEntry | ControlEntry
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     """One frame of the group being built."""
 
     kind: Kind

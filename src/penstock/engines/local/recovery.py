@@ -5,8 +5,9 @@ skips what is settled already, so it may be repeated.  The end of the last file 
 else costs the records in it and nothing more.  Files that neither names are rubbish of a crash: journal files become spares, others go.
 """
 
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from penstock.core.ports import Disk, Entropy
 from penstock.engines.api import LogId
@@ -22,8 +23,7 @@ from penstock.engines.local.state import JournalBlock, LogState, SettledRange
 DATA_ID_BYTES: Final = 8
 
 
-@dataclass(slots=True)
-class Recovered:
+class Recovered(Struct):
     """What was found."""
 
     ledger: Ledger

@@ -9,8 +9,9 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from penstock.core.ports import Clock, Disk
 from penstock.engines.api import LogId
@@ -29,8 +30,7 @@ FOLDER = "segments"
 RETRY_MS = 1000
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(Struct):
     """What the manifest will say next."""
 
     data_id: str

@@ -18,11 +18,12 @@ import ipaddress
 import operator
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from penstock.services.iam.pattern import MULTIVALUED, Glob, Lookup, PatternSet, Template, Variable, Wild, read_tokens
 
@@ -50,8 +51,7 @@ class Quantifier(Enum):
     ANY = "ForAnyValue"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Condition:
+class Condition(Struct, frozen=True, eq=False):
     """One test of one key."""
 
     key: str  # lower case
@@ -73,8 +73,7 @@ class Condition:
         return any(self.predicate(value, lookup) is not self.negated for value in values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Presence:
+class Presence(Struct, frozen=True, eq=False):
     """The operator Null: whether the request has a key."""
 
     key: str

@@ -12,9 +12,10 @@ Source: IAM user guide, policy evaluation logic (within one account, across acco
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from penstock.services.iam.pattern import Lookup, Values
 from penstock.services.iam.policy import Policy, PolicyKind
@@ -46,8 +47,7 @@ class Need(Enum):
     TRUST = "it must allow, and is called a role trust policy"  # roles, for sts:AssumeRole*
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Identity:
+class Identity(Struct, frozen=True, eq=False):
     """A principal with its policies.  Make a new one when any of them changes: decisions are remembered by identity."""
 
     principal: Principal
@@ -65,8 +65,7 @@ def no_keys(_key: str) -> Values:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is asked for."""
 
     action: str  # "kinesis:PutRecord"

@@ -13,9 +13,10 @@ Rules of this file:
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NoReturn
+
+from msgspec import Struct
 
 from penstock.services.iam.conditions import Condition, Presence, UnknownOperator, compile_condition
 from penstock.services.iam.pattern import Lookup, PatternSet
@@ -77,8 +78,7 @@ class MalformedPolicy(ValueError):
     """A document that cannot be attached; its text is the message of MalformedPolicyDocument."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Statement:
+class Statement(Struct, frozen=True, eq=False):
     """One statement, compiled.  Compared and hashed by identity."""
 
     sid: str
@@ -116,8 +116,7 @@ class Statement:
         return Named.NOT if named >= Named.PARENT and not bounded else Named.ITSELF
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Policy:
+class Policy(Struct, frozen=True, eq=False):
     """One document, compiled.  Compared and hashed by identity: a changed document is another policy."""
 
     kind: PolicyKind

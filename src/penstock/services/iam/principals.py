@@ -11,9 +11,10 @@ Source: IAM user guide, Principal element; policy evaluation logic, identity-bas
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Final
+
+from msgspec import Struct, field
 
 from penstock.services.iam.pattern import Values
 
@@ -43,8 +44,7 @@ class Named(IntEnum):
     ITSELF = 3  # or everyone: nothing else is needed in the same account
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Principal:
+class Principal(Struct, frozen=True, eq=False):
     """Who makes a request."""
 
     kind: PrincipalKind

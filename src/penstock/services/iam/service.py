@@ -1,9 +1,9 @@
 """The identity service: what the operations of IAM and STS share, put together once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.core.context import Caller
@@ -48,8 +48,7 @@ class Temporary(NamedTuple):
         return f"Temporary({self.key_id})"
 
 
-@dataclass(frozen=True, slots=True)
-class Iam:
+class Iam(Struct, frozen=True):
     """Everything that an operation of IAM or STS may need."""
 
     identities: Identities

@@ -1,14 +1,13 @@
 """The metrics service: what its operations share, put together once."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from penstock.core.ports import Clock, Tasks
 from penstock.engines.api import MetaStore
 from penstock.services.metrics.store import MetricStore
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """Everything that an operation of this service may need."""
 
     store: MetricStore

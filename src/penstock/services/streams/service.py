@@ -1,7 +1,8 @@
 """The streams service: what its operations share, put together once."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from penstock.core.arn import StreamArn, parse_stream_arn
 from penstock.core.context import Caller
@@ -56,8 +57,7 @@ class StreamNamed(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(Struct, frozen=True):
     """Everything that an operation of this service may need."""
 
     directory: Directory
