@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from oracle_cases import OURS, Case, Json
 
 from penstock.services.iam import principals

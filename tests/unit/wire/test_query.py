@@ -1,10 +1,10 @@
 """The query protocol: forms to documents, documents to XML."""
 
-from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.core.errors import Error, ServiceError
 from penstock.wire.model import OperationModel, ServiceModel, Shape
