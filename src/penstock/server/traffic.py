@@ -8,8 +8,8 @@ Rule of this file: no bytes; connections read and write, this only counts.
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -31,6 +31,7 @@ from penstock.wire.route import Head
 
 SMALL_BODY_BYTES: Final = 64 * KIB  # a body up to this size asks for no room
 NEVER: Final = math.inf
+_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"  # of HTTP, in the C locale; nothing here sets another
 
 
 class Bounds(NamedTuple):
@@ -123,7 +124,7 @@ class Traffic:
         now_s = self.now_s()
         for guest in [guest for guest in self._guests if guest.due_s <= now_s]:
             guest.expire()
-        self.fixed_lines = fixed_lines(formatdate(usegmt=True))
+        self.fixed_lines = fixed_lines(time.strftime(_DATE, time.gmtime()))
         self._timer = self.loop.call_later(self.patience.tick_s, self._tick)
 
     async def stop(self) -> None:
