@@ -8,6 +8,7 @@ Rules of this file:
   2. Each server runs as its makers ship it, but for its port, its address, and limits and delays that a benchmark cannot use.
 """
 
+import compileall
 import http.client
 import os
 import re
@@ -341,9 +342,14 @@ def ours(source: Path) -> list[Server]:
 
 @contextmanager
 def snapshot() -> Iterator[Path]:
-    """A copy of src/, so that a run measures one state of it even while somebody edits."""
+    """A copy of src/, so that a run measures one state of it even while somebody edits; compiled, as pip leaves what it installs.
+
+    Servers would compile it themselves at every start where PYTHONDONTWRITEBYTECODE is set, which takes as long as all else.
+    """
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-        yield Path(shutil.copytree(ROOT / "src", Path(folder) / "src"))
+        source = Path(shutil.copytree(ROOT / "src", Path(folder) / "src"))
+        compileall.compile_dir(source, quiet=2)
+        yield source
 
 
 def _kinesalite() -> Server:
