@@ -51,6 +51,9 @@ JAVA = Toolchain(
 OPENSEARCH = Toolchain(
     "opensearch", ("java", "javac", "mvn"), "target/classpath", "mvn", "-q", "-B", "compile", "dependency:build-classpath"
 )  # fmt: skip
+S3 = Toolchain(
+    "s3", ("java", "javac", "mvn"), "target/classpath", "mvn", "-q", "-B", "compile", "dependency:build-classpath"
+)
 NODE = Toolchain(
     "node", ("node", "npm"), "node_modules/.package-lock.json",
     "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
@@ -66,7 +69,7 @@ KCLPY = Toolchain(
     "kclpy", ("java",), str(_KCLPY / "pyvenv.cfg"),
     "sh", "-c", f"{sys.executable} -m venv {_KCLPY} && {_KCLPY}/bin/pip install --quiet --requirement requirements.txt",
 )  # fmt: skip
-TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, NODE_FUNCTIONS, GO, KCLPY, OPENSEARCH)}
+TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, NODE_FUNCTIONS, S3, GO, KCLPY, OPENSEARCH)}
 
 
 def environment(server: Server, *, tls: bool = False) -> dict[str, str]:
