@@ -47,13 +47,14 @@ def test_what_became_of_events_is_told_to_queues_topics_buckets_and_functions(tm
             client.put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=0, DestinationConfig=config)
 
         tell(queue_arn, "arn:aws:s3:::records")
-        client.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"n": 1}')
+        asked = client.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"n": 1}')
         record = json.loads(received(sqs, queue)["Body"])
         assert (record["requestContext"]["condition"], record["requestPayload"], record["responsePayload"]) == (
             "Success",
             {"n": 1},
             "done",
         )
+        assert record["requestContext"]["requestId"] == asked["ResponseMetadata"]["RequestId"]
 
         client.invoke(FunctionName="f", InvocationType="Event", Payload=b'{"fail": 1}')
         assert json.loads(received(sqs, queue)["Body"]) == {"fail": 1}, "the dead letter, which follows the record"

@@ -32,11 +32,12 @@ def put(event, context):
     import boto3
     return boto3.client("kinesis").put_record(StreamName="s", PartitionKey="k", Data=b"d")["ShardId"]
 def fail(event, context):
+    print(context.aws_request_id)
     raise ValueError(event["why"])
 def hang(event, context):
     if os.fork() == 0:
         os.setsid()
-    print(os.getpid(), flush=True)
+    print(f"{os.getpid()}\\n", end="", flush=True)
     time.sleep(1000)
 """
 
@@ -72,7 +73,10 @@ def test_invocation_when_the_function_fails_is_told_logged_and_measured() -> Non
         document = json.loads(answer["Payload"].read())
         assert (document["errorType"], document["errorMessage"]) == ("ValueError", "thus")
         log = base64.b64decode(answer["LogResult"]).decode()
-        assert log.startswith("START RequestId: ")
+        request_id = answer["ResponseMetadata"]["RequestId"]
+        assert log.startswith(f"START RequestId: {request_id} ")
+        assert f"\n{request_id}\n" in log, "what the function is told it is"
+        assert f"REPORT RequestId: {request_id}\t" in log
         assert "[ERROR] ValueError: thus" in log
         server.clock.advance(minutes=1)
         told = server.client("cloudwatch").list_metrics(Namespace="AWS/Lambda")["Metrics"]

@@ -18,6 +18,7 @@ class Caller(NamedTuple):
     secure: bool = False  # over TLS
     user_agent: str | None = None
     host: str | None = None  # of this server, as it was asked
+    request_id: str = ""  # as the answer tells it
 
     @property
     def arn(self) -> str:

@@ -26,7 +26,9 @@ class Door(Protocol):
 
     hashes: bool  # whether it needs the hash of a body
 
-    def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
+    def caller(
+        self, route: Route, head: Head, body: bytes, body_sha256: str | None = None, request_id: str = ""
+    ) -> Caller:
         """Who calls; `body` is as it came, and so is its hash, if it is known already.  Raises the refusals of credentials."""
         ...
 
@@ -46,18 +48,20 @@ class OpenDoor:
     def __init__(self, default_account: str) -> None:
         self._default_account = AccountId(default_account)
 
-    def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
+    def caller(
+        self, route: Route, head: Head, body: bytes, body_sha256: str | None = None, request_id: str = ""
+    ) -> Caller:
         """Who says that they call.  Raises WEB_PAGE: any page that is open in a browser here can send a request."""
         origin = head.headers.get("origin")
         if origin is not None and route.action.startswith(RUNS_CODE) and not _is_ours(origin):
             raise Error.WEB_PAGE(origin=origin[:100])
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
-            return Caller(self._default_account, Region(""), "", route.action, None, None, *head.surroundings)
+            return Caller(self._default_account, Region(""), "", route.action, None, None, *head.surroundings, request_id)
         credential = sigv4.read_credential(head.headers, head.query)
         key_id = credential.access_key_id
         account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
-        return Caller(account, Region(credential.region), key_id, route.action, token, None, *head.surroundings)
+        return Caller(account, Region(credential.region), key_id, route.action, token, None, *head.surroundings, request_id)
 
     def check_named(self, head: Head) -> None:
         """Raise what is wrong with the credentials' form."""

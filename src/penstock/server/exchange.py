@@ -194,7 +194,7 @@ class Exchange:
             request = _fast_input(route, body)
         if request is None:
             document = call.request = _document(route, head, body, self._depth_max)
-        caller = call.caller = self.door.caller(route, head, signed, digest)
+        caller = call.caller = self.door.caller(route, head, signed, digest, request_id)
         if document is not None:
             request = _checked_input(operation, document, _SCALARS[route.protocol])
         call.request = request

@@ -37,10 +37,12 @@ class Answering:
         self.clock = clock
         self.answer = answer
         self.at_ms: list[int] = []
+        self.request_ids: list[str] = []
         self.most = self.now = 0
 
     async def invoke(self, invocation: Invocation) -> Invoked:
         self.at_ms.append(self.clock.now_ms())
+        self.request_ids.append(invocation.request_id)
         self.now += 1
         self.most = max(self.most, self.now)
         await self.clock.sleep(10)
@@ -146,12 +148,13 @@ def test_event_when_its_function_fails_then_it_is_tried_after_a_minute_and_after
     world = World(lambda _: FAILED, config(on_failure=BUCKET), dead_letter_arn=QUEUE)
 
     async def scenario(queue: EventQueue) -> None:
-        await queue.put(F, b"{}")
+        await queue.put(F, b"{}", "asked")
         await world.clock.sleep(HOUR)
         assert await world.stored() == 0
 
     world.run(scenario)
     first, second, third = world.invoker.at_ms
+    assert world.invoker.request_ids == ["asked"] * 3
     assert MINUTE <= second - first < MINUTE + 100
     assert 2 * MINUTE <= third - second < 2 * MINUTE + 100
     told = world.record()

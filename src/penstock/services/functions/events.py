@@ -130,12 +130,12 @@ class EventQueue:
         if entries:
             await self._meta.commit([Write(key, None, held.version) for key, held in entries])
 
-    async def put(self, name: FunctionName, payload: bytes) -> str:
-        """Keep an event, durably; its id.  Raises QUEUE_FULL."""
+    async def put(self, name: FunctionName, payload: bytes, request_id: str = "") -> str:
+        """Keep an event, durably; its id, which is that of its request if it came with one.  Raises QUEUE_FULL."""
         if self.count >= EVENTS_MAX or self.held_bytes + len(payload) > EVENTS_MAX_BYTES:
             raise FunctionError.QUEUE_FULL()
         event = Event(
-            id=self._new_id(),
+            id=request_id or self._new_id(),
             account=name.account,
             region=name.region,
             function=name.qualified_arn,
@@ -193,7 +193,7 @@ class EventQueue:
             return
         try:
             invoked = await self._invoker().invoke(
-                Invocation(event.account, event.region, event.function, event.payload)
+                Invocation(event.account, event.region, event.function, event.payload, request_id=event.id)
             )
         except ServiceError as error:
             await self._refused(waiting, error)

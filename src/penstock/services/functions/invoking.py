@@ -29,6 +29,7 @@ class Invocation(msgspec.Struct, frozen=True):
     kind: Kind = "RequestResponse"
     wants_log: bool = False  # the last 4 KiB of what it wrote
     client_context: str | None = None  # base64 of JSON, as it came
+    request_id: str = ""  # that the caller is told; without one it is given a new one
     patience_s: int | None = None  # its caller's: then it has timed out, though the function may run for longer
 
     def timeout_s(self, version: "FunctionVersion") -> int:

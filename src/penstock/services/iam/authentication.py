@@ -33,10 +33,12 @@ class SignedDoor:
         self._default_account = AccountId(default_account)
         self._expectations: dict[str, Expectation] = {}
 
-    def caller(self, route: Route, head: Head, body: bytes, body_sha256: str | None = None) -> Caller:
+    def caller(
+        self, route: Route, head: Head, body: bytes, body_sha256: str | None = None, request_id: str = ""
+    ) -> Caller:
         """Who signed.  Raises AUTH_*, SIGNATURE_*, KEY_UNKNOWN, TOKEN_EXPIRED.  Cost: 12 us."""
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
-            return Caller(self._default_account, Region(""), "", route.action, None, _ANONYMOUS, *head.surroundings)
+            return Caller(self._default_account, Region(""), "", route.action, None, _ANONYMOUS, *head.surroundings, request_id)
         identities, service = self._identities, route.service.model.signing_name
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
         expected = self._expectations.get(service) or self._expect(service)
@@ -53,6 +55,7 @@ class SignedDoor:
             token,
             principal.arn,
             *head.surroundings,
+            request_id,
         )
 
     def check_named(self, head: Head) -> None:

@@ -51,7 +51,7 @@ async def invoke(functions: Functions, caller: Caller, request: InvocationReques
     if request.invocation_type == "DryRun":
         return InvocationResponse(status_code=CHECKED)
     if request.invocation_type == "Event":
-        await functions.events.put(name, payload)
+        await functions.events.put(name, payload, caller.request_id)
         return InvocationResponse(status_code=QUEUED)
     wants_log = request.log_type == "Tail"
     invoked = await functions.invoker.invoke(
@@ -62,6 +62,7 @@ async def invoke(functions: Functions, caller: Caller, request: InvocationReques
             payload,
             wants_log=wants_log,
             client_context=checked_context(request.client_context),
+            request_id=caller.request_id,
         )
     )
     return InvocationResponse(
@@ -89,7 +90,7 @@ class InvokeAsyncResponse(FunctionOutput):
 async def invoke_async(functions: Functions, caller: Caller, request: InvokeAsyncRequest) -> InvokeAsyncResponse:
     """Keep an event for a function, as Invoke does with `Event`."""
     name, _, _ = functions.found(caller, request.function_name)
-    await functions.events.put(name, checked_payload(request.invoke_args, "Event"))
+    await functions.events.put(name, checked_payload(request.invoke_args, "Event"), caller.request_id)
     return InvokeAsyncResponse(status=QUEUED)
 
 

@@ -64,7 +64,7 @@ class RemoteRunner:
         """Run a function once.  See Invoker."""
         version = self._source.find(invocation.account, invocation.region, invocation.function)
         admit(version)
-        request_id = uuid_text(self._around.entropy.bytes(UUID_BYTES))
+        request_id = invocation.request_id or uuid_text(self._around.entropy.bytes(UUID_BYTES))
         if invocation.kind == "DryRun":
             return Invoked(request_id, b"", None, version.version)
         try:
