@@ -161,6 +161,7 @@ def test_a_function_that_is_deleted_is_gone_with_its_versions(functions: Any, re
         ({"Code": {"ImageUri": "x"}}, "InvalidParameterValueException", "ImageUri (PackageType Image) is not supported"),
         ({"PackageType": "Image"}, "InvalidParameterValueException", "PackageType Image is not supported"),
         ({"Handler": None}, "InvalidParameterValueException", "Runtime and Handler are mandatory parameters"),
+        ({"Runtime": "python2.8"}, "InvalidParameterValueException", "Value python2.8 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [nodejs, "),
         ({"Role": "r"}, "ValidationException", "Value 'r' at 'role' failed to satisfy constraint"),
         ({"Timeout": 901}, "ValidationException", "Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"),
         ({"MemorySize": 10241}, "InvalidParameterValueException", "'MemorySize' value failed to satisfy constraint"),

@@ -48,6 +48,11 @@ class FunctionError(Table):
         " Revision Id",
         412,
     )
+    RUNTIME = Row(  # source: awslabs/amazon-redshift-monitoring#25
+        "InvalidParameterValueException",
+        "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{known}] or be a"
+        " valid ARN",
+    )
     INVALID = Row("InvalidParameterValueException", "{text}")
     UNSUPPORTED = Row(  # ours
         "InvalidParameterValueException", "{what} is not supported by Penstock; docs/functions.md lists what is."

@@ -14,6 +14,7 @@ _ENDPOINT: Final = "https?://.*"
 _PATTERNS: Final = {
     "kinesis": {"StreamId": "[a-z0-9]{20}[a-z0-9-][a-z0-9]{3}"},
     "sqs": {"QueueAttributeName": ".*", "MessageSystemAttributeName": ".*"},  # refused in words of its own
+    "lambda": {"Runtime": ".*"},  # refused in words of its own
     "firehose": {
         "HttpEndpointUrl": _ENDPOINT,
         "ElasticsearchClusterEndpoint": _ENDPOINT,

@@ -23,6 +23,14 @@ _RESERVED_NAMES: Final = """_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REG
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME
     AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_LAMBDA_RUNTIME_API
     LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR"""
+# Those of the API model.  Most of them do not run here: running-functions.md
+RUNTIMES: Final = tuple(
+    """nodejs nodejs4.3 nodejs6.10 nodejs8.10 nodejs10.x nodejs12.x nodejs14.x nodejs16.x nodejs18.x nodejs20.x nodejs22.x
+    nodejs24.x nodejs26.x nodejs4.3-edge java8 java8.al2 java8.al2023 java11 java11.al2023 java17 java17.al2023 java21 java25
+    python2.7 python3.6 python3.7 python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 python3.15
+    dotnetcore1.0 dotnetcore2.0 dotnetcore2.1 dotnetcore3.1 dotnet6 dotnet8 dotnet10 go1.x ruby2.5 ruby2.7 ruby3.2 ruby3.3
+    ruby3.4 ruby4.0 provided provided.al2 provided.al2023 custom""".split()
+)
 RESERVED: Final = frozenset(_RESERVED_NAMES.split())
 
 Members = dict[str, Any]  # a structure of the API, by AWS's names
@@ -68,7 +76,7 @@ _REFUSED: Final = {
 def changes(asked: Settings) -> dict[str, Any]:
     """The fields of a Version that an input sets; `kept` holds only those members that it has.
 
-    Raises CONSTRAINT, INVALID, UNSUPPORTED.
+    Raises RUNTIME, CONSTRAINT, INVALID, UNSUPPORTED.
     """
     for field, member in _REFUSED.items():
         if getattr(asked, field):
@@ -108,6 +116,8 @@ def _kept(asked: Settings) -> Members:
 
 def _check_bounds(asked: Settings) -> None:
     """The model's bounds are those of the largest machines that functions can be given."""
+    if asked.runtime and asked.runtime not in RUNTIMES:
+        raise FunctionError.RUNTIME(runtime=asked.runtime[:64], known=", ".join(RUNTIMES))
     if asked.timeout is not None and asked.timeout > TIMEOUT_MAX_S:
         rule = f"Member must have value less than or equal to {TIMEOUT_MAX_S}"
         raise FunctionError.CONSTRAINT(value=asked.timeout, member="timeout", rule=rule)
