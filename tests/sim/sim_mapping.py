@@ -29,7 +29,7 @@ from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Region, StreamName, StreamUid
 from penstock.engines.api import MetaUnavailable, Write
-from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.engines.memory import MemoryBuckets, MemoryLog, MemoryMeta
 from penstock.host.entropy import SeededEntropy
 from penstock.host.sim.chance import Chance
 from penstock.host.sim.clock import SimClock
@@ -46,6 +46,7 @@ from penstock.services.functions.ops.mapping import (
     create_event_source_mapping,
     update_event_source_mapping,
 )
+from penstock.services.functions.outlets import Outlets, TypedValue
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import StreamView
@@ -236,7 +237,11 @@ class MappingWorld:
 
     # The queue.
 
-    async def send(self, account: str, arn: str, body: str, attributes: Dictionary[str, str]) -> str:
+    async def itself(self) -> "MappingWorld":
+        """As who opens queues."""
+        return self
+
+    async def send(self, account: str, arn: str, body: str, attributes: Dictionary[str, str | TypedValue]) -> str:
         """As Queues: the destination."""
         info = json.loads(body)["KinesisBatchInfo"]
         await self.clock.sleep(self.function_draw.choice((0, 1, 20)))
@@ -281,7 +286,7 @@ class MappingWorld:
         )  # fmt: skip
         self.mappings = await open_mappings(
             self.meta, self.streams, functions=self, invoker=self,
-            destinations=Destinations(self, None, None, self.clock, entropy),
+            destinations=Destinations(Outlets(MemoryBuckets(), self.itself), self.clock, entropy),
             clock=self.clock, entropy=entropy, tasks=self.tasks, transition_ms=self.transition_ms,
         )  # fmt: skip
 

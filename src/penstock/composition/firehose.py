@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from penstock.composition.catalog import open_catalog
 from penstock.composition.functions import open_core as open_functions
 from penstock.composition.logs import open_logs
+from penstock.composition.rights import rights_of_roles
 from penstock.composition.room import Held, Plug, Room
 from penstock.core.lakehouse import catalog_properties
 from penstock.core.ports import Queries
@@ -34,6 +35,7 @@ from penstock.services.functions.invoking import Invocation, Invoked
 from penstock.services.metrics.own import OwnMetrics
 
 CATALOG_FILE: Final = "iceberg.db"  # in the data directory
+SESSION: Final = "firehose"  # UNVERIFIED: the session's name when Firehose writes as its role
 OPERATIONS: Final = (destination, encryption, record, stream, tag)
 
 
@@ -65,6 +67,7 @@ async def open_core(room: Room) -> Held[Firehose]:
         lakehouse=ways.lakehouse,
         snowpipe=ways.snowpipe,
         places=_places(room),
+        rights=rights_of_roles(room, SESSION),
     )
     firehose = await open_firehose(
         room.engine.log,

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from penstock.composition.rights import rights_of_roles
 from penstock.composition.room import Held, Plug, Room
 from penstock.composition.running import open_runner
 from penstock.engines.api import BlobsUnavailable, NoSuchBlob
@@ -46,6 +47,7 @@ OPERATIONS: Final = (
     version,
 )
 CODECS: Final[dict[str, Codec]] = {}
+SESSION: Final = "awslambda"  # UNVERIFIED: the session's name when Lambda acts as the execution role
 
 
 async def plug(room: Room) -> Plug:
@@ -73,7 +75,7 @@ async def plug(room: Room) -> Plug:
 async def open_core(room: Room) -> Held[Functions]:
     """Functions, as others use them too."""
     threads = WorkThreads()
-    outlets = Outlets(room.engine.buckets, partial(_queues, room), partial(_topics, room))
+    outlets = await room.open(open_outlets)
     functions = await open_functions(
         room.engine.meta,
         Packages(room.engine.blobs, room.engine.buckets, threads, directories=room.settings.auth == "open"),
@@ -100,6 +102,12 @@ async def open_core(room: Room) -> Held[Functions]:
         threads.close()
 
     return Held(functions, clear, close)
+
+
+async def open_outlets(room: Room) -> Held[Outlets]:
+    """Where records go; queues and topics are opened when the first goes to one."""
+    rights = rights_of_roles(room, SESSION)
+    return Held(Outlets(room.engine.buckets, partial(_queues, room), partial(_topics, room), rights=rights))
 
 
 async def _queues(room: Room) -> "Queues":

@@ -1,23 +1,15 @@
 """Event source mappings: their core, and what they reach of other services.  Their operations are Lambda's (functions.py)."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from penstock.composition.functions import SESSION, open_outlets
 from penstock.composition.functions import open_core as open_functions
 from penstock.composition.room import Held, Room
 from penstock.core.errors import ServiceError
 from penstock.core.kms_errors import StreamKeyError
 from penstock.core.mapping_errors import MappingError
-from penstock.engines.buckets import (
-    BadObjectName,
-    BucketDenied,
-    Buckets,
-    BucketsUnavailable,
-    NoSuchBucket,
-    ObjectHead,
-)
 from penstock.services.functions.invoking import Invocation, Invoked
-from penstock.services.functions.mapping.destinations import Destinations, Undelivered
+from penstock.services.functions.mapping.destinations import Destinations
 from penstock.services.functions.mapping.service import Mappings, open_mappings
 from penstock.services.functions.service import Functions
 from penstock.services.metrics.own import OwnMetrics
@@ -26,8 +18,6 @@ from penstock.services.streams.directory import StreamView
 if TYPE_CHECKING:
     from penstock.services.iam.authorisation import Authoriser
 
-JSON: Final = ObjectHead(content_type="application/json")
-SESSION: Final = "awslambda"  # UNVERIFIED: the session's name when Lambda polls as the execution role
 STREAM_ACTIONS: Final = ("kinesis:DescribeStream", "kinesis:GetShardIterator", "kinesis:GetRecords")
 CONSUMER_ACTIONS: Final = ("kinesis:SubscribeToShard",)
 
@@ -40,9 +30,7 @@ async def open_core(room: Room) -> Held[Mappings]:
         room.streams,
         functions=functions.directory,
         invoker=_Invoker(functions),
-        destinations=Destinations(
-            _Queues(room), _Topics(room), _Objects(room.engine.buckets), room.clock, room.entropy
-        ),
+        destinations=Destinations(await room.open(open_outlets), room.clock, room.entropy),
         clock=room.clock,
         entropy=room.entropy,
         tasks=room.tasks,
@@ -90,45 +78,3 @@ class _Invoker:
     async def invoke(self, invocation: Invocation) -> Invoked:
         """Run a function."""
         return await self._functions.invoker.invoke(invocation)
-
-
-class _Queues:
-    """Queues, opened when the first document goes to one."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-
-    async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, str]) -> str:
-        """Send a message."""
-        from penstock.composition.queues import open_queues
-
-        return await (await self._room.open(open_queues)).send(account, arn, body, attributes)
-
-
-class _Topics:
-    """Topics, opened when the first document goes to one."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-
-    async def publish(self, account: str, arn: str, message: str, attributes: Mapping[str, str]) -> str:
-        """Publish a message."""
-        from penstock.composition.topics import open_topics
-
-        return await (await self._room.open(open_topics)).publish(account, arn, message, attributes)
-
-
-class _Objects:
-    """Buckets, as destinations need them."""
-
-    def __init__(self, buckets: Buckets) -> None:
-        self._buckets = buckets
-
-    async def store(self, bucket: str, key: str, body: bytes) -> None:
-        """Store a JSON document."""
-        try:
-            await self._buckets.put(bucket, key, body, JSON)
-        except BucketsUnavailable as error:
-            raise Undelivered(str(error), again=True) from None
-        except (BadObjectName, BucketDenied, NoSuchBucket) as error:
-            raise Undelivered(str(error), again=False) from None

@@ -3,6 +3,7 @@
 from typing import Final
 
 from penstock.composition.queues import open_queues, policy_problem
+from penstock.composition.rights import rights_to_queues
 from penstock.composition.room import Held, Plug, Room
 from penstock.services.topics import service as topics_service
 from penstock.services.topics import targets
@@ -28,6 +29,11 @@ async def open_topics(room: Room) -> Held[Topics]:
     """Which topics and subscriptions there are is read."""
     queues = await room.open(open_queues)
     topics = await topics_service.open_topics(
-        room.engine.meta, queues, policy_problem(room), clock=room.clock, entropy=room.entropy
+        room.engine.meta,
+        queues,
+        policy_problem=policy_problem(room),
+        why_not=rights_to_queues(room, "sns.amazonaws.com"),
+        clock=room.clock,
+        entropy=room.entropy,
     )
     return Held(topics, topics.clear)

@@ -56,12 +56,16 @@ class OpenDoor:
         if origin is not None and route.action.startswith(RUNS_CODE) and not _is_ours(origin):
             raise Error.WEB_PAGE(origin=origin[:100])
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
-            return Caller(self._default_account, Region(""), "", route.action, None, None, *head.surroundings, request_id)
+            return Caller(
+                self._default_account, Region(""), "", route.action, None, None, *head.surroundings, request_id
+            )
         credential = sigv4.read_credential(head.headers, head.query)
         key_id = credential.access_key_id
         account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
-        return Caller(account, Region(credential.region), key_id, route.action, token, None, *head.surroundings, request_id)
+        return Caller(
+            account, Region(credential.region), key_id, route.action, token, None, *head.surroundings, request_id
+        )
 
     def check_named(self, head: Head) -> None:
         """Raise what is wrong with the credentials' form."""

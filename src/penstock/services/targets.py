@@ -6,7 +6,7 @@ Rule of this file: finding a target never refuses for what does not exist, becau
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from penstock.core.context import Caller
 
@@ -22,6 +22,14 @@ class Target(NamedTuple):
     policy: str | None = None  # its resource policy, as it was given
     tags: Mapping[str, str] = _NO_TAGS
     facts: Mapping[str, tuple[str, ...]] = _NO_FACTS  # condition keys of the service, in lower case
+
+
+class RoleRights(Protocol):
+    """What roles may do; asked where a service does something as a role that it was given."""
+
+    async def why_not(self, role: str, action: str, arn: str) -> str | None:
+        """Why a role may not, in AWS's words; None if it may."""
+        ...
 
 
 Finder = Callable[[Caller, Any], Target]  # from an input

@@ -9,16 +9,18 @@ from typing import Any, Final
 from penstock.core.context import Caller
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Millis, Region, StreamName, StreamUid
-from penstock.engines.memory import MemoryLog, MemoryMeta
+from penstock.engines.buckets import Buckets
+from penstock.engines.memory import MemoryBuckets, MemoryLog, MemoryMeta
 from penstock.host.entropy import SeededEntropy
 from penstock.host.sim.clock import SimClock
 from penstock.host.sim.loop import SimLoop
 from penstock.host.sim.tasks import SimTasks
 from penstock.services.functions.invoking import CodeRef, FunctionVersion, Invocation, Invoked
-from penstock.services.functions.mapping.destinations import Destinations, ObjectStore
+from penstock.services.functions.mapping.destinations import Destinations
 from penstock.services.functions.mapping.measures import Measure
 from penstock.services.functions.mapping.service import open_mappings
 from penstock.services.functions.ops.mapping import CreateEventSourceMappingRequest, create_event_source_mapping
+from penstock.services.functions.outlets import Outlets, TypedValue
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams.directory import StreamView
 from penstock.services.streams.service import open_streams
@@ -41,7 +43,7 @@ def arn_of(function: str) -> str:
 class Site:
     """One data directory and what runs on it; itself the functions, queues and metrics."""
 
-    def __init__(self, handler: Handler, objects: ObjectStore | None = None, transition_ms: int = 0) -> None:
+    def __init__(self, handler: Handler, buckets: Buckets | None = None, transition_ms: int = 0) -> None:
         self.loop = SimLoop()
         self.clock = SimClock(self.loop)
         self.log = MemoryLog(self.clock)
@@ -53,7 +55,7 @@ class Site:
         self.figures: dict[str, float] = {}  # totals by the name of a metric
         self.dimensions: dict[str, Dictionary[str, str]] = {}
         self.slow_ms = 1
-        self._objects = objects
+        self._buckets = MemoryBuckets() if buckets is None else buckets
         self._transition_ms = transition_ms
         self._entropy = SeededEntropy(1)
 
@@ -75,7 +77,12 @@ class Site:
         }  # fmt: skip
         metrics = StreamMetrics()
         self.streams = await open_streams(self.log, self.meta, metrics=metrics, enforce_limits=False, **shared)
-        destinations = Destinations(self, self, self._objects, self.clock, self._entropy)
+
+        async def itself() -> Site:
+            return self
+
+        outlets = Outlets(self._buckets, itself, itself)
+        destinations = Destinations(outlets, self.clock, self._entropy)
         self.mappings = await open_mappings(
             self.meta, self.streams, functions=self, invoker=self, destinations=destinations, sink=self, **shared
         )
@@ -147,11 +154,12 @@ class Site:
             return Invoked("request", b'{"errorMessage": "no"}', "Unhandled", "$LATEST")
         return Invoked("request", json.dumps(answer).encode(), None, "$LATEST")
 
-    async def send(self, account: str, arn: str, body: str, attributes: Dictionary[str, str]) -> str:
+    async def send(self, account: str, arn: str, body: str, attributes: Dictionary[str, str | TypedValue]) -> str:
         self.sent.append((arn, json.loads(body)))
         return "id"
 
-    publish = send
+    async def publish(self, account: str, arn: str, message: str, attributes: Dictionary[str, str]) -> str:
+        return await self.send(account, arn, message, {})
 
     def take(
         self, account: AccountId, region: Region, dimensions: Dictionary[str, str], at_ms: Millis, measure: Measure

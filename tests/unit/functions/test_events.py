@@ -8,6 +8,7 @@ import pytest
 
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Millis, Region
+from penstock.engines.api import MetaUnavailable
 from penstock.engines.memory import MemoryBuckets, MemoryMeta
 from penstock.host.entropy import SeededEntropy
 from penstock.host.sim.clock import SimClock
@@ -60,6 +61,10 @@ class Messages:
         self.sent: list[tuple[str, str, dict[str, Any]]] = []
 
     async def send(self, account: str, arn: str, body: str, attributes: Mapping[str, Any]) -> str:
+        if arn.endswith("away"):
+            raise MetaUnavailable("the disk is full")
+        if arn.endswith("bug"):
+            raise AssertionError("a bug of ours")
         if arn.endswith("none"):
             raise ServiceError("QueueDoesNotExist", "no such queue")
         self.sent.append((arn, body, dict(attributes)))
@@ -165,6 +170,33 @@ def test_event_when_its_function_fails_then_it_is_tried_after_a_minute_and_after
     assert told["responseContext"]["functionError"] == "Unhandled"
     [(_, letter, attributes)] = world.messages.sent
     assert (letter, attributes["ErrorCode"], attributes["ErrorMessage"]) == ("{}", ("Number", "200"), ("String", "no"))
+
+
+@pytest.mark.parametrize("queue_arn", [QUEUE + "none", QUEUE + "away"])
+def test_record_when_its_queue_does_not_take_it_then_it_is_lost_and_the_event_is_done(
+    queue_arn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(lambda _: FINE, config(on_success=queue_arn))
+
+    async def scenario(queue: EventQueue) -> None:
+        await queue.put(F, b"{}")
+        await world.clock.sleep(HOUR)
+        assert (await world.stored(), queue.count, queue.held_bytes) == (0, 0, 0)
+
+    world.run(scenario)
+    assert "the record of event" in caplog.text
+
+
+def test_event_when_a_bug_of_ours_strikes_then_it_waits_and_so_does_nobody_else() -> None:
+    world = World(lambda _: FINE, config(on_success=QUEUE + "bug", age_s=60))
+
+    async def scenario(queue: EventQueue) -> None:
+        for _ in range(2 * events.WORKERS_MAX):
+            await queue.put(F, b"{}")
+        await world.clock.sleep(HOUR)
+        assert (await world.stored(), queue.count, queue.held_bytes) == (0, 0, 0)
+
+    world.run(scenario)
 
 
 @pytest.mark.parametrize("retries", [0, 1])

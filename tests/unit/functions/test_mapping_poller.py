@@ -9,7 +9,8 @@ from mapping_site import CALLER, Site, data_of
 
 from penstock.core.errors import ServiceError
 from penstock.engines.api import MetaUnavailable, Write
-from penstock.services.functions.mapping.destinations import Undelivered
+from penstock.engines.buckets import PLAIN, BucketsUnavailable, ObjectHead
+from penstock.engines.memory import MemoryBuckets
 from penstock.services.functions.mapping.shard import READ_AHEAD_BYTES
 from penstock.services.functions.mapping.state import MAPPINGS
 from penstock.services.functions.ops.mapping import (
@@ -288,26 +289,26 @@ def test_queue_when_its_storage_is_away_then_it_is_tried_again() -> None:
     site.run(scenario)
 
 
-class Objects:
-    """A bucket that fails at first."""
+class Away(MemoryBuckets):
+    """Buckets that are away at first."""
 
     def __init__(self, failures: int) -> None:
+        super().__init__()
         self.failures = failures
-        self.stored: dict[str, bytes] = {}
 
-    async def store(self, bucket: str, key: str, body: bytes) -> None:
+    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
         if self.failures:
             self.failures -= 1
-            raise Undelivered("away", again=True)
-        self.stored[f"{bucket}/{key}"] = body
+            raise BucketsUnavailable("away")
+        await super().put(bucket, key, body, head)
 
 
 @pytest.mark.parametrize(("failures", "delivered"), [(0, True), (2, True), (99, False)])
 def test_bucket_when_it_is_away_then_it_is_tried_again_and_the_shard_goes_on_in_the_end(
     failures: int, delivered: bool
 ) -> None:
-    objects = Objects(failures)
-    site = Site(broken, objects)
+    buckets = Away(failures)
+    site = Site(broken, buckets)
 
     async def scenario() -> None:
         view = await site.stream()
@@ -318,13 +319,13 @@ def test_bucket_when_it_is_away_then_it_is_tried_again_and_the_shard_goes_on_in_
         await site.clock.sleep(100_000)
         assert site.given() == [["a1"], ["a2"]]
         if not delivered:
-            assert not objects.stored
+            assert not buckets.objects
             assert site.figures["DestinationDeliveryFailures"] == 2
             return
-        (key, body), _ = sorted(objects.stored.items())
+        (key, (body, _)), _ = sorted(buckets.objects["failed"].items())
         document = json.loads(body)
         assert data_of(document["payload"])[0] in ("a1", "a2")
-        assert key.startswith(f"failed/aws/lambda/{uuid}/shardId-000000000000/2023/11/14/2023-11-14T22.")
+        assert key.startswith(f"aws/lambda/{uuid}/shardId-000000000000/2023/11/14/2023-11-14T22.")
 
     site.run(scenario)
 

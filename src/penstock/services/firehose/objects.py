@@ -74,7 +74,11 @@ class ObjectWriter:
         return len(content)
 
     async def _put(self, key: str, content: bytes, head: ObjectHead) -> None:
-        bucket = self._s3.bucket
+        bucket, rights = self._s3.bucket, self._site.rights
+        if rights is not None:
+            why = await rights.why_not(self._s3.role_arn, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
+            if why is not None:
+                raise NotWritten("S3.AccessDenied", why)
         try:
             await self._site.objects.put(bucket, key, content, head)
         except NoSuchBucket:

@@ -24,6 +24,7 @@ from penstock.services.firehose.vault import MasterKeys, Vault
 from penstock.services.logs.sink import LogSink
 from penstock.services.streams.measures import Sink
 from penstock.services.streams.service import Streams
+from penstock.services.targets import RoleRights
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Surroundings:
     lakehouse: Lakehouse | None = None
     snowpipe: Snowpipe | None = None
     places: Places = NO_PLACES
+    rights: RoleRights | None = None
 
 
 async def open_firehose(
@@ -167,4 +169,5 @@ def _site(around: Surroundings, stream: DeliveryStream, clock: Clock, entropy: E
         lakehouse=around.lakehouse,
         snowpipe=around.snowpipe,
         places=around.places,
+        rights=around.rights,
     )

@@ -10,6 +10,7 @@ from penstock.core.ports import Clock, Entropy, Threads
 from penstock.core.snowpipe import Snowpipe
 from penstock.core.warehouse import Warehouses
 from penstock.engines.buckets import PLAIN, ObjectHead
+from penstock.services.targets import RoleRights
 from penstock.wire.signing import AwsCredentials
 
 
@@ -65,3 +66,4 @@ class Site:
     lakehouse: Lakehouse | None = None  # None: there are no tables of Iceberg here
     snowpipe: Snowpipe | None = None  # None: Snowflake cannot be reached from here
     places: Places = NO_PLACES
+    rights: RoleRights | None = None  # None: every role may do everything

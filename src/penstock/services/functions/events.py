@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -29,7 +30,7 @@ from penstock.engines.api import Conflict, MetaStore, MetaUnavailable, Write
 from penstock.services.functions.directory import Directory
 from penstock.services.functions.invoking import LATEST, Invocation, Invoked, Invoker
 from penstock.services.functions.names import FunctionName, read_name
-from penstock.services.functions.outlets import Outlets
+from penstock.services.functions.outlets import Outlets, Sender
 from penstock.services.functions.record import bucket_key, describe, error_message
 from penstock.services.functions.state import EVENTS, EventConfig
 
@@ -52,6 +53,8 @@ _HOPELESS: Final = frozenset(
         "RequestTooLargeException",
     )
 )
+
+_NO_ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType({})
 
 Condition = Literal["Success", "RetriesExhausted", "EventAgeExceeded", "ZeroReservedConcurrency"]
 
@@ -175,11 +178,20 @@ class EventQueue:
     async def _work(self, arn: str, line: _Line) -> None:
         try:
             while line.due:
-                await self._process(line.due.popleft())
+                await self._attempt(line.due.popleft())
         finally:
             line.workers -= 1
             if not line.workers and not line.due:
                 self._lines.pop(arn, None)
+
+    async def _attempt(self, waiting: _Waiting) -> None:
+        try:
+            await self._process(waiting)
+        except Exception:  # a bug of ours must not stop a line for ever
+            logger.exception(
+                "event %s of %s could not be processed; it waits", waiting.event.id, waiting.event.function
+            )
+            self._throttle(waiting)
 
     async def _process(self, waiting: _Waiting) -> None:
         event, name = waiting.event, self._name(waiting.event)
@@ -197,10 +209,6 @@ class EventQueue:
             )
         except ServiceError as error:
             await self._refused(waiting, error)
-            return
-        except Exception:
-            logger.exception("event %s of %s could not be processed; it waits", event.id, event.function)
-            self._throttle(waiting)
             return
         retries = RETRIES if config.retries is None else config.retries
         if invoked.function_error is None:
@@ -264,14 +272,14 @@ class EventQueue:
         dead_letters = self._dead_letters(name)
         if failed and dead_letters:
             attributes = {"RequestID": event.id, "ErrorCode": "200", "ErrorMessage": error_message(invoked, condition)}
-            await self._send(event, dead_letters, event.payload.decode(errors="replace"), event.id, attributes)
+            await self._send(event, dead_letters, event.payload, event.id, attributes)
         if failed and not arn and not dead_letters:
             logger.warning("event %s of %s is given up: %s", event.id, event.function, condition)
 
     async def _send(
-        self, event: Event, arn: str, text: str, key: str, attributes: Mapping[str, str] | None = None
+        self, event: Event, arn: str, text: bytes, key: str, attributes: Mapping[str, str] = _NO_ATTRIBUTES
     ) -> None:
-        why = await self._outlets.send(event.account, arn, text, key, attributes)
+        why = await self._outlets.send(Sender(event.account, self._role(event)), arn, text, key, attributes)
         if why is not None:
             logger.warning("the record of event %s of %s is lost: %s", event.id, event.function, why)
 
@@ -284,6 +292,12 @@ class EventQueue:
         function = self._directory.get(name)
         version = None if function is None else self._directory.version(function, name.qualifier)
         return "" if version is None else version.dead_letter_arn
+
+    def _role(self, event: Event) -> str:
+        name = self._name(event)
+        function = self._directory.get(name)
+        version = None if function is None else self._directory.version(function, name.qualifier)
+        return "" if version is None else version.role
 
     def _name(self, event: Event) -> FunctionName:
         return read_name(event.account, event.region, event.function)

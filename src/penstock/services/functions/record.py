@@ -21,7 +21,7 @@ def describe(
     payload: bytes,
     invoked: Invoked | None,
     now_ms: int,
-) -> str:
+) -> bytes:
     """The record of an event that has come to its end; one that was never processed has no response."""
     moment = datetime.fromtimestamp(now_ms / 1000, UTC)
     record: dict[str, Any] = {
@@ -41,7 +41,7 @@ def describe(
             response["functionError"] = invoked.function_error
         record["responseContext"] = response
         record["responsePayload"] = msgspec.Raw(invoked.payload or b"null")
-    return msgspec.json.encode(record).decode(errors="replace")
+    return msgspec.json.encode(record)
 
 
 def bucket_key(name: str, now_ms: int, fresh_id: str) -> str:

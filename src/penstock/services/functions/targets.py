@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from penstock.core.context import Caller
 from penstock.services.functions.directory import Directory
-from penstock.services.functions.names import read_name
+from penstock.services.functions.names import FunctionName, read_name
 from penstock.services.targets import Finder, Target
 
 _PASSED: Final[Mapping[str, tuple[str, ...]]] = {"iam:passedtoservice": ("lambda.amazonaws.com",)}
@@ -20,15 +20,19 @@ def function_finder(directory: Directory) -> Finder:
 
     def find(caller: Caller, request: Any) -> Target:
         qualifier = getattr(request, "qualifier", None)
-        name = read_name(caller.account, caller.region, request.function_name, qualifier)
-        function = directory.get(name)
-        if function is None:
-            return Target(name.qualified_arn, name.account)
-        policy = function.policies.get(name.qualifier or "")
-        text = None if policy is None else policy.document.decode()
-        return Target(name.qualified_arn, name.account, text, function.tags)
+        return target_of(directory, read_name(caller.account, caller.region, request.function_name, qualifier))
 
     return find
+
+
+def target_of(directory: Directory, name: FunctionName) -> Target:
+    """The function, or the version or alias of it, that a name means."""
+    function = directory.get(name)
+    if function is None:
+        return Target(name.qualified_arn, name.account)
+    policy = function.policies.get(name.qualifier or "")
+    text = None if policy is None else policy.document.decode()
+    return Target(name.qualified_arn, name.account, text, function.tags)
 
 
 def tagged_finder(directory: Directory) -> Finder:

@@ -38,7 +38,9 @@ class SignedDoor:
     ) -> Caller:
         """Who signed.  Raises AUTH_*, SIGNATURE_*, KEY_UNKNOWN, TOKEN_EXPIRED.  Cost: 12 us."""
         if route.operation.model.unsigned and not sigv4.is_signed(head.headers, head.query):
-            return Caller(self._default_account, Region(""), "", route.action, None, _ANONYMOUS, *head.surroundings, request_id)
+            return Caller(
+                self._default_account, Region(""), "", route.action, None, _ANONYMOUS, *head.surroundings, request_id
+            )
         identities, service = self._identities, route.service.model.signing_name
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
         expected = self._expectations.get(service) or self._expect(service)

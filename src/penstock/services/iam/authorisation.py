@@ -15,8 +15,9 @@ from typing import Any, Final
 from penstock.core.context import Caller
 from penstock.core.errors import Error
 from penstock.core.ports import Clock
+from penstock.services.iam import principals
 from penstock.services.iam.actions import ResourceKind, action_of
-from penstock.services.iam.evaluate import ALLOWED, Judge, Need, Request, denial_text
+from penstock.services.iam.evaluate import ALLOWED, Identity, Judge, Need, Request, denial_text, evaluate
 from penstock.services.iam.identities import Identities
 from penstock.services.iam.keys import Circumstances
 from penstock.services.iam.policy import MalformedPolicy, Policy, PolicyKind, parse_policy
@@ -134,6 +135,22 @@ class Authoriser:
         policy = None if target.policy is None else resource_policy(target.policy)
         asked = Request(action, target.arn, target.account, policy, facts.lookup, need)
         decision = self._judge.decide(identity, asked)
+        return None if decision.allowed else denial_text(identity.principal, asked, decision)
+
+    def why_service_not(self, service: str, action: str, target: Target, source_arn: str) -> str | None:
+        """Why a service may not act as itself, for a resource of its own; None if the target's policy lets it."""
+        facts = Circumstances(
+            self._clock.now_ms(),
+            secure=True,
+            resource_account=target.account,
+            resource_tags=target.tags,
+            source_arn=source_arn,
+            source_account=source_arn.split(":")[4],
+        )
+        identity = Identity(principals.service(service))
+        policy = None if target.policy is None else resource_policy(target.policy)
+        asked = Request(action, target.arn, target.account, policy, facts.lookup)
+        decision = evaluate(identity, asked)
         return None if decision.allowed else denial_text(identity.principal, asked, decision)
 
     def _circumstances(self, caller: Caller, target: Target, request: Any) -> Circumstances:

@@ -22,10 +22,17 @@ def queue_finder(queues: Queues) -> Finder:
             )
         except ServiceError:  # it will be refused for what it is
             return Target("*", caller.account)
-        queue = queues.find(account, caller.region, name)
-        arn = queue_arn(caller.region, account, name)
-        if queue is None:
-            return Target(arn, account)
-        return Target(arn, account, queue.attributes.get("Policy"), queue.tags)
+        return _target(queues, account, caller.region, name)
 
     return find
+
+
+def target_of(queues: Queues, arn: str) -> Target:
+    """The queue of an ARN, whether it exists or not."""
+    region, account, name = [*arn.split(":")[3:], "", "", ""][:3]
+    return _target(queues, account, region, name)
+
+
+def _target(queues: Queues, account: str, region: str, name: str) -> Target:
+    queue, arn = queues.find(account, region, name), queue_arn(region, account, name)
+    return Target(arn, account) if queue is None else Target(arn, account, queue.attributes.get("Policy"), queue.tags)

@@ -49,6 +49,7 @@ class Topics:
     meta: MetaStore
     queues: QueueSender
     policy_problem: Callable[[str], str | None]  # what is wrong with a policy, where policies count
+    why_not: Callable[[str, str], str | None]  # why a topic may not send to a queue; of their ARNs
     clock: Clock
     entropy: Entropy
     _topics: dict[str, tuple[Topic, int]] = field(default_factory=dict)  # with their versions, by ARN
@@ -169,14 +170,17 @@ class Topics:
         """Send a message to each subscribed queue; its id.  A queue that refuses it does not get it."""
         notice = Notice(self.new_id(), topic.arn, message, subject, attributes, self.clock.now_ms())
         for subscription in self.subscriptions(topic.arn):
+            queue = subscription.endpoint
+            why = self.why_not(topic.arn, queue)
             try:
-                if subscription.raw:
-                    await self.queues.send(topic.account, subscription.endpoint, message, attributes)
-                else:
-                    body = wrapped(notice, topic.region, subscription.arn)
-                    await self.queues.send(topic.account, subscription.endpoint, body, {})
+                if why is None and subscription.raw:
+                    await self.queues.send(topic.account, queue, message, attributes)
+                elif why is None:
+                    await self.queues.send(topic.account, queue, wrapped(notice, topic.region, subscription.arn), {})
             except ServiceError as refused:
-                logger.warning("%s does not get a message of %s: %s", subscription.endpoint, topic.arn, refused.message)
+                why = refused.message
+            if why is not None:
+                logger.warning("%s does not get a message of %s: %s", queue, topic.arn, why)
         return notice.id
 
     async def clear(self) -> None:
@@ -188,12 +192,13 @@ class Topics:
 async def open_topics(
     meta: MetaStore,
     queues: QueueSender,
-    policy_problem: Callable[[str], str | None],
     *,
+    policy_problem: Callable[[str], str | None] = lambda _: None,
+    why_not: Callable[[str, str], str | None] = lambda topic, queue: None,
     clock: Clock,
     entropy: Entropy,
 ) -> Topics:
     """Start the service."""
-    topics = Topics(meta, queues, policy_problem, clock, entropy)
+    topics = Topics(meta, queues, policy_problem, why_not, clock, entropy)
     await topics.open()
     return topics

@@ -16,10 +16,15 @@ def topic_finder(topics: Topics) -> Finder:
         arn = next((each for each in named if each is not None), None)
         if arn is None:
             arn = topic_arn(caller.region, caller.account, getattr(request, "name", ""))
-        topic = topics.find(arn)
-        if topic is None:
-            parts = arn.split(":")
-            return Target(arn, parts[4] if len(parts) > 5 else caller.account)
-        return Target(arn, topic.account, topic.attributes.get("Policy"), topic.tags)
+        parts = arn.split(":")
+        return target_of(topics, arn, parts[4] if len(parts) > 5 else caller.account)
 
     return find
+
+
+def target_of(topics: Topics, arn: str, account: str) -> Target:
+    """The topic of an ARN, or what would be one in an account."""
+    topic = topics.find(arn)
+    if topic is None:
+        return Target(arn, account)
+    return Target(arn, topic.account, topic.attributes.get("Policy"), topic.tags)

@@ -24,13 +24,13 @@ _RESERVED_NAMES: Final = """_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REG
     AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_LAMBDA_RUNTIME_API
     LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR"""
 # Those of the API model.  Most of them do not run here: running-functions.md
-RUNTIMES: Final = tuple(
-    """nodejs nodejs4.3 nodejs6.10 nodejs8.10 nodejs10.x nodejs12.x nodejs14.x nodejs16.x nodejs18.x nodejs20.x nodejs22.x
+_RUNTIME_NAMES: Final = """nodejs nodejs4.3 nodejs6.10 nodejs8.10 nodejs10.x
+    nodejs12.x nodejs14.x nodejs16.x nodejs18.x nodejs20.x nodejs22.x
     nodejs24.x nodejs26.x nodejs4.3-edge java8 java8.al2 java8.al2023 java11 java11.al2023 java17 java17.al2023 java21 java25
     python2.7 python3.6 python3.7 python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 python3.15
     dotnetcore1.0 dotnetcore2.0 dotnetcore2.1 dotnetcore3.1 dotnet6 dotnet8 dotnet10 go1.x ruby2.5 ruby2.7 ruby3.2 ruby3.3
-    ruby3.4 ruby4.0 provided provided.al2 provided.al2023 custom""".split()
-)
+    ruby3.4 ruby4.0 provided provided.al2 provided.al2023 custom"""
+RUNTIMES: Final = tuple(_RUNTIME_NAMES.split())
 RESERVED: Final = frozenset(_RESERVED_NAMES.split())
 
 Members = dict[str, Any]  # a structure of the API, by AWS's names
