@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,6 +73,10 @@ def received(server: PenstockServer) -> list[str]:
     return found
 
 
+def said(log: pytest.LogCaptureFixture, text: str) -> bool:
+    return text in log.text
+
+
 def until(condition: Callable[[], Any]) -> Any:
     end_s = time.monotonic() + WAIT_S
     while not (found := condition()):
@@ -92,7 +97,7 @@ def test_records_of_events_are_sent_as_the_functions_role(
         )
         client.invoke(FunctionName="told", InvocationType="Event", Payload=b"1")
         session = f"User: arn:aws:sts::{ACCOUNT}:assumed-role/work/awslambda is not authorized to perform: {action}"
-        until(lambda text=session: text in caplog.text)
+        until(partial(said, caplog, session))
         assert received(server) == []
     allow("work", "sqs:SendMessage", QUEUE)
     client.put_function_event_invoke_config(
