@@ -12,9 +12,10 @@ mod number;
 mod pages;
 mod rows;
 mod sign;
+mod spread;
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -23,6 +24,7 @@ use pyo3::types::{PyBytes, PyList};
 use number::{NUMBER_BYTES, Number, Writer};
 use pages::{Page, Span};
 use rows::Columns;
+use spread::{Grouped, Places, Shards};
 
 /// Where the ranges of a stream's open shards begin, ascending from 0.
 #[pyclass(frozen, module = "penstock_native")]
@@ -47,7 +49,7 @@ impl Ring {
 /// The records of one PutRecords.
 #[pyclass(frozen, module = "penstock_native")]
 struct Rows {
-    columns: Columns,
+    columns: Arc<Columns>,
     #[pyo3(get)]
     largest_bytes: usize,
     #[pyo3(get)]
@@ -71,32 +73,108 @@ impl Rows {
         Ok((PyList::new(py, keys)?, PyList::new(py, data)?, PyList::new(py, hashes.collect::<Vec<_>>())?))
     }
 
-    /// The records by shard, in the order in which shards first occur, and for each record the place of its shard in that order.
-    fn group<'py>(&self, py: Python<'py>, ring: &Ring) -> PyResult<(Vec<Group<'py>>, Bound<'py, PyBytes>)> {
-        let (order, owners) = py.detach(|| self.places(ring));
-        let mut rows: Vec<Vec<(&[u8], &[u8])>> = vec![Vec::new(); owners.len()];
-        for (group, record) in order.iter().zip(self.columns.records()) {
-            rows[usize::from(*group)].push(record);
-        }
-        let groups = owners.iter().zip(&rows).map(|(owner, records)| gathered(py, *owner, records));
-        let places: Vec<u8> = order.iter().flat_map(|number| number.to_le_bytes()).collect();
-        Ok((groups.collect::<PyResult<_>>()?, PyBytes::new(py, &places)))
+    /// The records by shard, in the order in which shards first occur.
+    fn spread(&self, py: Python<'_>, ring: &Ring) -> PyResult<Spread> {
+        let columns = Arc::clone(&self.columns);
+        let grouped = unpanicked(|| py.detach(|| Grouped::new(columns, &ring.starts)))?;
+        Ok(Spread { size_bytes: self.size_bytes, frames_bytes: grouped.frames_bytes(), grouped })
     }
 }
 
-impl Rows {
-    /// For each record the place of its shard among those that occur, and these.
-    fn places(&self, ring: &Ring) -> (Vec<u16>, Vec<usize>) {
-        let mut owners: Vec<usize> = Vec::new();
-        let mut known: HashMap<usize, u16> = HashMap::new();
-        let order = self.columns.hash_keys.iter().map(|key| {
-            let owner = ring.starts.partition_point(|start| start <= key) - 1;
-            *known.entry(owner).or_insert_with(|| {
-                owners.push(owner);
-                (owners.len() - 1) as u16
-            })
+/// The records of one PutRecords by shard.
+#[pyclass(frozen, module = "penstock_native")]
+struct Spread {
+    grouped: Grouped,
+    #[pyo3(get)]
+    size_bytes: usize,
+    #[pyo3(get)]
+    frames_bytes: usize,
+}
+
+#[pymethods]
+impl Spread {
+    fn __len__(&self) -> usize {
+        self.grouped.owners.len()
+    }
+
+    /// For each record its group, two bytes each.
+    fn order<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let order: Vec<u8> = self.grouped.order.iter().flat_map(|group| group.to_le_bytes()).collect();
+        PyBytes::new(py, &order)
+    }
+
+    /// The records of each group, as columns.
+    fn groups<'py>(&self, py: Python<'py>) -> PyResult<Vec<Group<'py>>> {
+        let records = self.grouped.records();
+        let groups = self.grouped.owners.iter().zip(self.grouped.groups()).map(|(owner, group)| {
+            let members: Vec<_> = group.iter().map(|record| records[*record as usize]).collect();
+            gathered(py, *owner as usize, &members)
         });
-        (order.collect(), owners)
+        groups.collect()
+    }
+
+    /// Of each group the place of its shard in the ring.
+    fn owners(&self) -> Vec<u32> {
+        self.grouped.owners.clone()
+    }
+
+    /// Of each group the number of its records.
+    fn counts(&self) -> Vec<usize> {
+        self.grouped.counts()
+    }
+
+    /// Of each group the bytes of its keys and data.
+    fn sizes(&self) -> Vec<usize> {
+        self.grouped.sizes()
+    }
+
+    /// Frames of the journal, one for each group, of `frames_bytes` in all; `logs` and `firsts`: of each group.
+    fn frames<'py>(
+        &self,
+        py: Python<'py>,
+        file_no: u64,
+        commit: u64,
+        arrival_ms: i64,
+        logs: Vec<u64>,
+        firsts: Vec<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let places = Places { logs: &logs, firsts: &firsts, arrival_ms };
+        filled(py, self.frames_bytes, |out| py.detach(|| self.grouped.write_frames(file_no, commit, &places, out)))
+    }
+
+    /// What PutRecords answers: `head`, an item for each record, `tail`.  `firsts`: of each group.
+    #[allow(clippy::too_many_arguments)]
+    fn write_written<'py>(
+        &self,
+        py: Python<'py>,
+        format: &str,
+        head: &[u8],
+        shards: &ShardNames,
+        firsts: Vec<u64>,
+        arrival_ms: u64,
+        tail: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let cbor = is_cbor(format)?;
+        let mut answer = Vec::with_capacity(head.len() + self.grouped.order.len() * 128 + tail.len());
+        answer.extend_from_slice(head);
+        let written =
+            unpanicked(|| py.detach(|| self.grouped.write_answer(&shards.0, &firsts, arrival_ms, cbor, &mut answer)))?;
+        written.ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        answer.extend_from_slice(tail);
+        Ok(PyBytes::new(py, &answer))
+    }
+}
+
+/// The open shards of a stream, in the order of its ring: ids, and their parts of sequence numbers.
+#[pyclass(frozen, module = "penstock_native")]
+struct ShardNames(Shards);
+
+#[pymethods]
+impl ShardNames {
+    #[new]
+    fn new(shards: Vec<(String, Vec<u8>)>) -> PyResult<Self> {
+        let shards = shards.into_iter().map(|(shard_id, base)| Ok((shard_id, number_of(&base)?)));
+        Ok(Self(Shards::of(shards.collect::<PyResult<_>>()?)))
     }
 }
 
@@ -144,7 +222,7 @@ fn unpanicked<T>(work: impl FnOnce() -> T) -> PyResult<T> {
 
 fn rows_of((name, columns): (String, Columns)) -> (String, Rows) {
     let (largest_bytes, size_bytes) = columns.sizes();
-    (name, Rows { columns, largest_bytes, size_bytes })
+    (name, Rows { columns: Arc::new(columns), largest_bytes, size_bytes })
 }
 
 /// Lengths and bytes of keys, then of data.
@@ -250,6 +328,8 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sign::SigningKey>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Rows>()?;
+    module.add_class::<ShardNames>()?;
+    module.add_class::<Spread>()?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;
     module.add_function(wrap_pyfunction!(write_page, module)?)?;

@@ -4,7 +4,7 @@
 
 use base64_simd::{Out, STANDARD};
 
-use crate::number::{Number, Writer, write_digits};
+use crate::number::{NUMBER_BYTES, Number, Writer, write_digits};
 
 /// Records end to end, as the engine holds them.
 pub struct Span<'page> {
@@ -132,6 +132,15 @@ impl<'page> Page<'page> {
             cbor_text(key, out);
         }
     }
+}
+
+/// The part of a number that tells index and arrival.
+pub fn tail_of(index: u64, arrival_ms: u64) -> Number {
+    let low = (u128::from(index) << INDEX_SHIFT) | (u128::from(arrival_ms / 1000) << ARRIVED_SHIFT);
+    let mut bytes = [0u8; NUMBER_BYTES];
+    bytes[..16].copy_from_slice(&low.to_le_bytes());
+    bytes[16..18].copy_from_slice(&((index >> (128 - INDEX_SHIFT)) as u16).to_le_bytes());
+    Number::from_le(&bytes)
 }
 
 /// What stands before and behind the number of a record that was written to a shard.

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -14,6 +14,7 @@ from engine_table import ENGINES, Open, SetClock, begin, check_page, turns
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from plain_spread import scatter
 
 from penstock.engines.api import (
     Appended,
@@ -134,7 +135,16 @@ class LogMachine(RuleBasedStateMachine):
         self.clock.ms += later_ms
         self.append([(name, rows)])
 
-    def _check_outcome(self, batch: Batch, outcome: Appended | AppendError) -> None:
+    @rule(given=st.lists(batches, min_size=1, max_size=3, unique_by=lambda batch: batch[0]))
+    def scatter(self, given: list[tuple[LogId, list[tuple[bytes, bytes]]]]) -> None:
+        call = [Batch(name, [key for key, _ in rows], [data for _, data in rows]) for name, rows in given]
+        outcomes = self.runner.run(scatter(self.log, call))
+        together = {outcome.arrival_ms for outcome in outcomes if isinstance(outcome, Appended)}
+        for batch, outcome in zip(call, outcomes, strict=True):
+            self._check_outcome(batch, outcome, together)
+
+    def _check_outcome(self, batch: Batch, outcome: Appended | AppendError, together: Set[int] = frozenset()) -> None:
+        """`together`: when a call's batches arrived; it may be later than each of them would have by itself."""
         model = self.models.get(batch.log)
         if model is None:
             assert isinstance(outcome, NoSuchLog)
@@ -145,7 +155,11 @@ class LogMachine(RuleBasedStateMachine):
             assert outcome.end == end
             return
         newest_ms = model.records[-1].arrival_ms if model.records else 0
-        assert outcome == Appended(end, max(newest_ms, self.clock.ms))
+        assert isinstance(outcome, Appended)
+        arrivals = {max(newest_ms, self.clock.ms), *together}
+        assert outcome == Appended(end, outcome.arrival_ms)
+        assert outcome.arrival_ms in arrivals
+        assert outcome.arrival_ms >= max(newest_ms, self.clock.ms)
         model.records.extend(
             Record(key, data, outcome.arrival_ms) for key, data in zip(batch.keys, batch.data, strict=True)
         )

@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.engines.api import Page, Position
+from penstock.core.ids import shard_id
+from penstock.engines.api import Page, Position, Scattered
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.services.streams import native, sequence
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.hub import Pushed
 from penstock.services.streams.ops.record import GetRecordsOutput, PutRecordsOutput
 from penstock.services.streams.sequence import ShardOrigin
-from penstock.services.streams.writer import Written, WrittenRows
+from penstock.services.streams.topology import Ring, uniform
+from penstock.services.streams.writer import ScatteredRows, Written, WrittenRows
+from penstock.wire import cbor
 from penstock.wire.native import NATIVE
 
 FORMS: list[Any] = ["json", "cbor"]
@@ -112,6 +115,39 @@ def test_write_written_when_given_any_shards_writes_what_python_writes(
     )
     encode = CODECS["PutRecords"].encode[form]
     assert encode(PutRecordsOutput(rows)) == encode(PutRecordsOutput(results))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    origins=st.lists(
+        st.builds(ShardOrigin, st.integers(0, 2**31 - 1), st.integers(0, 2**36 - 1)), min_size=4, max_size=4
+    ),
+    keys=st.lists(st.integers(0, 2**128 - 1), min_size=1, max_size=40),
+    firsts=st.lists(st.integers(0, 2**48 - 10_000), min_size=4, max_size=4),
+    arrival_ms=st.integers(0, 2**42),
+)
+def test_write_scattered_when_given_any_places_writes_what_python_writes(
+    form: Any, origins: list[ShardOrigin], keys: list[int], firsts: list[int], arrival_ms: int
+) -> None:
+    assert NATIVE is not None
+    ring = Ring([(held, number) for number, held in enumerate(uniform(4))])
+    shards = [(shard_id(origin.shard_no), sequence.base(origin)) for origin in origins]
+    names = NATIVE.ShardNames([(name, base.to_bytes(sequence.NUMBER_BYTES, "little")) for name, base in shards])
+    records = [{"Data": b"", "PartitionKey": "k", "ExplicitHashKey": str(key)} for key in keys]
+    found = NATIVE.read_cbor(cbor.encode_document({"StreamName": "s", "Records": records}))
+    assert found is not None
+    spread = found[1].spread(ring.native)
+    given = dict(zip(spread.owners(), firsts, strict=False))
+    place = Scattered([given[owner] for owner in spread.owners()], arrival_ms)
+    results = []
+    for owner in map(ring.find, keys):
+        name, base = shards[owner]
+        results.append(Written(name, str(base + sequence.tail(Position(0, given[owner]), arrival_ms))))
+        given[owner] += 1
+    encode = CODECS["PutRecords"].encode[form]
+    scattered = ScatteredRows(len(keys), spread, names, place)
+    assert encode(PutRecordsOutput(scattered)) == encode(PutRecordsOutput(results))
 
 
 def test_ring_when_it_does_not_ascend_from_zero_is_refused() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_spread import PlainSpread
 
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span
 from penstock.services.streams.topology import Ring, hash_key, tiling
@@ -43,7 +44,8 @@ def test_group_when_given_any_records_puts_each_where_python_puts_it(
     ranges = tiling([0, *sorted(starts)])
     ring = Ring([(held, number) for number, held in enumerate(ranges)])
     framed = read(rows, form)
-    groups, order = framed.group(ring.native)
+    spread = framed.spread(ring.native)
+    groups, order = spread.groups(), spread.order()
     told = [(ring.owners[owner], *_cut(*columns)) for owner, _, *columns in groups]
     expected: dict[int, list[tuple[bytes, bytes]]] = {}
     for key, data, explicit in rows:
@@ -54,7 +56,34 @@ def test_group_when_given_any_records_puts_each_where_python_puts_it(
     owners = [told[place][0] for place in memoryview(order).cast("H")]
     assert owners == [ring.find(hash_key(key.encode()) if explicit is None else explicit) for key, _, explicit in rows]
     assert framed.size_bytes == sum(len(key.encode()) + len(data) for key, data, _ in rows)
+    assert (spread.owners(), spread.counts()) == ([group[0] for group in groups], [group[1] for group in groups])
+    assert len(spread) == len(groups)
+    assert spread.size_bytes == framed.size_bytes
     assert framed.largest_bytes == max(len(key.encode()) + len(data) for key, data, _ in rows)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    rows=ROWS,
+    starts=st.sets(st.integers(1, 2**128 - 1), max_size=9),
+    numbers=st.tuples(*[st.integers(0, 2**64 - 1)] * 2),
+    arrival_ms=st.integers(0, 2**62),
+    data=st.data(),
+)
+def test_frames_when_given_any_records_are_those_that_python_writes(
+    rows: list[tuple[str, bytes, int | None]],
+    starts: set[int],
+    numbers: tuple[int, int],
+    arrival_ms: int,
+    data: st.DataObject,
+) -> None:
+    ring = Ring([(held, number) for number, held in enumerate(tiling([0, *sorted(starts)]))])
+    spread = read(rows, "cbor").spread(ring.native)
+    plain = PlainSpread([(owner, *_cut(*columns)) for owner, _, *columns in spread.groups()])
+    assert (spread.sizes(), spread.counts()) == (plain.sizes(), plain.counts())
+    places = [data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=len(spread), max_size=len(spread))) for _ in "ab"]
+    assert spread.frames(*numbers, arrival_ms, *places) == plain.frames(*numbers, arrival_ms, *places)
+    assert spread.frames_bytes == plain.frames_bytes
 
 
 def _cut(key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> tuple[list[bytes], list[bytes]]:

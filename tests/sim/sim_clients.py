@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from plain_spread import scatter
 from sim_history import Life, Sent, Wrong, expect, label
 from sim_world import World
 
@@ -62,7 +63,9 @@ class Clients:
         sealed = [life.sealed_end is not None for life in lives]
         absent = [life.creating for life in lives]
         batches = [Batch(life.name, batch.keys, batch.data) for life, batch in zip(lives, sent, strict=True)]
-        outcomes = await self.log.append(batches)
+        apart = len({batch.log for batch in batches}) == len(batches)
+        together = apart and sent[0].number % 2 == 0  # as PutRecords does with records of many shards
+        outcomes = await (scatter(self.log, batches) if together else self.log.append(batches))
         expect(len(outcomes) == len(sent), "append answers", len(outcomes), "of", len(sent))
         for life, batch, outcome, was_sealed, was_absent in zip(lives, sent, outcomes, sealed, absent, strict=True):
             self.world.say(f"batch {batch.number} of {len(batch.data)} to {life.name}: {outcome!r}")

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from penstock.engines.local import committer, frame, recovery, settler
 from penstock.engines.local.journal import Journal, JournalFile
+from penstock.engines.local.scatter import Scatter
 from penstock.host.sim.disk import SimDisk, SimFile
 
 
@@ -79,13 +80,14 @@ def seen_before_it_is_durable() -> Iterator[None]:
     """The readers' high-water mark moves before the commit."""
     sound_write, sound_apply = committer.Committer._write, committer.Committer._apply
 
-    async def write(self: Any, file: Any, frames: Any, bodies: Any, sizes: Any, entries: Any) -> bool:
+    async def write(self: Any, file: Any, frames: Any, entries: Any) -> bool:
         at = file.end
-        for planned, size in zip(frames, sizes, strict=True):
-            sound_apply(self, planned, file, at + frame.HEADER_BYTES, size)
-            at += frame.HEADER_BYTES + size
+        for planned in frames:
+            if not isinstance(planned, Scatter):
+                sound_apply(self, planned, file, at + frame.HEADER_BYTES)
+            at += planned.size_bytes
         with patch.object(committer.Committer, "_apply", lambda *_: None):
-            return await sound_write(self, file, frames, bodies, sizes, entries)
+            return await sound_write(self, file, frames, entries)
 
     with patch.object(committer.Committer, "_write", write):
         yield

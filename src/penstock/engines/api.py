@@ -20,6 +20,8 @@ from typing import Final, NamedTuple, NewType, Protocol
 
 import msgspec
 
+from penstock.wire.native import Spread
+
 LogId = NewType("LogId", str)  # "<stream uid>/<shard number>"
 
 
@@ -42,6 +44,23 @@ class Appended(NamedTuple):
     """Where a batch went: its records are at `first` and the offsets that follow."""
 
     first: Position
+    arrival_ms: int
+
+
+class Fan:
+    """Logs that records are spread over, in a fixed order.  Whoever writes keeps it; `found` is the engine's own."""
+
+    __slots__ = ("found", "logs")
+
+    def __init__(self, logs: Sequence[LogId]) -> None:
+        self.logs = logs
+        self.found: object = None
+
+
+class Scattered(NamedTuple):
+    """Where the groups of a spread went: the first offset of each, all of incarnation 0."""
+
+    firsts: Sequence[int]
     arrival_ms: int
 
 
@@ -123,6 +142,13 @@ class RecordLog(Protocol):
 
     async def append(self, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         """Write batches, for several logs at once, and answer for each in the same order."""
+        ...
+
+    async def scatter(self, fan: Fan, spread: Spread) -> Scattered | AppendError | None:
+        """As `append` of a batch for each group of a spread, whose shards are places in `fan`: all are written, or none.
+
+        None where nothing was done and `append` is to do it: the engine has no shorter way, or a log takes no records.
+        """
         ...
 
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:

@@ -18,6 +18,7 @@ from penstock.engines.api import (
     Bounds,
     Change,
     Conflict,
+    Fan,
     LogId,
     NoSuchLog,
     Page,
@@ -38,6 +39,7 @@ from penstock.engines.buckets import (
     check_object,
 )
 from penstock.engines.page import fit
+from penstock.wire.native import Spread
 
 _INCARNATION: Final = 0  # offsets of a memory log never begin again
 
@@ -105,6 +107,9 @@ class MemoryLog:
         """Append each batch to its log."""
         now_ms = self._clock.now_ms()
         return [self._append(batch, now_ms) for batch in batches]
+
+    async def scatter(self, fan: Fan, spread: Spread) -> None:
+        """There is no shorter way."""
 
     def _append(self, batch: Batch, now_ms: int) -> Appended | AppendError:
         assert len(batch.keys) == len(batch.data) > 0

@@ -14,6 +14,65 @@ class Ring(Protocol):
     """Where the ranges of a stream's open shards begin."""
 
 
+class ShardNames(Protocol):
+    """Ids of a stream's open shards, and their parts of sequence numbers, in the order of its ring."""
+
+
+class Spread(Protocol):
+    """Records in groups, one for each shard that gets any; shards are places in a ring."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Keys and data of all records."""
+        ...
+
+    @property
+    def frames_bytes(self) -> int:
+        """What `frames` answers."""
+        ...
+
+    def __len__(self) -> int:
+        """How many groups."""
+        ...
+
+    def owners(self) -> list[int]:
+        """The shard of each group."""
+        ...
+
+    def counts(self) -> list[int]:
+        """The records of each group."""
+        ...
+
+    def sizes(self) -> list[int]:
+        """Keys and data of each group, in bytes."""
+        ...
+
+    def frames(self, file_no: int, group: int, arrival_ms: int, log_nos: Sequence[int], firsts: Sequence[int]) -> bytes:
+        """A frame of the journal for each group, end to end, as engines/local/frame.py and columns.py would write it.
+
+        `log_nos` and `firsts`: of each group its log and the offset of its first record.
+        """
+        ...
+
+
+class RequestSpread(Spread, Protocol):
+    """The same, of a request that is to be answered."""
+
+    def order(self) -> bytes:
+        """For each record the number of its group, two bytes each, little-endian."""
+        ...
+
+    def groups(self) -> list[tuple[int, int, bytes, bytes, bytes, bytes]]:
+        """Of each group its shard and how many records it has, then the lengths of keys and data, and keys and data end to end."""
+        ...
+
+    def write_written(
+        self, form: Format, head: bytes, names: ShardNames, firsts: Sequence[int], arrival_ms: int, tail: bytes
+    ) -> bytes:
+        """`head`, where each record went, `tail`."""
+        ...
+
+
 class Rows(Protocol):
     """The records of one PutRecords: plainly fine, each with a partition key."""
 
@@ -33,11 +92,8 @@ class Rows(Protocol):
         """Partition keys, data, and hash keys of 16 bytes, big-endian."""
         ...
 
-    def group(self, ring: Ring) -> tuple[list[tuple[int, int, bytes, bytes, bytes, bytes]], bytes]:
-        """The records by shard, and for each record the place of its shard among these, in two bytes, little-endian.
-
-        A shard is its place in the ring and how many records it gets, then the lengths of keys and data, and keys and data end to end.
-        """
+    def spread(self, ring: Ring) -> RequestSpread:
+        """The records by shard, in the order in which shards first occur."""
         ...
 
 
@@ -107,6 +163,11 @@ class Native(Protocol):
     @property
     def Ring(self) -> Callable[[bytes], Ring]:  # noqa: N802
         """Makes a ring from first hash keys of 16 bytes, big-endian, ascending from 0."""
+        ...
+
+    @property
+    def ShardNames(self) -> Callable[[Sequence[tuple[str, bytes]]], ShardNames]:  # noqa: N802
+        """Makes names of ids and numbers."""
         ...
 
     @property

@@ -22,7 +22,7 @@ from penstock.core.errors import ServiceError
 from penstock.core.ids import parse_shard_id, shard_id
 from penstock.services.streams import sequence
 from penstock.services.streams.ops import record, reshard, setting, shard, stream
-from penstock.services.streams.writer import WrittenRows
+from penstock.services.streams.writer import ScatteredRows, WrittenRows
 
 HOUR_MS: Final = 3_600_000
 SWEEP_MS: Final = 60_000
@@ -135,7 +135,7 @@ class StreamsMachine(RuleBasedStateMachine):
             stream_name=name, data=rows, partition_keys=list(keys), explicit_hash_keys=[None] * len(keys)
         )
         results = self.run(record.put_records(self.streams, CALLER, request)).results
-        assert not isinstance(results, WrittenRows)
+        assert not isinstance(results, WrittenRows | ScatteredRows)
         for key, row, result in zip(keys, rows, results, strict=True):
             assert not isinstance(result, ServiceError)
             place = int.from_bytes(hashlib.md5(key.encode(), usedforsecurity=False).digest(), "big")

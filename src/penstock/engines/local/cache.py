@@ -3,7 +3,7 @@
 from collections import OrderedDict, deque
 
 from penstock.engines.local.columns import Records
-from penstock.engines.local.state import JournalBlock
+from penstock.engines.local.state import Kept
 
 BlockKey = tuple[str, int]  # file, place in it
 
@@ -14,15 +14,15 @@ class TailCache:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._blocks: deque[tuple[JournalBlock, int]] = deque()
+        self._kept: deque[tuple[Kept, int]] = deque()
 
-    def add(self, block: JournalBlock, size_bytes: int) -> None:
-        """Take in a block that was just committed; the oldest give up their records for it."""
-        self._blocks.append((block, size_bytes))
+    def add(self, kept: Kept, size_bytes: int) -> None:
+        """Take in what was just committed; the oldest give up their records for it."""
+        self._kept.append((kept, size_bytes))
         self._held_bytes += size_bytes
         while self._held_bytes > self._limit_bytes:
-            oldest, freed_bytes = self._blocks.popleft()
-            oldest.records = None
+            oldest, freed_bytes = self._kept.popleft()
+            oldest.content = None
             self._held_bytes -= freed_bytes
 
 

@@ -22,6 +22,8 @@ _HEAD: Final = struct.Struct("<QIIQII")
 _RUN: Final = struct.Struct("<Iq")
 HEAD_BYTES: Final = _HEAD.size
 assert HEAD_BYTES == 32
+ONE_RUN_BYTES: Final = HEAD_BYTES + _RUN.size  # of a block of records that arrived together, without them
+RECORD_BYTES: Final = 6  # of a record beside its key and data: their lengths
 assert array("H").itemsize == 2
 assert array("I").itemsize == 4
 

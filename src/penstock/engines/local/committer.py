@@ -11,7 +11,7 @@ Rules of this file:
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -23,24 +23,25 @@ from penstock.engines.api import (
     LogId,
     NoSuchLog,
     Position,
+    Scattered,
     Sealed,
     Unavailable,
 )
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
-from penstock.engines.local import columns, frame
+from penstock.engines.local import columns, frame, scatter
 from penstock.engines.local.cache import TailCache
 from penstock.engines.local.columns import Records
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal, JournalFile
-from penstock.engines.local.state import JournalBlock, LogState
+from penstock.engines.local.scatter import Scatter, ScatterEntry
+from penstock.engines.local.state import JournalBlock, Kept, LogState
 
 logger = logging.getLogger(__name__)
 
 # A group takes no further entry that would make it larger.  Measured with 8 MB in flight: two groups beat one, since the next one's
 # writers prepare it while the first is being synced; four lose more to the syncs.
 GROUP_TARGET_BYTES = 4 << 20
-BATCH_BYTES = frame.HEADER_BYTES + columns.HEAD_BYTES + 12  # of a frame without its records: headers and one run
-RECORD_BYTES = 6  # of a record beside its key and data: their lengths
+BATCH_BYTES = frame.HEADER_BYTES + columns.ONE_RUN_BYTES  # of a frame without its records
 
 Outcome = Appended | AppendError
 
@@ -70,7 +71,7 @@ class ControlEntry(NamedTuple):
     done: "asyncio.Future[None]"
 
 
-Entry = AppendEntry | ControlEntry
+Entry = AppendEntry | ScatterEntry | ControlEntry
 
 
 class _Frame(Struct):
@@ -83,9 +84,24 @@ class _Frame(Struct):
     arrival_ms: int = 0
     batches: list[Rows] = field(default_factory=list)
     records: Records | None = None  # what the batches hold, once no more can join
+    pieces: Sequence[bytes] = ()  # of its body, from then on
+    size_bytes: int = 0  # in the journal
 
-    def body(self) -> list[bytes]:
-        """The pieces of its bytes; nothing joins it any more."""
+    def close(self) -> None:
+        """Make its body: nothing joins it any more."""
+        self.pieces = self._body()
+        self.size_bytes = frame.HEADER_BYTES + sum(map(len, self.pieces))
+
+    def encode(self, file: JournalFile, group: int) -> list[bytes]:
+        """Its bytes, in pieces."""
+        return frame.encode(self.kind, file.file_no, group, self.pieces)
+
+    def roll_back(self) -> None:
+        """It was not written."""
+        self.log.next_offset = self.log.end
+        self.log.closing = None
+
+    def _body(self) -> list[bytes]:
         match self.kind:
             case Kind.RECORDS:
                 keys = Column.joined([batch.keys for batch in self.batches], KEY_WIDTH)
@@ -102,15 +118,22 @@ class _Frame(Struct):
                 return frame.encode_control(self.kind, self.log.log_no)
 
 
+Planned = _Frame | Scatter
+Answer = list[Outcome] | Scattered | None
+
+
 def group_bytes(batches: Sequence[Rows]) -> int:
     """What batches take in a group, at most."""
     return sum(
-        [BATCH_BYTES + RECORD_BYTES * len(data) + keys.size_bytes + data.size_bytes for _, keys, data in batches]
+        [
+            BATCH_BYTES + columns.RECORD_BYTES * len(data) + keys.size_bytes + data.size_bytes
+            for _, keys, data in batches
+        ]
     )
 
 
-def _control_bytes(entry: ControlEntry) -> int:
-    return BATCH_BYTES + len(entry.log.name.encode())
+def _entry_bytes(entry: Entry) -> int:
+    return BATCH_BYTES + len(entry.log.name.encode()) if isinstance(entry, ControlEntry) else entry.size_bytes
 
 
 class Committer:
@@ -163,7 +186,7 @@ class Committer:
         most = min(GROUP_TARGET_BYTES, self._journal.largest_group_bytes)
         size_bytes = count = 0
         for entry in self._queue:
-            size_bytes += entry.size_bytes if isinstance(entry, AppendEntry) else _control_bytes(entry)
+            size_bytes += _entry_bytes(entry)
             if count and size_bytes > most:
                 break
             count += 1
@@ -177,65 +200,68 @@ class Committer:
             self._refuse(entries, Unavailable(f"the journal failed: {self.failure}"))
             return
         frames, outcomes = self._plan(entries)
-        bodies = [planned.body() for planned in frames]
-        sizes = [sum(map(len, body)) for body in bodies]
-        total = sum(sizes) + frame.HEADER_BYTES * len(sizes)
+        for planned in frames:
+            if isinstance(planned, _Frame):
+                planned.close()
+        total = sum([planned.size_bytes for planned in frames])
         try:
             file = await self._journal.reserve(total + frame.pad(total)) if frames else None
         except DiskFull as error:
             logger.error("the disk is full: free space or raise the volume's size; writes are refused until then")
-            self._roll_back(frames)
+            _roll_back(frames)
             self._refuse(entries, Unavailable(str(error)))
             return
         except OSError as error:
             self._fail(frames, entries, error, Unavailable(str(error)))
             return
-        if file is not None and not await self._write(file, frames, bodies, sizes, entries):
+        if file is not None and not await self._write(file, frames, entries):
             return
         self._answer(entries, outcomes)
         if self._journal.full:
             self._on_full()
 
-    async def _write(
-        self,
-        file: JournalFile,
-        frames: Sequence[_Frame],
-        bodies: Sequence[Sequence[bytes]],
-        sizes: Sequence[int],
-        entries: Sequence[Entry],
-    ) -> bool:
+    async def _write(self, file: JournalFile, frames: Sequence[Planned], entries: Sequence[Entry]) -> bool:
         group = self._journal.group + 1
-        encoded = [
-            frame.encode(planned.kind, file.file_no, group, body) for planned, body in zip(frames, bodies, strict=True)
-        ]
+        encoded = [planned.encode(file, group) for planned in frames]
         try:
             at = await self._journal.commit(file, frame.group(encoded))
         except OSError as error:
             self._fail(frames, entries, error, Indeterminate(str(error)))
             return False
-        for planned, size in zip(frames, sizes, strict=True):
-            self._apply(planned, file, at + frame.HEADER_BYTES, size)
-            at += frame.HEADER_BYTES + size
+        for planned in frames:
+            if isinstance(planned, Scatter):
+                planned.apply(file, at, self._tail)
+            else:
+                self._apply(planned, file, at + frame.HEADER_BYTES)
+            at += planned.size_bytes
         return True
 
-    def _plan(self, entries: Sequence[Entry]) -> tuple[list[_Frame], list[list[Outcome]]]:
+    def _plan(self, entries: Sequence[Entry]) -> tuple[list[Planned], list[Answer]]:
         """The frames of a group, and what each append is answered once they are durable."""
-        now_ms = self._clock.now_ms()
-        frames: list[_Frame] = []
+        arrival_ms: int = self._clock.now_ms()  # of what is planned next, at the earliest
+        frames: list[Planned] = []
         growing: dict[int, _Frame] = {}  # by log number: the frame that its next batch joins
-        outcomes: list[list[Outcome]] = []
+        outcomes: list[Answer] = []
         for entry in entries:
             if isinstance(entry, AppendEntry):
-                outcomes.append([self._plan_batch(batch, now_ms, frames, growing) for batch in entry.batches])
+                outcomes.append([self._plan_batch(batch, arrival_ms, frames, growing) for batch in entry.batches])
+                continue
+            if isinstance(entry, ScatterEntry):
+                scattered = scatter.plan(entry, arrival_ms)
+                if scattered is not None:
+                    frames.append(scattered)
+                    growing.clear()  # what joined an earlier frame would lie before the scatter's records
+                    arrival_ms = max(arrival_ms, scattered.arrival_ms)
+                outcomes.append(None if scattered is None else scattered.outcome)
                 continue
             growing.pop(entry.log.log_no, None)
             frames.append(_Frame(entry.kind, entry.log, entry.number))
             if entry.kind in (Kind.SEAL, Kind.DROP):
                 entry.log.closing = entry.kind
-            outcomes.append([])
+            outcomes.append(None)
         return frames, outcomes
 
-    def _plan_batch(self, batch: Rows, now_ms: int, frames: list[_Frame], growing: dict[int, _Frame]) -> Outcome:
+    def _plan_batch(self, batch: Rows, now_ms: int, frames: list[Planned], growing: dict[int, _Frame]) -> Outcome:
         log = self._logs.get(batch.log)
         if log is None or log.closing is Kind.DROP:
             return NoSuchLog(batch.log)
@@ -252,18 +278,18 @@ class Committer:
         log.next_offset += len(batch.data)
         return Appended(first, planned.arrival_ms)
 
-    def _apply(self, planned: _Frame, file: JournalFile, body_at: int, length: int) -> None:
+    def _apply(self, planned: _Frame, file: JournalFile, body_at: int) -> None:
         """Let readers see what is durable."""
         log, records = planned.log, planned.records
         match planned.kind:
             case Kind.RECORDS:
                 assert records is not None
                 end, arrival_ms = planned.first_offset + len(records.data), planned.arrival_ms
-                span = (arrival_ms, arrival_ms)
-                block = JournalBlock(planned.first_offset, end, span, file, body_at, length, records)
+                length, kept = planned.size_bytes - frame.HEADER_BYTES, Kept(records, body_at)
+                block = JournalBlock(planned.first_offset, end, arrival_ms, arrival_ms, file, body_at, length, kept)
                 log.blocks.append(block)
                 log.end, log.last_arrival_ms = end, arrival_ms
-                self._tail.add(block, length)
+                self._tail.add(kept, length)
             case Kind.CREATE:
                 self._logs.setdefault(log.name, log)
             case Kind.DROP:
@@ -278,14 +304,11 @@ class Committer:
                 raise AssertionError(planned.kind)
         log.wake()
 
-    def _answer(self, entries: Sequence[Entry], outcomes: Sequence[list[Outcome]]) -> None:
-        for entry, answers in zip(entries, outcomes, strict=True):
-            if entry.done.done():  # who asked has gone
-                continue
-            if isinstance(entry, AppendEntry):
-                entry.done.set_result(answers)
-            else:
-                entry.done.set_result(None)
+    def _answer(self, entries: Sequence[Entry], outcomes: Sequence[Answer]) -> None:
+        for entry, answer in zip(entries, outcomes, strict=True):
+            if not entry.done.done():  # else who asked has gone
+                done: asyncio.Future[Any] = entry.done
+                done.set_result(answer)
 
     def _refuse(self, entries: Sequence[Entry], error: AppendError) -> None:
         for entry in entries:
@@ -293,16 +316,18 @@ class Committer:
                 continue
             if isinstance(entry, AppendEntry):
                 entry.done.set_result([error] * len(entry.batches))
+            elif isinstance(entry, ScatterEntry):
+                entry.done.set_result(error)
             else:
                 entry.done.set_exception(error)
 
-    def _roll_back(self, frames: Sequence[_Frame]) -> None:
-        for planned in frames:
-            planned.log.next_offset = planned.log.end
-            planned.log.closing = None
-
-    def _fail(self, frames: Sequence[_Frame], entries: Sequence[Entry], error: OSError, answer: AppendError) -> None:
+    def _fail(self, frames: Sequence[Planned], entries: Sequence[Entry], error: OSError, answer: AppendError) -> None:
         logger.critical("the journal cannot be written: %s; restart once the disk is well: reads go on", error)
         self.failure = error
-        self._roll_back(frames)
+        _roll_back(frames)
         self._refuse(entries, answer)
+
+
+def _roll_back(frames: Sequence[Planned]) -> None:
+    for planned in frames:
+        planned.roll_back()

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from penstock.core.ports import Clock, Disk, DiskFull, Entropy, Tasks
 from penstock.engines.api import (
@@ -16,11 +16,13 @@ from penstock.engines.api import (
     AppendError,
     Batch,
     Bounds,
+    Fan,
     LogId,
     NoSuchLog,
     Overloaded,
     Page,
     Position,
+    Scattered,
     TooLarge,
     Unavailable,
 )
@@ -32,10 +34,12 @@ from penstock.engines.local.committer import AppendEntry, Committer, ControlEntr
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal
 from penstock.engines.local.recovery import Recovered, recover
+from penstock.engines.local.scatter import ScatterEntry
 from penstock.engines.local.segment import BlockRow
 from penstock.engines.local.settler import Settler
 from penstock.engines.local.state import JournalBlock, LogState, Piece
 from penstock.engines.page import fit
+from penstock.wire.native import Spread
 
 logger = logging.getLogger(__name__)
 
@@ -142,25 +146,51 @@ class LocalLog:
             Rows(batch.log, Column.of(batch.keys, KEY_WIDTH), Column.of(batch.data, DATA_WIDTH)) for batch in batches
         ]
         size_bytes = group_bytes(rows)
+        refusal = await self._refusal(size_bytes)
+        if refusal is not None:
+            return [refusal for _ in batches]
+        done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
+        self._committer.submit(AppendEntry(rows, done, size_bytes))
+        return await done
+
+    async def scatter(self, fan: Fan, spread: Spread) -> Scattered | AppendError | None:
+        """Write the groups of a spread; return when they are durable."""
+        states = self._states(fan)
+        if states is None:
+            return None
+        refusal = await self._refusal(spread.frames_bytes)
+        if refusal is not None:
+            return refusal
+        done: asyncio.Future[Scattered | AppendError | None] = asyncio.get_running_loop().create_future()
+        self._committer.submit(ScatterEntry([states[owner] for owner in spread.owners()], spread, done))
+        return await done
+
+    def _states(self, fan: Fan) -> list[LogState] | None:
+        """The logs of a fan, in its order; None unless all of them exist.  One that is dropped later refuses by itself."""
+        if fan.found is None:
+            found = [self._logs.get(name) for name in fan.logs]
+            fan.found = None if None in found else found
+        return cast("list[LogState] | None", fan.found)
+
+    async def _refusal(self, size_bytes: int) -> AppendError | None:
+        """Why so many bytes cannot be taken; waits while the disk is behind."""
         if size_bytes > self._journal.largest_group_bytes // 2:
-            return [TooLarge(f"{size_bytes} bytes in one append") for _ in batches]
+            return TooLarge(f"{size_bytes} bytes in one append")
         while (
             len(self._journal.full) > UNSETTLED_FILES_MAX
         ):  # back-pressure: who writes faster than the disk waits for it
             error = await self._settler.room()
             if isinstance(error, DiskFull):
-                return [Unavailable(str(error)) for _ in batches]
+                return Unavailable(str(error))
             if error is not None:
-                return [Overloaded(RETRY_AFTER_MS) for _ in batches]
+                return Overloaded(RETRY_AFTER_MS)
         most = self._options.max_disk_bytes
         if most is not None and self.disk_bytes + size_bytes > most:
             logger.error(
                 "the data directory holds %d bytes, --max-disk allows %d: writes are refused", self.disk_bytes, most
             )
-            return [Unavailable("over --max-disk") for _ in batches]
-        done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
-        self._committer.submit(AppendEntry(rows, done, size_bytes))
-        return await done
+            return Unavailable("over --max-disk")
+        return None
 
     async def read(self, log: LogId, position: Position, max_records: int, max_bytes: int) -> Page:
         """Records from a position on."""
@@ -277,13 +307,14 @@ class LocalLog:
         return held, row.end
 
     async def _journal_records(self, log: LogState, block: JournalBlock) -> Records | None:
-        if block.records is not None:
-            return block.records
+        kept = block.held()
+        if isinstance(kept, Records):
+            return kept
         key = (block.file.path, block.body_at)
         held = self._blocks.get(key)
         if held is not None:
             return held
-        body = await block.file.read_frame(block.body_at, block.length)
+        body = kept if kept is not None else await block.file.read_frame(block.body_at, block.length)
         try:
             if body is None:
                 raise Damaged("a frame whose checksum is wrong")

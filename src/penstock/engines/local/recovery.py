@@ -187,7 +187,7 @@ def _replay_records(found: Recovered, file: JournalFile, entry: Frame, body: byt
     if block.end <= log.end:  # settled, or trimmed away
         return
     span = (block.runs[0].arrival_ms, block.runs[-1].arrival_ms)
-    log.blocks.append(JournalBlock(block.first_offset, block.end, span, file, entry.body_at, entry.length, None))
+    log.blocks.append(JournalBlock(block.first_offset, block.end, *span, file, entry.body_at, entry.length))
     log.end = log.next_offset = block.end
     log.last_arrival_ms = max(log.last_arrival_ms, span[1])
     found.replayed_records += block.records

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import NamedTuple
 
+import msgspec
+
 from penstock.engines.api import LogId
 from penstock.engines.local.columns import Records
 from penstock.engines.local.frame import Kind
@@ -18,28 +20,37 @@ from penstock.engines.local.manifest import RangeRow
 from penstock.engines.local.segmentfile import SegmentFile
 
 
-class JournalBlock:
-    """A block that lies in the journal, with its records while they are cached."""
+class Kept:
+    """What the tail cache holds of the journal until it needs the room: the records of a block, or frames as they lie in the file."""
 
-    __slots__ = ("body_at", "end", "file", "first_arrival_ms", "first_offset", "last_arrival_ms", "length", "records")
+    __slots__ = ("at", "content")
 
-    def __init__(
-        self,
-        first_offset: int,
-        end: int,
-        arrivals_ms: tuple[int, int],
-        file: JournalFile,
-        body_at: int,
-        length: int,
-        records: Records | None,
-    ) -> None:
-        self.first_offset = first_offset
-        self.end = end
-        self.first_arrival_ms, self.last_arrival_ms = arrivals_ms
-        self.file = file
-        self.body_at = body_at
-        self.length = length
-        self.records = records
+    def __init__(self, content: Records | bytes, at: int) -> None:
+        self.content: Records | bytes | None = content
+        self.at = at  # where in the file it begins
+
+
+class JournalBlock(msgspec.Struct, gc=False):
+    """A block that lies in the journal.  There are many: what refers to one is never referred to by it."""
+
+    first_offset: int
+    end: int
+    first_arrival_ms: int
+    last_arrival_ms: int
+    file: JournalFile
+    body_at: int
+    length: int
+    kept: Kept | None = None
+
+    def held(self) -> Records | bytes | None:
+        """Its records or the bytes of its body, if they are in memory."""
+        if self.kept is None or self.kept.content is None:
+            return None
+        content = self.kept.content
+        if isinstance(content, Records):
+            return content
+        at = self.body_at - self.kept.at
+        return content[at : at + self.length]
 
 
 class SettledRange(NamedTuple):

@@ -28,7 +28,7 @@ from penstock.services.streams.ops.record import (
 )
 from penstock.services.streams.ops.shard import ChildShard, describe_children
 from penstock.services.streams.sealed import OpenedPage
-from penstock.services.streams.writer import WrittenRows
+from penstock.services.streams.writer import ScatteredRows, WrittenRows
 from penstock.wire import cbor, json
 from penstock.wire.native import Format
 from penstock.wire.operation import Codec, Output, Protocol
@@ -172,7 +172,7 @@ _CBOR: Final = _Form("cbor", _to_cbor, cbor.SCALARS.timestamp_out)
 
 def _put_records_out(output: PutRecordsOutput, form: _Form) -> bytes:
     results = output.results
-    if isinstance(results, WrittenRows):
+    if isinstance(results, WrittenRows | ScatteredRows):
         return native.write_written(form.encode(_PutRecordsOut(failed_record_count=0, records=())), results, form.name)
     rows = [
         _Result(error_code=result.code, error_message=result.message)

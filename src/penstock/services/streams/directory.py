@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from penstock.core.errors import Error
 from penstock.core.ids import StreamUid, shard_id
-from penstock.engines.api import Change, Conflict, MetaStore, Write
+from penstock.engines.api import Change, Conflict, Fan, MetaStore, Write
 from penstock.services.streams import sequence
 from penstock.services.streams.quota import tagged_rates
 from penstock.services.streams.state import (
@@ -28,6 +28,7 @@ from penstock.services.streams.state import (
     encode,
 )
 from penstock.services.streams.topology import Ring
+from penstock.wire import native
 
 
 class ShardView:
@@ -67,7 +68,19 @@ class StreamView:
     """One stream as operations see it."""
 
     __slots__ = (
-        *("_changed", "_ring", "consumers", "data_keys", "newest_key", "own_rates", "shards", "stalled", "stream"),
+        *(
+            "_changed",
+            "_fan",
+            "_names",
+            "_ring",
+            "consumers",
+            "data_keys",
+            "newest_key",
+            "own_rates",
+            "shards",
+            "stalled",
+            "stream",
+        ),
         "version",
     )
 
@@ -80,6 +93,8 @@ class StreamView:
         self.data_keys: dict[int, DataKeyView] = {}  # by number; none in a stream that was never encrypted
         self.newest_key: DataKey | None = None
         self._ring: Ring[ShardView] | None = None
+        self._fan: Fan | None = None
+        self._names: native.ShardNames | None = None
         self._changed = asyncio.Event()
         self.stalled = False  # its last step from state to state failed and is to be tried again
 
@@ -89,6 +104,26 @@ class StreamView:
         if self._ring is None:
             self._ring = Ring([(view.shard.hash_range, view) for view in self.open_shards()])
         return self._ring
+
+    @property
+    def fan(self) -> Fan:
+        """The logs of the ring's owners."""
+        if self._fan is None:
+            self._fan = Fan([held.log for held in self.ring.owners])
+        return self._fan
+
+    @property
+    def names(self) -> native.ShardNames:
+        """The ring's owners for the native part; asked for only where there is one."""
+        if self._names is None:
+            assert native.NATIVE is not None
+            self._names = native.NATIVE.ShardNames(
+                [
+                    (held.shard_id, held.number_base.to_bytes(sequence.NUMBER_BYTES, "little"))
+                    for held in self.ring.owners
+                ]
+            )
+        return self._names
 
     def open_shards(self) -> list[ShardView]:
         """The shards that take writes, by number."""
@@ -119,7 +154,7 @@ class StreamView:
             self.shards.pop(number, None)
         else:
             self.shards[number] = view
-        self._ring = None
+        self._ring = self._fan = self._names = None
 
     def set_consumer(self, name: str, held: ConsumerView | None) -> None:
         """Put a consumer's record in, or take it out."""

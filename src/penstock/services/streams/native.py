@@ -12,7 +12,7 @@ from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.services.streams import sequence
 from penstock.services.streams.ops.record import PutRecordsRequest
 from penstock.services.streams.sealed import OpenedPage
-from penstock.services.streams.writer import WrittenRows
+from penstock.services.streams.writer import ScatteredRows, WrittenRows
 from penstock.wire.native import NATIVE, Format
 
 _JSON_LIST: Final = b"[]"
@@ -39,9 +39,12 @@ def write_page(envelope: bytes, number_base: int, page: Page, form: Format) -> b
     return NATIVE.write_page(form, head, spans, number, page.arrivals_ms, tail)
 
 
-def write_written(envelope: bytes, rows: WrittenRows, form: Format) -> bytes:
+def write_written(envelope: bytes, rows: WrittenRows | ScatteredRows, form: Format) -> bytes:
     """The answer to PutRecords."""
     assert NATIVE is not None, "what is framed was framed by it"
+    if isinstance(rows, ScatteredRows):
+        head, tail = _opened(envelope, rows.records, form)
+        return rows.spread.write_written(form, head, rows.names, rows.place.firsts, rows.place.arrival_ms, tail)
     head, tail = _opened(envelope, len(rows.order) // 2, form)
     return NATIVE.write_written(form, head, rows.order, rows.shards, tail)
 

@@ -7,13 +7,23 @@ A shard that is being closed refuses its group; the group waits for the shard's 
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from penstock.core.errors import Error, ServiceError
 from penstock.core.ports import Clock
-from penstock.engines.api import Appended, AppendError, Batch, LogId, NoSuchLog, Overloaded, RecordLog, Sealed
+from penstock.engines.api import (
+    Appended,
+    AppendError,
+    Batch,
+    LogId,
+    NoSuchLog,
+    Overloaded,
+    RecordLog,
+    Scattered,
+    Sealed,
+)
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span, size_of
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
@@ -23,7 +33,7 @@ from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.topology import hash_key
 from penstock.services.streams.traffic import Traffic
-from penstock.wire.native import Rows
+from penstock.wire.native import RequestSpread, Rows, ShardNames
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +50,18 @@ class WrittenRows(msgspec.Struct, frozen=True):
 
     order: bytes  # for each record the place of its shard in `shards`, two bytes each
     shards: list[tuple[str, bytes]]  # its id, and the number of the first record, 24 bytes little-endian
+
+
+class ScatteredRows(msgspec.Struct, frozen=True):
+    """The same, of records that went to many shards."""
+
+    records: int
+    spread: RequestSpread
+    names: ShardNames
+    place: Scattered
+
+
+SCATTERED_MIN: Final = 64  # shards: fewer, and what goes to one of them is joined with what others write to it
 
 
 class _Group:
@@ -124,23 +146,37 @@ class Writer:
         """Whether records may be written as they were framed: nobody looks at each of them."""
         return view.stream.key_id is None and view.stream.distribution != "AUTO" and not self._checks(view)
 
-    async def write_framed(self, view: StreamView, rows: Rows) -> WrittenRows | list[Written | ServiceError]:
+    async def write_framed(
+        self, view: StreamView, rows: Rows
+    ) -> WrittenRows | ScatteredRows | list[Written | ServiceError]:
         """As `write`, of records that the native part has read."""
-        ring = view.ring
-        framed, order = rows.group(ring.native)
-        helds = [ring.owners[group[0]] for group in framed]
-        batches = [_framed_batch(held.log, *group[2:]) for held, group in zip(helds, framed, strict=True)]
+        spread = rows.spread(view.ring.native)
+        names = view.names
+        helds = [view.ring.owners[owner] for owner in spread.owners()]
+        place = await self._log.scatter(view.fan, spread) if len(helds) >= SCATTERED_MIN else None
+        if isinstance(place, Scattered):
+            self._count_scattered(view, helds, spread, place.arrival_ms)
+            return ScatteredRows(len(rows), spread, names, place)
+        if place is not None:
+            return await self._conclude_framed(view, helds, [place] * len(helds), rows, spread.order())
+        return await self._write_groups(view, helds, rows, spread)
+
+    async def _write_groups(
+        self, view: StreamView, helds: Sequence[ShardView], rows: Rows, spread: RequestSpread
+    ) -> WrittenRows | list[Written | ServiceError]:
+        """A batch for each shard."""
+        batches = [_framed_batch(held.log, *group[2:]) for held, group in zip(helds, spread.groups(), strict=True)]
         outcomes = await self._log.append(batches)
         written = [outcome for outcome in outcomes if isinstance(outcome, Appended)]
         if len(written) < len(outcomes):
-            return await self._conclude_framed(view, helds, outcomes, rows, order)
+            return await self._conclude_framed(view, helds, outcomes, rows, spread.order())
         shards = []
         for held, batch, outcome in zip(helds, batches, written, strict=True):
             number = held.number_base + sequence.tail(outcome.first, outcome.arrival_ms)
             shards.append((held.shard_id, number.to_bytes(sequence.NUMBER_BYTES, "little")))
             self._count(held, len(batch.data), size_of(batch.data) + size_of(batch.keys), outcome.arrival_ms)
         self._traffic.stream(view.stream.uid).put_many(len(rows), len(rows), 0)
-        return WrittenRows(order, shards)
+        return WrittenRows(spread.order(), shards)
 
     async def _conclude_framed(
         self,
@@ -247,6 +283,15 @@ class Writer:
         self._metrics.records_in.inc(records)
         self._metrics.bytes_in.inc(size_bytes)
         self._traffic.wrote(held, records, size_bytes, self._clock.now_ms(), since_ms, alone=alone)
+
+    def _count_scattered(
+        self, view: StreamView, helds: Sequence[ShardView], spread: RequestSpread, since_ms: int
+    ) -> None:
+        counts = spread.counts()
+        self._metrics.records_in.inc(sum(counts))
+        self._metrics.bytes_in.inc(spread.size_bytes)
+        self._traffic.scattered(helds, counts, spread.sizes(), self._clock.now_ms(), since_ms)
+        self._traffic.stream(view.stream.uid).put_many(sum(counts), sum(counts), 0)
 
     def _failure(self, view: StreamView, held: ShardView, records: int, outcome: AppendError) -> ServiceError:
         """Why records were not written, in AWS's words."""

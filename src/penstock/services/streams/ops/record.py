@@ -24,7 +24,7 @@ from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.service import Streams
 from penstock.services.streams.starting import Start, StartType, find_start
 from penstock.services.streams.topology import HASH_KEY_MAX
-from penstock.services.streams.writer import Written, WrittenRows
+from penstock.services.streams.writer import ScatteredRows, Written, WrittenRows
 from penstock.wire.native import Rows
 from penstock.wire.operation import Output
 
@@ -86,7 +86,7 @@ class PutRecordsRequest(StreamRequest, kw_only=True):
 class PutRecordsOutput(msgspec.Struct, frozen=True):
     """One result per record, in the order of the request."""
 
-    results: Sequence[Written | ServiceError] | WrittenRows
+    results: Sequence[Written | ServiceError] | WrittenRows | ScatteredRows
     encryption_type: EncryptionType | None = None
 
 

@@ -1,0 +1,188 @@
+//! The records of one `PutRecords` by shard, where there are many shards: frames of the journal and the answer, with no object a shard.
+//!
+//! Theory.  A group is the records of one shard, in the order of the request.  Python decides where each group goes and when it arrived;
+//! what is written here is what `engines/local/frame.py` and `columns.py` write, byte by byte.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::number::{NUMBER_BYTES, Number, Writer};
+use crate::pages;
+use crate::rows::Columns;
+
+const FRAME_MAGIC: u32 = 0x4B54_5350;
+const FRAME_KIND: u8 = 2; // RECORDS
+const FRAME_HEAD_BYTES: usize = 32;
+const CHECKED_FROM: usize = 8; // the checksum covers the frame after itself
+const BLOCK_HEAD_BYTES: usize = 32;
+const RUN_BYTES: usize = 12;
+const LENGTHS_BYTES: usize = 6; // of a record's key and data
+
+/// Records grouped by shard.
+pub struct Grouped {
+    columns: Arc<Columns>,
+    pub order: Vec<u16>,  // for each record its group
+    pub owners: Vec<u32>, // for each group the place of its shard in the ring
+    members: Vec<u32>,    // records, group by group
+    ends: Vec<u32>,       // where each group ends among them
+}
+
+/// Where groups go: what Python decided of them.
+pub struct Places<'py> {
+    pub logs: &'py [u64],
+    pub firsts: &'py [u64], // offsets of first records
+    pub arrival_ms: i64,
+}
+
+impl Grouped {
+    /// `starts`: where the ranges of the shards begin, ascending from 0.
+    pub fn new(columns: Arc<Columns>, starts: &[u128]) -> Self {
+        let mut owners = Vec::new();
+        let mut known: HashMap<usize, u16> = HashMap::new();
+        let mut counts: Vec<u32> = Vec::new();
+        let mut order = Vec::with_capacity(columns.len());
+        for key in &columns.hash_keys {
+            let owner = starts.partition_point(|start| start <= key) - 1;
+            let group = *known.entry(owner).or_insert_with(|| {
+                owners.push(owner as u32);
+                counts.push(0);
+                (owners.len() - 1) as u16
+            });
+            counts[usize::from(group)] += 1;
+            order.push(group);
+        }
+        let mut ends: Vec<u32> = counts
+            .iter()
+            .scan(0, |begin, count| {
+                *begin += count;
+                Some(*begin - count)
+            })
+            .collect();
+        let mut members = vec![0; order.len()];
+        for (record, group) in order.iter().enumerate() {
+            let place = &mut ends[usize::from(*group)];
+            members[*place as usize] = record as u32;
+            *place += 1;
+        }
+        Self { columns, order, owners, members, ends }
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &[u32]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| {
+            let group = &self.members[begin..*end as usize];
+            begin = *end as usize;
+            group
+        })
+    }
+
+    pub fn records(&self) -> Vec<(&[u8], &[u8])> {
+        self.columns.records()
+    }
+
+    pub fn counts(&self) -> Vec<usize> {
+        self.groups().map(<[u32]>::len).collect()
+    }
+
+    /// Bytes of keys and data of each group.
+    pub fn sizes(&self) -> Vec<usize> {
+        let size = |record: &u32| {
+            let record = *record as usize;
+            usize::from(self.columns.key_lengths[record]) + self.columns.data_lengths[record] as usize
+        };
+        self.groups().map(|group| group.iter().map(size).sum()).collect()
+    }
+
+    /// What the frames of all groups take.
+    pub fn frames_bytes(&self) -> usize {
+        (FRAME_HEAD_BYTES + BLOCK_HEAD_BYTES + RUN_BYTES) * self.owners.len()
+            + LENGTHS_BYTES * self.columns.len()
+            + self.columns.keys.len()
+            + self.columns.data.len()
+    }
+
+    /// A RECORDS frame for each group, end to end.
+    pub fn write_frames(&self, file_no: u64, commit: u64, places: &Places<'_>, out: &mut Writer) {
+        let records = self.columns.records();
+        for ((group, log), first) in self.groups().zip(places.logs).zip(places.firsts) {
+            let size: usize = group.iter().map(|record| sized(&records, *record)).sum();
+            let length = BLOCK_HEAD_BYTES + RUN_BYTES + LENGTHS_BYTES * group.len() + size;
+            let frame = out.take(FRAME_HEAD_BYTES + length);
+            let mut to = Writer::new(frame);
+            to.put(&FRAME_MAGIC.to_le_bytes());
+            to.put(&[0; 4]);
+            to.put(&(length as u32).to_le_bytes());
+            to.put(&[FRAME_KIND, 0, 0, 0]);
+            to.put(&file_no.to_le_bytes());
+            to.put(&commit.to_le_bytes());
+            write_block(group, &records, *log, *first, places.arrival_ms, &mut to);
+            let checksum = crc32c::crc32c(&frame[CHECKED_FROM..]);
+            frame[4..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
+        }
+    }
+
+    /// The items of the answer: for each record its shard and number.
+    pub fn write_answer(
+        &self,
+        shards: &Shards,
+        firsts: &[u64],
+        arrival_ms: u64,
+        cbor: bool,
+        answer: &mut Vec<u8>,
+    ) -> Option<()> {
+        let step = Number::power(pages::INDEX_SHIFT);
+        let mut owners = Vec::with_capacity(self.owners.len());
+        for (owner, first) in self.owners.iter().zip(firsts) {
+            let (shard_id, base) = shards.0.get(*owner as usize)?;
+            let tail = pages::tail_of(first + 1, arrival_ms);
+            owners.push((pages::frame_written(shard_id, cbor), base.plus(&tail)));
+        }
+        for (place, group) in self.order.iter().enumerate() {
+            let (frame, number) = owners.get_mut(usize::from(*group))?;
+            if place > 0 && !cbor {
+                answer.push(b',');
+            }
+            pages::append_written(frame, number, cbor, answer);
+            *number = number.plus(&step);
+        }
+        Some(())
+    }
+}
+
+/// The ids of the open shards in the order of the ring, and their parts of sequence numbers.
+pub struct Shards(pub Vec<(String, Number)>);
+
+impl Shards {
+    pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES])>) -> Self {
+        Self(shards.into_iter().map(|(shard_id, base)| (shard_id, Number::from_le(&base))).collect())
+    }
+}
+
+fn sized(records: &[(&[u8], &[u8])], record: u32) -> usize {
+    let (key, data) = records[record as usize];
+    key.len() + data.len()
+}
+
+fn write_block(group: &[u32], records: &[(&[u8], &[u8])], log: u64, first: u64, arrival_ms: i64, to: &mut Writer) {
+    let count = group.len() as u32;
+    to.put(&log.to_le_bytes());
+    to.put(&[0; 4]);
+    to.put(&count.to_le_bytes());
+    to.put(&first.to_le_bytes());
+    to.put(&1u32.to_le_bytes());
+    to.put(&[0; 4]);
+    to.put(&count.to_le_bytes());
+    to.put(&arrival_ms.to_le_bytes());
+    for record in group {
+        to.put(&(records[*record as usize].0.len() as u16).to_le_bytes());
+    }
+    for record in group {
+        to.put(&(records[*record as usize].1.len() as u32).to_le_bytes());
+    }
+    for record in group {
+        to.put(records[*record as usize].0);
+    }
+    for record in group {
+        to.put(records[*record as usize].1);
+    }
+}
