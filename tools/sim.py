@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "conformance"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "sim"))
 
 from sim_pool import WORLDS, first_failure

@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
+sys.path.append(str(Path(__file__).parents[1] / "conformance"))
+
 from data_directory import engine
+from plain_spread import scatter
 
 from penstock.engines.api import Appended, Batch, LogId, Position
 from penstock.engines.local.log import LocalLog, Options
@@ -42,22 +45,26 @@ class Writer:
         os.write(self._notes, (" ".join(map(str, words)) + "\n").encode())
 
     async def client(self, number: int) -> None:
-        """Append, now to a log of its own, now to the one that all share."""
+        """Append, now to a log of its own, now to the one that all share, now to both at once."""
         draw = SeededEntropy(self.seed * 100 + number).fraction
         own, name, written = LogId(f"own-{number}/0"), f"{self.seed}.{number}", 0
         await self.log.create([own, SHARED])
         while True:
-            log, count = (own, SHARED)[draw() < 0.5], 1 + int(draw() * 30)
-            data = [
-                record(f"{log} {name} {written + place} {place} {count}", int(draw() * PAYLOAD_MAX_BYTES))
-                for place in range(count)
-            ]
-            written += count
-            [outcome] = await self.log.append([Batch(log, [name.encode()] * count, data)])
-            if isinstance(outcome, Appended):
-                for place, held in enumerate(data):
-                    digest = hashlib.sha256(held).hexdigest()
-                    self.note("record", log, outcome.first.offset + place, outcome.arrival_ms, digest)
+            logs, count = [[own], [SHARED], [own, SHARED]][int(draw() * 3)], 1 + int(draw() * 30)
+            batches = []
+            for log in logs:
+                data = [
+                    record(f"{log} {name} {written + place} {place} {count}", int(draw() * PAYLOAD_MAX_BYTES))
+                    for place in range(count)
+                ]
+                written += count
+                batches.append(Batch(log, [name.encode()] * count, data))
+            outcomes = await (scatter(self.log, batches) if len(logs) > 1 else self.log.append(batches))
+            for batch, outcome in zip(batches, outcomes, strict=True):
+                if isinstance(outcome, Appended):
+                    for place, held in enumerate(batch.data):
+                        digest = hashlib.sha256(held).hexdigest()
+                        self.note("record", batch.log, outcome.first.offset + place, outcome.arrival_ms, digest)
 
     async def owner(self) -> None:
         """Make logs, seal them, drop some, and trim the shared one."""

@@ -1,0 +1,111 @@
+"""PutRecords over many shards, from the native part through the durable log and back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data_directory import engine
+from streams_world import CALLER, World, active, begin, close_shard, data_in, run
+
+from penstock.core.errors import ServiceError
+from penstock.engines.api import AppendError, Fan, Scattered, Unavailable
+from penstock.engines.local.log import LocalLog, Options
+from penstock.services.streams.codec import CODECS
+from penstock.services.streams.directory import StreamView
+from penstock.services.streams.ops import record
+from penstock.services.streams.service import Streams
+from penstock.services.streams.writer import SCATTERED_MIN, ScatteredRows, Written
+from penstock.wire import cbor
+from penstock.wire.native import NATIVE, Spread
+
+SHARDS = 2 * SCATTERED_MIN
+ROWS = [(b"key-%d" % number, b"%d" % number) for number in range(500)]
+
+
+def framed() -> record.PutRecordsRequest:
+    """A request of ROWS, as it comes from the wire."""
+    assert NATIVE is not None
+    records = [{"Data": data, "PartitionKey": key.decode()} for key, data in ROWS]
+    found = NATIVE.read_cbor(cbor.encode_document({"StreamName": "orders", "Records": records}))
+    assert found is not None
+    return record.PutRecordsRequest(stream_name="orders", framed=found[1])
+
+
+def with_streams(folder: Path, scenario: Any) -> None:
+    """Play on a stream of SHARDS in the durable log."""
+
+    async def whole() -> None:
+        world = World()
+        async with engine(folder, options=Options(journal_file_bytes=1 << 20)) as log:
+            world.log = log
+            streams = await world.start()
+            await scenario(world, streams, log, await active(streams, shards=SHARDS))
+            await world.stop()
+
+    run(whole())
+
+
+def answered(output: record.PutRecordsOutput) -> list[tuple[str, int]]:
+    """Shard and number of each record, as the client sees them."""
+    document: Any = cbor.decode_document(CODECS["PutRecords"].encode["cbor"](output))
+    assert document["FailedRecordCount"] == 0
+    return [(each["ShardId"], int(each["SequenceNumber"])) for each in document["Records"]]
+
+
+async def read_back(log: LocalLog, view: StreamView) -> dict[str, list[bytes]]:
+    return {held.shard_id: await data_in(log, held.log) for held in view.shards.values()}
+
+
+def test_put_records_when_they_go_to_many_shards_then_each_is_where_python_puts_it(tmp_path: Path) -> None:
+    async def scenario(world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:
+        output = await record.put_records(streams, CALLER, framed())
+        assert isinstance(output.results, ScatteredRows)
+        first = answered(output)
+        second = answered(await record.put_records(streams, CALLER, framed()))
+        keys, data = [key for key, _ in ROWS], [blob for _, blob in ROWS]
+        plain = await streams.writer.write(view, keys, data, [None] * len(ROWS))
+        assert [name for name, _ in first] == [each.shard_id for each in plain if isinstance(each, Written)]
+        expected: dict[str, list[bytes]] = {held.shard_id: [] for held in view.shards.values()}
+        for (name, _), blob in zip(first, data, strict=True):
+            expected[name].append(blob)
+        assert await read_back(log, view) == {name: blobs * 3 for name, blobs in expected.items()}
+        in_turn = zip(first, second, plain, strict=True)
+        assert all(one < two < int(three.sequence_number) for (_, one), (_, two), three in in_turn)  # type: ignore[union-attr]
+        counted = [streams.traffic.find(held) for held in view.shards.values()]
+        assert [each.in_records if each else 0 for each in counted] == [3 * len(blobs) for blobs in expected.values()]
+        assert sum(each.in_bytes for each in counted if each) == 3 * sum(map(len, keys + data))
+
+    with_streams(tmp_path, scenario)
+
+
+def test_put_records_when_a_shard_is_closed_under_them_then_its_records_go_to_its_child(tmp_path: Path) -> None:
+    async def scenario(world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:
+        held = view.ring.owners[0]
+        putting = begin(record.put_records(streams, CALLER, framed()))
+        await close_shard(world, streams, view, held)
+        places = [name for name, _ in answered(await putting)]
+        again = [name for name, _ in answered(await record.put_records(streams, CALLER, framed()))]
+        child = view.ring.owners[0].shard_id
+        assert again == [child if name == held.shard_id else name for name in places]
+        assert child in again
+        read = await read_back(log, view)
+        assert sorted(blob for blobs in read.values() for blob in blobs) == sorted(2 * [blob for _, blob in ROWS])
+
+    with_streams(tmp_path, scenario)
+
+
+def test_put_records_when_the_engine_refuses_then_every_record_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_log: LocalLog, _fan: Fan, _spread: Spread) -> Scattered | AppendError | None:
+        return Unavailable("disk")
+
+    async def scenario(world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:
+        monkeypatch.setattr(LocalLog, "scatter", refuse)
+        results = (await record.put_records(streams, CALLER, framed())).results
+        assert not isinstance(results, ScatteredRows)
+        assert isinstance(results, list)
+        assert [each.code for each in results if isinstance(each, ServiceError)] == ["InternalFailure"] * len(ROWS)
+        assert streams.traffic.of(view) == []
+
+    with_streams(tmp_path, scenario)
