@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from penstock.composition.latekeys import LateKeys
-from penstock.composition.room import Room
+from penstock.composition.room import Room, close_anyway
 from penstock.composition.table import ROWS, Row, module_of, service_of
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import SettingError, Settings
@@ -65,7 +65,7 @@ class Services(Struct):
         """End the background work, and close what is open."""
         await self.room.end()
         await self.room.tasks.stop()
-        await self.metrics.close()
+        await close_anyway(self.metrics.close)
         await self.room.close()
 
     async def clear(self) -> None:

@@ -4,10 +4,11 @@ Theory.  A service is two things: a core, which holds its state and does its wor
 (STS and IAM have one, streams use that of KMS) and cost imports, reads and background tasks, so nobody has one who does not use it.
 Rules of this file:
   1. A core is opened once, however many ask for it at once; an opening that failed is tried again by who asks next.
-  2. What was opened is cleared and closed in the order of its opening.
+  2. What was opened is cleared and closed in the order of its opening, and each is closed, whatever the storage refuses another.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -18,7 +19,7 @@ from msgspec import Struct
 from penstock.core.ports import Clock, Entropy
 from penstock.core.settings import Settings
 from penstock.engine import Engine
-from penstock.engines.api import MetaStore, Watcher
+from penstock.engines.api import AppendError, Conflict, MetaStore, MetaUnavailable, Watcher
 from penstock.host.masterkey import MASTER_KEY_FILE
 from penstock.host.tasks import LoopTasks
 from penstock.services.binding import Admit
@@ -28,11 +29,21 @@ if TYPE_CHECKING:
     from penstock.services.metrics.service import Metrics
     from penstock.services.streams.service import Streams
 
+logger = logging.getLogger(__name__)
+
 Core = TypeVar("Core")
 
 
 async def nothing() -> None:
     """What there is to do for a core that keeps nothing."""
+
+
+async def close_anyway(close: Callable[[], Awaitable[None]]) -> None:
+    """Close something that may have to write what it holds in memory; where the storage refuses that, all else must still be closed."""
+    try:
+        await close()
+    except (AppendError, Conflict, MetaUnavailable) as error:
+        logger.error("what was not stored is lost: %s", error)
 
 
 class Held(Struct, Generic[Core], frozen=True):
@@ -129,5 +140,5 @@ class Room:
     async def close(self) -> None:
         """Close every core that is open.  Background work must have been stopped."""
         for held in self._held.values():
-            await held.close()
+            await close_anyway(held.close)
         self._watches.end()
