@@ -63,7 +63,8 @@ def disks(root: Path, kind: str, *, one: bool, monkeypatch: pytest.MonkeyPatch) 
     """The log's, and the destination's."""
     with ExitStack() as stack:
         names = ("both",) if one else ("log", "destination")
-        real = all([stack.enter_context(mounted(root / name)) for name in names]) and kind == "mounted"
+        mounts = [stack.enter_context(mounted(root / name)) for name in names]
+        real = all(mounts) and kind == "mounted"
         found = [(Disk if real else CountedDisk)(root / name) for name in names]
         for disk in found:
             if isinstance(disk, CountedDisk):
@@ -235,3 +236,22 @@ def test_log_when_its_disk_is_full_then_puts_are_refused_as_on_aws_and_what_was_
             assert Producer(server).put() == set()
             settle(server)
             until(lambda: len(numbers(lake)) == len(before) + BATCH)
+
+
+def test_server_when_it_is_stopped_while_its_disk_is_full_then_it_stops_in_order_and_delivers_after_the_next_start(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with disks(tmp_path, kind, one=True, monkeypatch=monkeypatch) as (log, destination):
+        lake = Lake(destination.folder / "buckets")
+        with begun(log, destination) as server:
+            create(server, CloudWatchLoggingOptions=LOGGING)
+            producer = Producer(server)
+            assert producer.put() == set()
+            log.fill()
+            until(producer.put)
+            settle(server)
+            until(lambda: status(server)["progress"]["errors"])
+        assert numbers(lake) == []
+        log.free()
+        with begun(log, destination) as server:
+            until(lambda: set(numbers(lake)) == producer.acked, lambda: server.clock.advance(seconds=10))
