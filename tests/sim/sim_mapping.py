@@ -294,8 +294,7 @@ class MappingWorld:
         """End a life, wherever it is."""
         self.say("crash")
         self.crashes.append((self.life, self.true_ms()))
-        while self.tasks._running:  # whoever is stopped later may have begun something
-            await self.tasks.stop()
+        await self.tasks.stop()
         self.under_way.clear()
 
     async def stop(self) -> None:

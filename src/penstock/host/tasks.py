@@ -21,10 +21,11 @@ class LoopTasks:
         task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
-        """Cancel what still runs and wait for it."""
-        for task in list(self._running):
-            task.cancel()
-            await asyncio.wait([task])
+        """Cancel what still runs and wait for it; and for what is started meanwhile."""
+        while self._running:
+            for task in list(self._running):
+                task.cancel()
+                await asyncio.wait([task])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]

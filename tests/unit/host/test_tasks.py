@@ -31,6 +31,33 @@ def test_stop_when_tasks_run_then_each_is_cancelled_in_the_order_of_its_start() 
     asyncio.run(scenario())
 
 
+def test_stop_when_a_task_starts_another_on_its_way_out_then_that_ends_too() -> None:
+    async def scenario() -> None:
+        tasks, clock = LoopTasks(), TestClock()
+        ended: list[str] = []
+
+        async def late() -> None:
+            try:
+                await clock.sleep(3_600_000)
+            finally:
+                ended.append("late")
+
+        async def work() -> None:
+            try:
+                await clock.sleep(3_600_000)
+            finally:
+                tasks.spawn(late(), "late")
+                await clock.sleep(0)
+                await clock.sleep(0)
+
+        tasks.spawn(work(), "work")
+        await clock.sleep(0)
+        await tasks.stop()
+        assert ended == ["late"]
+
+    asyncio.run(scenario())
+
+
 def test_spawn_when_a_task_fails_then_it_is_logged_by_name_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
