@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -212,6 +213,26 @@ def test_messages_that_fail_too_often_go_to_the_other_queue(penstock: PenstockSe
         "DeadLetterQueueSourceArn": arn.replace("failed", "jobs"),
         "ApproximateReceiveCount": "1",
     }
+
+
+def test_messages_that_fail_too_often_are_given_to_who_waits_at_the_other_queue(
+    penstock: PenstockServer, sqs: Any, url: str
+) -> None:
+    failed = sqs.create_queue(QueueName="failed")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:failed"
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "1"})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "0"})
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+    assert bodies(sqs, url) == ["poison"]
+    with ThreadPoolExecutor(1) as beside:
+        waits = beside.submit(bodies, sqs, failed, WaitTimeSeconds=20)
+        for _ in range(50):
+            sqs.get_queue_url(QueueName="failed")  # it waits by now
+        assert bodies(sqs, url) == []
+        done = any(waits.done() or bodies(sqs, url) for _ in range(1000))
+        penstock.clock.advance(seconds=20)  # or it would wait for ever
+        assert done
+        assert waits.result() == ["poison"]
 
 
 def test_messages_expire(penstock: PenstockServer, sqs: Any, url: str) -> None:

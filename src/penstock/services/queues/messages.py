@@ -7,7 +7,7 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -60,8 +60,9 @@ class Taking(NamedTuple):
 class Messages:
     """The messages of every queue, each named by the queue's uid."""
 
-    def __init__(self, meta: MetaStore) -> None:
+    def __init__(self, meta: MetaStore, came: Callable[[str], None] = lambda uid: None) -> None:
         self._meta = meta
+        self._came = came  # told which queue got messages from another
         self._orders = count()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -128,6 +129,8 @@ class Messages:
             await self._meta.commit(writes)
         except Conflict:  # one was deleted meanwhile
             return []
+        if how.failing is not None:
+            self._came(how.failing.uid)
         return taken
 
     def _seen(self, message: Message, hidden_ms: int, now_ms: Millis) -> Message:

@@ -60,7 +60,7 @@ class Queues:
     _deadlines: Deadlines = field(init=False)
 
     def __post_init__(self) -> None:
-        self.messages = Messages(self.meta)
+        self.messages = Messages(self.meta, self._ring)
         self._deadlines = Deadlines(self.clock, self.tasks)
 
     async def open(self) -> None:
@@ -166,7 +166,10 @@ class Queues:
 
     def ring(self, queue: Queue) -> None:
         """Wake who waits for messages of a queue."""
-        for waiting in self._waiting.pop(queue.uid, ()):
+        self._ring(queue.uid)
+
+    def _ring(self, uid: str) -> None:
+        for waiting in self._waiting.pop(uid, ()):
             _wake(waiting)
 
     async def receive(self, queue: Queue, count_max: int, hidden_ms: int, wait_ms: int) -> list[Message]:
