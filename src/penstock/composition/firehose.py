@@ -8,7 +8,7 @@ from penstock.composition.functions import open_core as open_functions
 from penstock.composition.logs import open_logs
 from penstock.composition.rights import rights_of_roles
 from penstock.composition.room import Held, Plug, Room
-from penstock.core.lakehouse import catalog_properties
+from penstock.core.lakehouse import CATALOG_FILE, catalog_properties
 from penstock.core.ports import Queries
 from penstock.engine import buckets_folder
 from penstock.host.awscredentials import environment_credentials
@@ -34,7 +34,6 @@ from penstock.services.firehose.site import Places, Site
 from penstock.services.functions.invoking import Invocation, Invoked
 from penstock.services.metrics.own import OwnMetrics
 
-CATALOG_FILE: Final = "iceberg.db"  # in the data directory
 SESSION: Final = "firehose"  # UNVERIFIED: the session's name when Firehose writes as its role
 OPERATIONS: Final = (destination, encryption, record, stream, tag)
 

@@ -4,7 +4,7 @@ Rules: a batch is applied as a whole, with one commit, or not at all; one whose 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 Operation = Literal["insert", "update", "delete"]
@@ -85,6 +85,9 @@ def settle(changes: Sequence[Change], keys: Sequence[str]) -> Settled:
         if operation != "delete":
             added.setdefault(key, []).append(row)
     return Settled(list(cleared), [row for rows in added.values() for row in rows])
+
+
+CATALOG_FILE: Final = "iceberg.db"  # in the data directory: the catalog where the settings name none
 
 
 def catalog_properties(setting: str, default_file: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ What holds of a complete backup:
      a stream was made and written to.  That is looked for, and both are taken again, up to LOOKS times.
   4. A stream that the metadata calls DELETING may lack its logs: the server ends the deletion when it starts.  Logs that no shard owns
      hold no record (a stream was just being made): the server drops them when it starts.
+Buckets in the data directory, the catalog of Iceberg tables and the server's own objects come last: what the metadata calls delivered is in
+the copy then, and what was delivered since is delivered again by a server that begins with it, under the same keys.
 Rules of this file:
   1. Of the source nothing is changed; of the target nothing is visible under its name before all of it is durable and verified.
   2. A journal file is copied from its oldest on, since that is the next to be settled and used again.  If a server was faster, the
@@ -20,15 +22,19 @@ Rules of this file:
 
 import os
 import shutil
+import sqlite3
 import stat
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from msgspec.structs import replace
 
+from penstock.core.lakehouse import CATALOG_FILE
+from penstock.engine import BUCKETS_FOLDER
 from penstock.engines.api import LogId
+from penstock.engines.filebuckets import PARTIAL
 from penstock.engines.local import journal, manifest
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.manifest import Manifest, NewerFormat
@@ -39,8 +45,10 @@ from penstock.storage.replay import replay
 from penstock.storage.screen import Screen, size_text
 
 PARTIAL_SUFFIX: Final = ".partial"
+CATALOG_WAIT_S: Final = 30.0
 LOOKS: Final = 20  # at metadata and records, while streams are made and deleted
-_BESIDE: Final = ("tls", "blobs/objects")  # folders that are copied as they are: whole files, put in place by renames
+# Folders that are copied as they are: whole files, put in place by renames
+_BESIDE: Final = ("tls", "blobs/objects", BUCKETS_FOLDER)
 
 
 class NotNew(Exception):
@@ -82,6 +90,7 @@ class _Copy:
         while self._segments(self._source.find_manifest().manifest):
             pass
         self._settled_moment()
+        self._catalog()  # before the tables' files, which it names
         for folder in _BESIDE:
             self._folder(folder)
 
@@ -170,11 +179,30 @@ class _Copy:
         return owned and all(LogId(log.name) in metadata.shards or log.start == log.end for log in logs.values())
 
     def _folder(self, name: str) -> None:
-        """Copy a folder that may not be there, with all that is below it."""
+        """Copy a folder that may not be there, with all that is below it but what is being written."""
+        unfinished = self._source.root / name / PARTIAL
         for path in sorted((self._source.root / name).rglob("*")):
-            if path.is_file():
-                with suppress(FileNotFoundError):  # deleted since it was listed
-                    self._file(str(path.relative_to(self._source.root)))
+            copied = str(path.relative_to(self._source.root))
+            with suppress(FileNotFoundError):  # deleted since it was listed
+                if path.is_relative_to(unfinished):
+                    continue
+                if path.is_file():
+                    self._file(copied)
+                elif path.is_dir():  # a bucket is one, whether it holds anything or not
+                    (self._partial / copied).mkdir(parents=True, exist_ok=True, mode=0o700)
+                    (self._partial / copied).chmod(stat.S_IMODE(path.stat().st_mode))
+
+    def _catalog(self) -> None:
+        """Copy one moment of the catalog of Iceberg tables, if there is one; who writes to it is waited for."""
+        path = self._source.root / CATALOG_FILE
+        if not path.is_file():
+            return
+        target = self._partial / CATALOG_FILE
+        open_private(target).close()
+        source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=CATALOG_WAIT_S)
+        with closing(source) as read, closing(sqlite3.connect(target)) as written:
+            read.backup(written)
+        target.chmod(stat.S_IMODE(path.stat().st_mode))
 
     def _file(self, path: str) -> None:
         with self._source.open(path) as read, _written(self._partial / path) as target:
@@ -223,7 +251,7 @@ def _run(verb: str, root: Path, target: Path, *, empty_is_new: bool) -> int:
         source = DataDirectory(root)
         with screen.bar("Copying", 2 * total_bytes(source)) as advance:
             report = copy_directory(source, target, advance)
-    except (NoDataDirectory, NotNew, Damaged, NewerFormat, TimeoutError, OSError) as error:
+    except (NoDataDirectory, NotNew, Damaged, NewerFormat, TimeoutError, OSError, sqlite3.Error) as error:
         screen.complain(error)
         return EXIT_USAGE
     show(screen, report)

@@ -1,12 +1,15 @@
 """`penstock backup` and `penstock restore`: what is in a copy, what is refused, and what a failure leaves."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from data_directory import CLICKS, engine, fill, log_of, payload, put, read_all, write_metadata
 
 from penstock.engines.api import LogId
+from penstock.engines.filebuckets import FileBuckets
 from penstock.engines.local.log import Options
 from penstock.host.lock import DirectoryLock
 from penstock.storage.backup import backup, copy_directory, restore
@@ -47,6 +50,36 @@ def test_a_restored_backup_holds_what_the_directory_held(tmp_path: Path, capsys:
     assert not (tmp_path / "new" / "endpoint.json").exists()
     assert (tmp_path / "new" / "meta.sqlite").stat().st_mode & 0o777 == 0o600
     assert names(tmp_path) == ["backup", "data", "new"]
+
+
+def test_a_restored_backup_holds_the_buckets_and_the_catalog_of_tables(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path / "data"))
+
+    async def put_objects() -> None:
+        buckets = FileBuckets(tmp_path / "data" / "buckets")
+        await buckets.put("lake", "a//b", b"object")
+        (tmp_path / "data" / "buckets" / "empty").mkdir(mode=0o750)
+        (tmp_path / "data" / "buckets" / ".partial" / "half").write_bytes(b"being written")
+        with closing(sqlite3.connect(tmp_path / "data" / "iceberg.db")) as catalog:
+            catalog.execute("CREATE TABLE tables (name)")
+            catalog.execute("INSERT INTO tables VALUES ('orders')")
+            catalog.commit()
+            catalog.execute("INSERT INTO tables VALUES ('not yet')")  # by a server that is at it
+            assert await asyncio.to_thread(backup, tmp_path / "data", tmp_path / "backup") == EXIT_SOUND
+        await buckets.close()
+
+    async def objects() -> list[tuple[str, int]]:
+        buckets = FileBuckets(tmp_path / "new" / "buckets")
+        assert await buckets.get("lake", "a//b", 100) == b"object"
+        return [entry async for entry in buckets.list("empty", "")]
+
+    asyncio.run(put_objects())
+    assert restore(tmp_path / "backup", tmp_path / "new") == EXIT_SOUND
+    assert asyncio.run(objects()) == []
+    assert names(tmp_path / "new" / "buckets") == ["empty", "lake"]
+    assert (tmp_path / "new" / "buckets" / "empty").stat().st_mode & 0o777 == 0o750
+    with closing(sqlite3.connect(tmp_path / "new" / "iceberg.db")) as catalog:
+        assert catalog.execute("SELECT name FROM tables").fetchall() == [("orders",)]
 
 
 @pytest.mark.parametrize(
