@@ -108,6 +108,10 @@ class Workplace:
             raise
         return str(folder)
 
+    def delete(self, folder: str) -> None:
+        """Delete what was unpacked, in a thread."""
+        shutil.rmtree(folder, ignore_errors=True)
+
     def close(self) -> None:
         """Delete it."""
         if self._path is not None:

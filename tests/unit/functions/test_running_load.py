@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ def test_metrics_when_functions_ran_are_told_by_name_and_alias(tmp_path: Path) -
             made.python("f", "def handler(e, c): return 1 / e['x']\n", alias="live", reserved_concurrency=1)
             await made.invoke("f", {"x": 1})
             await made.invoke("f", {"x": 0})
+            reports = [float(text) for text in re.findall(r"\tDuration: ([0-9.]+) ms", made.log.text)]
             made.functions["f"] = msgspec.structs.replace(made.functions["f"], reserved_concurrency=0)
             with pytest.raises(ServiceError):
                 await made.invoke("f")
@@ -162,6 +164,7 @@ def test_metrics_when_functions_ran_are_told_by_name_and_alias(tmp_path: Path) -
                     "Invocations": (2, 2), "Errors": (2, 1), "Throttles": (3, 1), "ConcurrentExecutions": (2, 2),
                 }  # fmt: skip
                 assert found["Duration"].count == 2
+                assert found["Duration"].total == sum(map(round, reports)), "starts are not counted"
 
     asyncio.run(run())
 

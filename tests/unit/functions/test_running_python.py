@@ -6,13 +6,17 @@ import io
 import os
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from functions_world import World, document, is_running, world
 
 from penstock.core.errors import ServiceError
+from penstock.host.entropy import SystemEntropy
+from penstock.host.workplace import survey_machine
 from penstock.services.functions.invoking import CodeRef
+from penstock.services.functions.running.launching import UIDS_PER_SERVER, Uids
 
 PROGRAM = """
 import os, sys, time, subprocess
@@ -321,6 +325,27 @@ def test_archive_when_invoked_is_unpacked_once(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_archive_when_nothing_runs_in_it_any_more_is_deleted_and_unpacked_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as made:
+            folder = Path(made.place.path, "code")
+
+            def unpacked(count: int) -> bool:
+                made.clock.advance(30_000)
+                return len(list(folder.iterdir())) == count
+
+            for name in ("old", "new"):
+                made.blobs.held[name] = packed(app_py=f"def handler(e, c): return {name!r}\n")
+                made.add("f", code=CodeRef(name, blob=name), revision=name)
+                assert document(await made.invoke("f")) == name
+            await made.until(lambda: unpacked(1))
+            assert document(await made.invoke("f")) == "new", "what runs keeps its code"
+            await made.until(lambda: unpacked(0))
+            assert document(await made.invoke("f")) == "new"
+
+    asyncio.run(run())
+
+
 def test_user_when_we_are_root_is_nobody_of_this_machine(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as made:
@@ -337,3 +362,44 @@ def test_user_when_we_are_root_is_nobody_of_this_machine(tmp_path: Path) -> None
                 assert uid == os.getuid()
 
     asyncio.run(run())
+
+
+def test_invocation_when_its_function_changes_while_a_process_starts_is_answered_by_what_it_was(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as made:
+            functions(made, "handler")
+            first = asyncio.gather(made.invoke("handler", 1))
+            await made.until(lambda: made.runner.slots)
+            functions(made, "handler", revision="2")
+            second = await made.invoke("handler", 2)
+            assert [document(each)["event"] for each in (*await first, second)] == [1, 2]
+
+    asyncio.run(run())
+
+
+def test_invocation_when_the_runner_ends_while_its_process_starts_is_answered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as made:
+            functions(made, "handler")
+            invoked = asyncio.gather(made.invoke("handler"))
+            await made.until(lambda: made.runner.slots)
+            await made.tasks.stop()
+            made.runner.end()
+            with pytest.raises(ServiceError, match="the server ends"):
+                await invoked
+
+    asyncio.run(run())
+
+
+def test_user_ids_when_none_is_left_then_nothing_is_started_as_us() -> None:
+    machine = survey_machine()._replace(uid=0, can_change_user=True)
+    uids = Uids(machine, SystemEntropy())
+    taken = [uids.take() for _ in range(UIDS_PER_SERVER)]
+    assert len({0, *taken}) == UIDS_PER_SERVER + 1
+    with pytest.raises(ServiceError, match="no user id is left"):
+        uids.take()
+    uids.give_back(taken[7])
+    with suppress(OSError), uids.lent():
+        raise OSError("no more files")
+    assert uids.take() == taken[7]
+    assert Uids(machine._replace(can_change_user=False), SystemEntropy()).take() == 0

@@ -6,6 +6,8 @@ Rule of this file: what cannot be unpacked is a refusal, and is tried again by t
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from penstock.core.invoke_errors import InvokeError
@@ -54,6 +56,14 @@ class CodeStore:
                 found = self._unpacked.get(code.sha256) or await self._unpack(code)
                 self._unpacked[code.sha256] = found
         return Code(found, code.sha256)
+
+    async def sweep(self, is_used: Callable[[str], bool]) -> None:
+        """Delete the folders of archives that nothing runs in; who needs one again has it unpacked again."""
+        for sha256, folder in list(self._unpacked.items()):
+            async with self._unpacking[sha256]:
+                if not is_used(folder):
+                    del self._unpacked[sha256]
+                    await self._threads.run(partial(self._place.delete, folder))
 
     async def _look(self, directory: str) -> Code:
         at_ms, known = self._looked.get(directory, (0, None))

@@ -9,12 +9,14 @@ Rules of this file:
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from penstock.core.invoke_errors import InvokeError
 from penstock.core.limits import MIB
 from penstock.core.ports import Entropy
 from penstock.host.loopback import Address, comes_from, open_port
@@ -70,12 +72,27 @@ class Uids:
     def __init__(self, machine: Machine, entropy: Entropy) -> None:
         block = int.from_bytes(entropy.bytes(4), "big") % UID_BLOCKS
         first = UID_BASE + block * UIDS_PER_SERVER
-        self._free = list(range(first + UIDS_PER_SERVER - 1, first - 1, -1)) if machine.can_change_user else []
+        self._free = list(range(first + UIDS_PER_SERVER - 1, first - 1, -1))
+        self._changes = machine.can_change_user
         self._ours = machine.uid
 
     def take(self) -> int:
-        """One that is free; our own where we cannot change it."""
-        return self._free.pop() if self._free else self._ours
+        """One that is free; our own where we cannot change it.  Raises CANNOT_RUN: what has none of its own never runs as us."""
+        if not self._changes:
+            return self._ours
+        if not self._free:
+            raise InvokeError.CANNOT_RUN(why="no user id is left for another process")
+        return self._free.pop()
+
+    @contextmanager
+    def lent(self) -> Iterator[int]:
+        """One that is taken, and given back at once if what it was taken for fails."""
+        uid = self.take()
+        try:
+            yield uid
+        except BaseException:
+            self.give_back(uid)
+            raise
 
     def give_back(self, uid: int) -> None:
         """Nobody has it any more."""
@@ -103,9 +120,17 @@ class ProcessLauncher:
 
     async def launch(self, start: Start) -> Launched:
         """Start a process.  Raises RUNTIME, CANNOT_RUN."""
-        version, folder, lines = start.version, start.folder, start.lines
-        run = command(version, self._machine, folder)
-        listening, uid = open_port(), self._uids.take()
+        run = command(start.version, self._machine, start.folder)
+        with self._uids.lent() as uid:
+            ward, listening = self._start(start, run, uid)
+            ward.gone.add_done_callback(lambda _: self._uids.give_back(uid))
+        slot = Slot(ward, start.deadlines, start.watch)
+        await serve(slot, ward, listening, partial(comes_from, uid))
+        return Launched(slot, ward, start.lines, start.credentials.until_ms)
+
+    def _start(self, start: Start, run: Sequence[str], uid: int) -> tuple[Ward, socket.socket]:
+        version, folder = start.version, start.folder
+        listening = open_port()
         temporary = self._place.new_temporary()
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         inside = Place(folder, temporary, address, self._seen.endpoint(), start.stream)
@@ -119,11 +144,7 @@ class ProcessLauncher:
         if uid != self._machine.uid:
             paths = (*self._machine.paths, folder, self._place.path)
             order = replace(order, uid=uid, owner=uid, paths=paths, hidden=(self._seen.data_dir,))
-        ward = self._wards.start(order, lines.take)
-        ward.gone.add_done_callback(lambda _: self._uids.give_back(uid))
-        slot = Slot(ward, start.deadlines, start.watch)
-        await serve(slot, ward, listening, partial(comes_from, uid))
-        return Launched(slot, ward, lines, start.credentials.until_ms)
+        return self._wards.start(order, start.lines.take), listening
 
 
 async def serve(slot: Slot, ward: Ward, listening: socket.socket, admits: Callable[[Address, Address], bool]) -> None:

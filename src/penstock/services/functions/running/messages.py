@@ -40,6 +40,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._searched = 0  # of the buffer, for the end of a head or of a line
         self._head: tuple[str, str, dict[bytes, bytes]] | None = None
         self._left = 0  # of the body, or of a chunk; CHUNKED: a chunk's line is next; TRAILERS: what follows them
         self._chunked = False
@@ -60,7 +61,7 @@ class Reader:
             self._body.clear()
 
     def _read_head(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
+        end = self._find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > HEAD_MAX_BYTES:
                 raise Garbage("a head without an end")
@@ -79,6 +80,12 @@ class Reader:
         self._head = asked[1].decode(), asked[2].decode(), headers
         self._frame(headers)
         return True
+
+    def _find(self, end: bytes) -> int:
+        """Where something ends; -1 for not yet, and what was looked at is not looked at again."""
+        at = self._buffer.find(end, self._searched)
+        self._searched = 0 if at >= 0 else max(0, len(self._buffer) - len(end) + 1)
+        return at
 
     def _frame(self, headers: Mapping[bytes, bytes]) -> None:
         length = headers.get(b"content-length", b"")
@@ -142,7 +149,7 @@ class Reader:
 
     def _read_trailers(self) -> bool:
         while True:
-            end = self._buffer.find(b"\r\n")
+            end = self._find(b"\r\n")
             if end < 0:
                 if len(self._buffer) > HEAD_MAX_BYTES:
                     raise Garbage("trailers without an end")

@@ -4,7 +4,7 @@ Theory.  An invocation takes the slot that was idle last, so that the others gro
 as many slots are started as there are who wait; whoever has waited longest gets the first that becomes idle, new or not.
 Rules of this file:
   1. Who waits is answered: by a slot, or by the failure of one that was started for it.
-  2. A retired pool ends its slots as they become idle.
+  2. A retired pool ends its slots as they become idle, when nobody waits in it any more.
 """
 
 import asyncio
@@ -104,8 +104,12 @@ class Pool:
         self._idle.clear()
 
     def end(self) -> None:
-        """Kill what there is."""
+        """Kill what there is, and refuse who waits."""
         self.retire()
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(InvokeError.CANNOT_RUN(why="the server ends"))
         for slot in list(self._slots):
             slot.end()
 
@@ -178,14 +182,14 @@ class Pool:
     def _give(self, slot: Slot, init_ms: float | None) -> None:
         """Give an idle slot to who waits, or keep it."""
         slot.idle_since_ms = self._clock.now_ms()
-        if self._retired:
-            slot.end()
-            return
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 slot.used = True
                 waiter.set_result(Ready(self._slots[slot], init_ms))
                 return
+        if self._retired:
+            slot.end()
+            return
         slot.used = True
         self._idle.append(slot)

@@ -9,7 +9,7 @@ Rules of this file:
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from penstock.core.errors import ServiceError
 from penstock.core.ids import UUID_BYTES, uuid_text
@@ -41,6 +41,14 @@ class Keys(Protocol):
         ...
 
 
+class _Held(NamedTuple):
+    """A pool, what it is of, and the folder of its code."""
+
+    revision: str
+    pool: Pool
+    folder: str
+
+
 class Runner:
     """Runs functions in processes of this machine."""
 
@@ -66,7 +74,8 @@ class Runner:
         self._concurrency = concurrency
         self._deadlines = Deadlines(around.steady, around.tasks)
         self._starts = Starts(starts_at_once)
-        self._pools: dict[tuple[str, ...], tuple[str, Pool]] = {}  # with the revision that it is of
+        self._pools: dict[tuple[str, ...], _Held] = {}
+        self._retired: list[_Held] = []  # as long as anything of them runs
         self._sweeping = False
 
     async def invoke(self, invocation: Invocation) -> Invoked:
@@ -81,14 +90,18 @@ class Runner:
     def end(self) -> None:
         """Kill every slot, and say no more: it is the end."""
         self._logs.shut()
-        for _, pool in self._pools.values():
-            pool.end()
+        for held in self._all():
+            held.pool.end()
         self._pools.clear()
+        self._retired.clear()
 
     @property
     def slots(self) -> int:
         """Execution environments that there are."""
-        return sum(pool.size for _, pool in self._pools.values())
+        return sum(held.pool.size for held in self._all())
+
+    def _all(self) -> "list[_Held]":
+        return [*self._pools.values(), *self._retired]
 
     async def _run(self, version: FunctionVersion, invocation: Invocation, request_id: str) -> Invoked:
         try:
@@ -96,37 +109,40 @@ class Runner:
         except ServiceError:
             self._meter.throttled(version)
             raise
-        began_s = self._around.seconds()
         try:
-            how, lines = await self._on_a_slot(version, invocation, request_id)
+            how, lines, took_ms = await self._on_a_slot(version, invocation, request_id)
         finally:
             self._concurrency.leave(version)
-        duration_ms = (self._around.seconds() - began_s) * 1000
-        self._meter.ran(version, duration_ms, failed=how.error is not None, concurrent=under_way)
+        self._meter.ran(version, took_ms, failed=how.error is not None, concurrent=under_way)
         tail = lines.tail if invocation.wants_log else b""
         return Invoked(request_id, how.payload, how.error, version.version, tail)
 
     async def _on_a_slot(
         self, version: FunctionVersion, invocation: Invocation, request_id: str
-    ) -> tuple[Outcome, Lines]:
+    ) -> tuple[Outcome, Lines, float]:
+        """What came of it, and how long the function itself took."""
         pool = await self._pool(version)
         while True:
             try:
                 ready = await pool.take()
             except NotStarted as problem:
-                return self._report_no_start(version, problem, request_id)
+                return (*self._report_no_start(version, problem, request_id), 0.0)
             if ready.launched.slot.phase is Phase.IDLE:
-                return await self._on(ready, version, invocation, request_id), ready.launched.lines
+                how, took_ms = await self._on(ready, version, invocation, request_id)
+                return how, ready.launched.lines, took_ms
 
-    async def _on(self, ready: Ready, version: FunctionVersion, invocation: Invocation, request_id: str) -> Outcome:
+    async def _on(
+        self, ready: Ready, version: FunctionVersion, invocation: Invocation, request_id: str
+    ) -> tuple[Outcome, float]:
         launched, seconds = ready.launched, self._around.seconds
         launched.lines.begin()
         launched.lines.say(f"START RequestId: {request_id} Version: {version.version}\n")
         began_s = seconds()
         call = self._call(version, invocation, request_id)
         how = await launched.slot.begin(call)
-        self._report(launched, version, request_id, how, (seconds() - began_s) * 1000, ready.init_ms)
-        return how
+        took_ms = (seconds() - began_s) * 1000
+        self._report(launched, version, request_id, how, took_ms, ready.init_ms)
+        return how, took_ms
 
     def _call(self, version: FunctionVersion, invocation: Invocation, request_id: str) -> Call:
         timeout_ms = invocation.timeout_s(version) * SECOND_MS
@@ -190,8 +206,8 @@ class Runner:
             f"{version.revision}/{code.mark}",
         )
         known = self._pools.get(key)
-        if known is not None and known[0] == revision:
-            return known[1]
+        if known is not None and known.revision == revision:
+            return known.pool
         around = self._around
 
         async def launch(watch: Callable[[Slot], None]) -> Launched:
@@ -203,8 +219,9 @@ class Runner:
 
         pool = Pool(launch, self._starts, around.clock, around.tasks, around.seconds)
         if known is not None:
-            known[1].retire()
-        self._pools[key] = revision, pool
+            known.pool.retire()
+            self._retired.append(known)
+        self._pools[key] = _Held(revision, pool, code.path)
         self._sweep()
         return pool
 
@@ -221,11 +238,13 @@ class Runner:
 
     async def _sweep_on(self) -> None:
         try:
-            while self._pools:
+            while self._all():
                 await self._around.clock.sleep(SWEEP_MS)
-                for key, (_, pool) in list(self._pools.items()):
-                    pool.end_idle(self._around.clock.now_ms() - IDLE_MS)
-                    if not pool.size:
+                for key, held in list(self._pools.items()):
+                    held.pool.end_idle(self._around.clock.now_ms() - IDLE_MS)
+                    if not held.pool.size:
                         del self._pools[key]
+                self._retired = [held for held in self._retired if held.pool.size]
+                await self._code.sweep(lambda folder: any(held.folder == folder for held in self._all()))
         finally:
             self._sweeping = False

@@ -39,21 +39,26 @@ class SandboxLauncher:
         run = command(version, machine, TASK_ROOT)
         api, endpoint = f"127.0.0.1:{API_PORT}", f"http://127.0.0.1:{ENDPOINT_PORT}"
         inside = Place(TASK_ROOT, TEMPORARY, api, endpoint, start.stream)
-        uid, door = self._uids.take(), Door()
-        other = uid != machine.uid
+        words = _Words(start.lines.take)
+        with self._uids.lent() as uid:
+            door = Door()
+            ward = self._start(start, uid, door, words)
+            ward.gone.add_done_callback(lambda _: self._uids.give_back(uid))
+        owner = uid if uid != machine.uid else None
+        door.order(owner, run, variables(version, inside, start.credentials))
+        await self._enter(ward, door, words, slot := Slot(ward, start.deadlines, start.watch))
+        return Launched(slot, ward, start.lines, start.credentials.until_ms)
+
+    def _start(self, start: Start, uid: int, door: Door, words: "_Words") -> Ward:
+        machine, other = self._machine, uid != self._machine.uid
         order = Order(
             arguments(machine, start.folder, TEMPORARY_BYTES),
             {},
             "/",
-            limits(version, own_uid=other),
+            limits(start.version, own_uid=other),
             owner=uid if other else None,
         )
-        words = _Words(start.lines.take)
-        ward = self._wards.start(order, words.take, door.far.fileno())
-        ward.gone.add_done_callback(lambda _: self._uids.give_back(uid))
-        door.order(uid if other else None, run, variables(version, inside, start.credentials))
-        await self._enter(ward, door, words, slot := Slot(ward, start.deadlines, start.watch))
-        return Launched(slot, ward, start.lines, start.credentials.until_ms)
+        return self._wards.start(order, words.take, door.far.fileno())
 
     async def _enter(self, ward: Ward, door: Door, words: "_Words", slot: Slot) -> None:
         """Wait for the sockets, and serve on them.  Raises CANNOT_RUN."""
