@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from peers import BACKUP, ROLE, endless, entry, listening, parcel, parcel_of, saying, standing
+from peers import BACKUP, ROLE, Handler, endless, entry, listening, parcel, parcel_of, saying, standing
 from search_double import BUSY, MAPPING_ERROR, clustered
 
 from penstock.core.errors import ServiceError
@@ -236,6 +236,32 @@ def test_answer_when_endless_costs_one_attempt(monkeypatch: pytest.MonkeyPatch) 
     async def scenario() -> None:
         async with listening(endless) as port:
             assert isinstance(await attempt(f"http://127.0.0.1:{port}", parcel(b"{}")), Again)
+
+    run(scenario())
+
+
+HALF = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"errors":false,"items":[{"index":{"status":201}}'
+
+
+@pytest.mark.parametrize(
+    ("peer", "code"),
+    [
+        (saying(HALF), "OS.ConnectionFailed"),
+        (saying(HALF, stay=True), "OS.RequestTimeout"),
+        (saying(b"", stay=True), "OS.RequestTimeout"),
+    ],
+    ids=["half a body", "half a body and no end", "silent"],
+)
+def test_cluster_when_its_answer_has_no_end_costs_one_attempt(
+    peer: Handler, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "ANSWER_WAIT_MS", 300 if code == "OS.RequestTimeout" else 60_000)
+
+    async def scenario() -> None:
+        async with listening(peer) as port:
+            outcome = await attempt(f"http://127.0.0.1:{port}", parcel(b"{}"))
+            assert isinstance(outcome, Again)
+            assert (outcome.code, len(outcome.entries)) == (code, 1)
 
     run(scenario())
 

@@ -22,6 +22,7 @@ from peers import (
 )
 from splunk_double import TOKEN, Collector, collecting
 
+from penstock.services.firehose.destinations import splunk
 from penstock.services.firehose.destinations.api import Again, Delivered, Mixed, Outcome, Parcel, Refused
 from penstock.services.firehose.destinations.shapes import Splunk
 from penstock.services.firehose.destinations.splunk import SplunkDestination, collector_url, events_in
@@ -155,6 +156,8 @@ LIES: dict[str, tuple[Handler, str]] = {
     "no code": (saying(OK % (11, b'{"ackId":1}')), "Splunk.ServerError"),
     "cut": (saying(b""), "Splunk.ConnectionClosed"),
     "garbage": (saying(b"\x00garbage\r\n\r\n"), "Splunk.ServerError"),
+    "half a body": (saying(OK % (100, b'{"code":0')), "Splunk.ConnectionClosed"),
+    "silent": (saying(b"", stay=True), "Splunk.ConnectionTimeout"),
     "endless": (endless, "Splunk.ServerError"),
     "nowhere": (saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "Splunk.URLNotFound"),
     "too large": (saying(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n"), "Splunk.ServerError.ContentTooLarge"),
@@ -162,8 +165,10 @@ LIES: dict[str, tuple[Handler, str]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_collector_when_it_lies_costs_one_attempt(lie: str) -> None:
+def test_collector_when_it_lies_costs_one_attempt(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
     handler, code = LIES[lie]
+    if lie == "silent":
+        monkeypatch.setattr(splunk, "ANSWER_WAIT_MS", 300)
 
     async def scenario() -> None:
         async with listening(handler) as port:
