@@ -137,6 +137,18 @@ def test_records_when_they_are_converted_then_duckdb_counts_every_one_and_bad_on
     assert metric(server, "FailedConversion.Records") == 2
 
 
+@pytest.mark.parametrize(
+    ("query", "said"), [('{city: ("x" * 1000000000)}', "too much memory"), ("{city:", "syntax error")]
+)
+def test_query_when_it_is_none_or_wants_all_memory_then_the_delivery_stream_is_refused_and_the_server_goes_on(
+    server: PenstockServer, query: str, said: str
+) -> None:
+    given = processed(processor("MetadataExtraction", MetadataExtractionQuery=query, **PARSED))
+    with pytest.raises(ClientError, match=said):
+        create(server, ProcessingConfiguration=given)
+    assert server.client("firehose").list_delivery_streams()["DeliveryStreamNames"] == []
+
+
 def test_records_when_a_query_names_partitions_then_each_has_its_objects(server: PenstockServer, lake: Lake) -> None:
     query = '{city: .City, day: .at | strftime("%Y-%m-%d")}'
     firehose = create(

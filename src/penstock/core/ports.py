@@ -66,7 +66,7 @@ class QueryResults(NamedTuple):
 class Queries(Protocol):
     """Programs of jq, run where they can do no harm: they are users', may never end, and may want all memory."""
 
-    def check(self, program: str) -> str | None:
+    async def check(self, program: str) -> str | None:
         """What is wrong with a program; None if nothing is.  Raises ImportError where jq is not installed."""
         ...
 

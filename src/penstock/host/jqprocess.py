@@ -11,6 +11,7 @@ import struct
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -40,18 +41,19 @@ class JqProcess:
         self._progress: IO[bytes] | None = None  # shared with the process: the number of the record that it works on
         self._turn = asyncio.Lock()
 
-    @staticmethod
-    def check(program: str) -> str | None:
-        """What is wrong with a program; None if nothing is."""
-        import jq
-
+    async def check(self, program: str) -> str | None:
+        """What is wrong with a program; None if nothing is.  Raises ImportError where jq is not installed."""
+        if find_spec("jq") is None:
+            raise ImportError("jq")
         if _READS_FILES.match(program):
             return "a query cannot use modules"
-        try:
-            jq.compile(program)
-        except ValueError as problem:
-            return str(problem).partition("\n")[0]
-        return None
+        match await self._ask(program, []):
+            case str() as problem:
+                return problem.partition("\n")[0]
+            case int():
+                return "the query takes too long, or too much memory, before it has seen a record"
+            case _:
+                return None
 
     async def run(self, program: str, records: Sequence[str]) -> Sequence[QueryResults | None]:
         """The results of each record; None for one that the process was ended for, and for all after ENDS_MAX of them.
@@ -71,16 +73,19 @@ class JqProcess:
         left = list(range(len(records)))
         while left and ends:
             answered = await self._ask(program, [records[number] for number in left])
-            if not isinstance(answered, int):
-                for number, results in zip(left, answered, strict=True):
-                    found[number] = results
-                break
-            del left[answered]
-            ends -= 1
+            if isinstance(answered, int):
+                del left[answered]
+                ends -= 1
+                continue
+            if isinstance(answered, str):
+                answered = [QueryResults((), answered)] * len(left)
+            for number, results in zip(left, answered, strict=True):
+                found[number] = results
+            break
         return found, ends
 
-    async def _ask(self, program: str, records: Sequence[str]) -> Sequence[QueryResults] | int:
-        """The results of all, or the number of the one that the process was ended for."""
+    async def _ask(self, program: str, records: Sequence[str]) -> Sequence[QueryResults] | int | str:
+        """The results of all; the number of the one that the process was ended for; or why the program is none."""
         work = msgspec.msgpack.encode((program, records))
         async with self._turn:
             progress = self._progress = self._progress or TemporaryFile(buffering=0)  # noqa: SIM115 - until `close`
@@ -93,7 +98,7 @@ class JqProcess:
             except BaseException:  # what comes next on the pipe is for who does not listen any more
                 await self._end()
                 raise
-        return msgspec.msgpack.decode(results, type=list[QueryResults])
+        return msgspec.msgpack.decode(results, type=list[QueryResults] | str)
 
     async def close(self) -> None:
         """End the process."""

@@ -35,6 +35,24 @@ def answer(program: Any, record: str) -> Answer:
     return texts, None
 
 
+def answer_all(program: Any, records: list[str], progress: int, record_cpu_s: float) -> list[Answer]:
+    """The results of each record."""
+    answers: list[Answer] = []
+    for number, record in enumerate(records):
+        _begin(progress, number, record_cpu_s)
+        answers.append(answer(program, record))
+    return answers
+
+
+def compiled(programs: dict[str, Any], text: str) -> Any:
+    """A program, kept for the next frame.  Raises ValueError."""
+    if text not in programs:
+        if len(programs) >= PROGRAMS_KEPT:
+            programs.clear()
+        programs[text] = jq.compile(text)
+    return programs[text]
+
+
 def main(source: BinaryIO, target: BinaryIO, record_cpu_s: float, progress: int) -> None:
     """Work until the parent goes; each record has `record_cpu_s` of processor time."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
@@ -43,15 +61,10 @@ def main(source: BinaryIO, target: BinaryIO, record_cpu_s: float, progress: int)
     while len(head := source.read(LENGTH.size)) == LENGTH.size:
         text, records = msgspec.msgpack.decode(source.read(*LENGTH.unpack(head)), type=tuple[str, list[str]])
         _begin(progress, 0, record_cpu_s)  # a program may want all memory when it is compiled
-        if text not in programs:
-            if len(programs) >= PROGRAMS_KEPT:
-                programs.clear()
-            programs[text] = jq.compile(text)
-        answers: list[Answer] = []
-        for number, record in enumerate(records):
-            _begin(progress, number, record_cpu_s)
-            answers.append(answer(programs[text], record))
-        results = msgspec.msgpack.encode(answers)
+        try:
+            results = msgspec.msgpack.encode(answer_all(compiled(programs, text), records, progress, record_cpu_s))
+        except ValueError as problem:  # it is no program
+            results = msgspec.msgpack.encode(str(problem))
         setitimer(ITIMER_PROF, 0)
         target.write(LENGTH.pack(len(results)) + results)
         target.flush()

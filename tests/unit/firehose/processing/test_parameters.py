@@ -6,6 +6,7 @@ import pytest
 from processing_world import FUNCTION, World, play, processor
 
 from penstock.core.errors import ServiceError
+from penstock.services.firehose.processing.extraction import Extraction
 
 QUERY = {"MetadataExtractionQuery": "{a: .a}", "JsonParsingEngine": "JQ-1.6"}
 BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
@@ -23,6 +24,10 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no engine": ([processor("MetadataExtraction", MetadataExtractionQuery="{}")], "JsonParsingEngine must"),
     "engine": ([processor("MetadataExtraction", **{**QUERY, "JsonParsingEngine": "JQ-1.7"})], "must be JQ-1.6"),
     "syntax": ([processor("MetadataExtraction", **{**QUERY, "MetadataExtractionQuery": "{a:"})], "syntax error"),
+    "memory": (
+        [processor("MetadataExtraction", **{**QUERY, "MetadataExtractionQuery": '{a: ("x" * 1000000000)}'})],
+        "too much memory, before it has seen a record",
+    ),
     "module": (
         [processor("MetadataExtraction", **{**QUERY, "MetadataExtractionQuery": '# x\nimport "a" as $a; .'})],
         "cannot use modules",
@@ -35,12 +40,19 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
 }
 
 
+async def tried(world: World, processors: list[dict[str, Any]]) -> None:
+    """Make the steps, and try what of them must be tried."""
+    for step in world.steps(*processors):
+        if isinstance(step, Extraction):
+            await step.check()
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_processors_when_they_cannot_be_then_they_are_refused_with_the_reason(case: str) -> None:
     async def scenario(world: World) -> None:
         processors, text = BAD[case]
         with pytest.raises(ServiceError) as caught:
-            world.steps(*processors)
+            await tried(world, processors)
         assert caught.value.code == "InvalidArgumentException"
         assert text in (caught.value.message or "")
 

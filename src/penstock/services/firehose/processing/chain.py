@@ -9,7 +9,6 @@ import pybase64
 
 from penstock.core.limits import KIB, MIB
 from penstock.core.ports import Queries, Threads
-from penstock.core.processing_errors import ProcessingError
 from penstock.services.firehose.destinations.shapes import Snowflake, Splunk
 from penstock.services.firehose.processing.api import Step
 from penstock.services.firehose.processing.deaggregation import DeAggregation, delimited, json_objects
@@ -31,7 +30,7 @@ SPLUNK_CONCURRENCY: Final = 10
 def make_steps(
     shape: Shape, site: Site, invoker: Invoker, queries: Queries, measures: Measures | None = None
 ) -> list[Step]:
-    """The steps of a destination.  Raises what parameters.py raises, and QUERY, NOT_INSTALLED."""
+    """The steps of a destination.  Raises what parameters.py raises."""
     configuration = getattr(shape, "processing_configuration", ProcessingConfiguration())
     if not configuration.enabled:
         return []
@@ -52,21 +51,10 @@ def make_steps(
         steps.append(_deaggregation(found["RecordDeAggregation"], site.threads))
     if "MetadataExtraction" in found:
         query = found["MetadataExtraction"]["MetadataExtractionQuery"]
-        check_query(query, queries)
         steps.append(Extraction(query, queries, site.clock, told))
     if "AppendDelimiterToRecord" in found:
         steps.append(Delimiting(delimiter_of(found["AppendDelimiterToRecord"]["Delimiter"])))
     return steps
-
-
-def check_query(query: str, queries: Queries) -> None:
-    """Raise QUERY or NOT_INSTALLED unless a query can be run."""
-    try:
-        problem = queries.check(query)
-    except ImportError:
-        raise ProcessingError.NOT_INSTALLED(what="MetadataExtraction") from None
-    if problem is not None:
-        raise ProcessingError.QUERY(problem=problem)
 
 
 def _function(parameters: dict[str, str], shape: Shape, *, sized: bool) -> Lambda:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from penstock.core.ports import Clock, Queries, QueryResults
+from penstock.core.processing_errors import ProcessingError
 from penstock.services.firehose.entries import Entry, Failure
 from penstock.services.firehose.processing.api import Processed
 from penstock.services.firehose.processing.measures import Measures
@@ -43,6 +44,15 @@ class Extraction:
         answers = [next(rest) if keys is None else keys for keys in found]
         self._measures.add("JQProcessing.Duration", max(0, self._clock.now_ms() - began_ms))
         return _sorted(entries, answers)
+
+    async def check(self) -> None:
+        """Raise QUERY or NOT_INSTALLED unless the query can be run."""
+        try:
+            problem = await self._queries.check(self._query)
+        except ImportError:
+            raise ProcessingError.NOT_INSTALLED(what="MetadataExtraction") from None
+        if problem is not None:
+            raise ProcessingError.QUERY(problem=problem)
 
     async def _asked(self, entries: Sequence[Entry]) -> list[dict[str, str] | str]:
         """What jq says of records: keys, or why there are none."""
