@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use md5::{Digest, Md5};
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySequence, PyString};
 
@@ -120,18 +119,22 @@ impl Aggregate {
         true
     }
 
-    /// `add` for many, from place `begin` on: where the first one is that does not fit, or their number.
-    #[pyo3(signature = (records, begin=0))]
-    fn add_all(&mut self, records: &Bound<'_, PySequence>, begin: usize) -> PyResult<usize> {
-        let py = records.py();
-        let names = (intern!(py, "partition_key"), intern!(py, "data"));
-        let rare = (intern!(py, "explicit_hash_key"), intern!(py, "unique_id"));
-        let count = records.len()?;
-        for at in begin..count {
-            let record = records.get_item(at)?;
-            let (key, data) = (record.getattr(names.0)?, record.getattr(names.1)?);
-            let (explicit, id) = (record.getattr(rare.0)?, record.getattr(rare.1)?);
-            let (explicit, id): (Option<&str>, Option<&str>) = (explicit.extract()?, id.extract()?);
+    /// `add` for many, at most so many: how many were taken.  None instead of a column: no record has that.
+    fn add_columns(
+        &mut self,
+        partition_keys: &Bound<'_, PySequence>,
+        data: &Bound<'_, PySequence>,
+        explicit_hash_keys: Option<&Bound<'_, PySequence>>,
+        unique_ids: Option<&Bound<'_, PySequence>>,
+        most: usize,
+    ) -> PyResult<usize> {
+        let count = partition_keys.len()?.min(most);
+        for at in 0..count {
+            let (key, data) = (partition_keys.get_item(at)?, data.get_item(at)?);
+            let explicit = explicit_hash_keys.map(|column| column.get_item(at)).transpose()?;
+            let id = unique_ids.map(|column| column.get_item(at)).transpose()?;
+            let explicit: Option<&str> = explicit.as_ref().map(|text| text.extract()).transpose()?.flatten();
+            let id: Option<&str> = id.as_ref().map(|text| text.extract()).transpose()?.flatten();
             if !self.add(key.extract()?, data.extract()?, explicit, id) {
                 return Ok(at);
             }

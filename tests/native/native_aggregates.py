@@ -40,11 +40,14 @@ def added(packer: Any, records: list[UserRecord]) -> list[bool]:
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(records=RECORDS, max_bytes=st.integers(0, 3000) | st.just(2**63), begin=st.integers(0, 3))
-def test_aggregate_when_packed_is_what_python_packs(records: list[UserRecord], max_bytes: int, begin: int) -> None:
+@given(records=RECORDS, max_bytes=st.integers(0, 3000) | st.just(2**63), most=st.integers(0, 300))
+def test_aggregate_when_packed_is_what_python_packs(records: list[UserRecord], max_bytes: int, most: int) -> None:
+    keys, data = [each.partition_key for each in records], [each.data for each in records]
+    explicit, ids = [each.explicit_hash_key for each in records], [each.unique_id for each in records]
+    rare = (explicit if any(explicit) else None, ids if any(ids) else None)
     ways: list[Callable[[Any], Any]] = [
         lambda packer: added(packer, records),
-        lambda packer: packer.add_all(records, min(begin, len(records))),
+        lambda packer: packer.add_columns(keys, data, *rare, most),
     ]
     for way in ways:
         ours, theirs = native().Aggregate(max_bytes), Aggregate(max_bytes)
@@ -93,7 +96,9 @@ def test_aggregate_when_damaged_or_strange_is_what_python_makes_of_it(
 def test_aggregate_when_empty_or_with_what_is_no_record_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to pack"):
         native().Aggregate(1000).pack()
-    with pytest.raises(AttributeError):
-        native().Aggregate(1000).add_all([object()])
+    with pytest.raises(TypeError):
+        native().Aggregate(1000).add_columns(["k"], [object()], None, None, 1)  # type: ignore[list-item]
+    with pytest.raises(IndexError):
+        native().Aggregate(1000).add_columns(["k"], [], None, None, 1)
     with pytest.raises(TypeError):
         native().Aggregate(1000).add(1, b"")  # type: ignore[arg-type]

@@ -72,14 +72,13 @@ class AsyncProducer:
         if not core.is_open:
             raise ProducerClosed
         future: asyncio.Future[list[UserRecordResult]] = asyncio.get_running_loop().create_future()
-        puts = core.make_many(records, future)
-        if not puts:
-            future.set_result([])
+        lot = core.make_many(records, future)
+        if lot is None:
             return future
         core.driver.take_in()  # what was put before comes first
         if core.driver.must_wait or not core.driver.has_room:
             await core.driver.turn()
-        core.driver.put_all(puts)
+        core.driver.put_all((lot,))
         return future
 
     def flush(self) -> None:
@@ -94,7 +93,7 @@ class AsyncProducer:
     def outstanding_records(self) -> int:
         """How many records have no result yet."""
         self._core.driver.take_in()
-        return self._core.pipeline.outstanding
+        return self._core.pipeline.under_way.records
 
     @property
     def oldest_record_ms(self) -> int:

@@ -6,7 +6,7 @@ Rule of this file: the inbox and what is known of its size are guarded by one lo
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from threading import Condition, Thread, get_ident
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from penstock.clients.aws import Connection
 from penstock.producer.config import ProducerConfig
 from penstock.producer.core import Core
-from penstock.producer.records import Given, ProducerClosed, Put, UserRecordResult
+from penstock.producer.records import Given, Lot, ProducerClosed, Put, UserRecordResult
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class Producer:
         self._core.driver.on_results = self._tell
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="penstock-producer", daemon=True)
-        self._inbox: list[Put] = []
+        self._inbox: list[Put | Lot] = []
+        self._inbox_records = 0
         self._inbox_bytes = 0
         self._change = Condition()  # the inbox was emptied, or records got results
         self._open = False
@@ -69,7 +70,7 @@ class Producer:
         The future raises UserRecordFailed.  Raises ValueError or TypeError for what can never be put, and ProducerClosed.
         """
         future: Future[UserRecordResult] = Future()
-        self._leave((self._core.make(partition_key, data, explicit_hash_key, future),))
+        self._leave(self._core.make(partition_key, data, explicit_hash_key, future), 1)
         return future
 
     def put_many(self, records: Iterable[Given]) -> Future[list[UserRecordResult]]:
@@ -78,13 +79,11 @@ class Producer:
         As AsyncProducer's.  Blocks while `outstanding_max_bytes` are under way, once for all of them.
         """
         future: Future[list[UserRecordResult]] = Future()
-        puts = self._core.make_many(records, future)
-        if not puts:
-            future.set_result([])
-        self._leave(puts)
+        lot = self._core.make_many(records, future)
+        self._leave(lot, 0 if lot is None else len(lot))
         return future
 
-    def _leave(self, puts: Sequence[Put]) -> None:
+    def _leave(self, given: Put | Lot | None, count: int) -> None:
         """Leave records in the inbox, when there is room."""
         may_wait = get_ident() != self._thread.ident  # a callback of a result would wait for itself
         with self._change:
@@ -92,10 +91,13 @@ class Producer:
                 self._change.wait()
             if not self._open:
                 raise ProducerClosed
-            if puts and not self._inbox:
+            if given is None:
+                return
+            if not self._inbox:
                 self._loop.call_soon_threadsafe(self._take_in)
-            self._inbox += puts
-            self._inbox_bytes += sum([put.held_bytes for put in puts])
+            self._inbox.append(given)
+            self._inbox_records += count
+            self._inbox_bytes += given.held_bytes
 
     def flush(self) -> None:
         """Send what is held now, without waiting for more to come or for a result."""
@@ -108,7 +110,7 @@ class Producer:
     @property
     def outstanding_records(self) -> int:
         """How many records have no result yet."""
-        return len(self._inbox) + self._core.pipeline.outstanding
+        return self._inbox_records + self._core.pipeline.under_way.records
 
     @property
     def oldest_record_ms(self) -> int:
@@ -137,7 +139,7 @@ class Producer:
 
     @property
     def _is_full(self) -> bool:
-        return self._core.pipeline.outstanding_bytes + self._inbox_bytes >= self._core.config.outstanding_max_bytes
+        return self._core.pipeline.under_way.held_bytes + self._inbox_bytes >= self._core.config.outstanding_max_bytes
 
     def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
         if get_ident() == self._thread.ident:
@@ -147,8 +149,8 @@ class Producer:
 
     def _take_in(self) -> None:
         with self._change:
-            puts, self._inbox, self._inbox_bytes = self._inbox, [], 0
-            self._core.driver.put_all(puts)
+            given, self._inbox, self._inbox_records, self._inbox_bytes = self._inbox, [], 0, 0
+            self._core.driver.put_all(given)
 
     def _flush(self) -> None:
         self._take_in()

@@ -17,7 +17,7 @@ from penstock.producer.config import ConfigError, ProducerConfig, endpoint_url
 from penstock.producer.driver import Driver
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import Alone, Data, Given, Promise, Put, Together, checked
+from penstock.producer.records import Data, Given, Lot, Promise, Put, Together, checked, columns, held_bytes
 from penstock.producer.wire import Stream
 
 if TYPE_CHECKING:
@@ -75,35 +75,34 @@ class Core:
         data, explicit, hash_key, held_bytes = checked(
             partition_key, data, explicit_hash_key, self.config.max_user_record_size
         )
-        now_ms = self._clock.now_ms()
-        due_ms, expires_ms, batch = *self._times(now_ms), Alone(promise, now_ms)
         unique_id = self._unique_id() if self.config.idempotent else None
-        return Put(partition_key, data, explicit, hash_key, held_bytes, batch, 0, due_ms, expires_ms, unique_id, now_ms)
+        return Put(partition_key, data, explicit, hash_key, held_bytes, self._clock.now_ms(), promise, unique_id)
 
-    def make_many(self, records: Iterable[Given], promise: Promise) -> list[Put]:
-        """Records for the pipeline that share a promise of all their results.
+    def make_many(self, records: Iterable[Given], promise: Promise) -> Lot | None:
+        """Records for the pipeline that share a promise of all their results; None if there are none.
 
-        Raises ValueError or TypeError, which names the first bad record; then none is made.  Cost: 0.5 us each.
+        Raises ValueError or TypeError, which names the first bad record; then none is made.  Cost: 0.4 us each.
         """
-        given, now_ms, puts, at = list(records), self._clock.now_ms(), [], 0
-        batch, (due_ms, expires_ms) = Together(promise, now_ms, len(given)), self._times(now_ms)
-        largest_bytes, unique, unique_id = self.config.max_user_record_size, self.config.idempotent, None
-        try:
-            for at, record in enumerate(given):
-                key, data, explicit = record if len(record) == 3 else (*record, None)
-                data, explicit, place, held_bytes = checked(key, data, explicit, largest_bytes)
-                if unique:
-                    unique_id = self._unique_id()
-                puts.append(
-                    Put(key, data, explicit, place, held_bytes, batch, at, due_ms, expires_ms, unique_id, now_ms)
-                )
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"record {at}: {error}") from None
-        return puts
-
-    def _times(self, now_ms: int) -> tuple[int, int]:
-        """When a record that comes now should be sent, and when it may no longer be."""
-        return now_ms + self.config.record_max_buffered_time, now_ms + self.config.record_ttl
+        given = list(records)
+        if not given:
+            promise.set_result([])
+            return None
+        keys, data, explicit, hash_keys = columns(given, self.config.max_user_record_size)
+        now_ms = self._clock.now_ms()
+        return Lot(
+            waiting=Together(promise, len(given)),
+            places=range(len(given)),
+            partition_keys=keys,
+            data=data,
+            explicit_hash_keys=explicit,
+            hash_keys=hash_keys,
+            unique_ids=[self._unique_id() for _ in given] if self.config.idempotent else None,
+            held_bytes=held_bytes(keys, data),
+            arrived_ms=now_ms,
+            deadline_ms=now_ms + self.config.record_max_buffered_time,
+            expires_ms=now_ms + self.config.record_ttl,
+            last_ms=now_ms,
+        )
 
     def _unique_id(self) -> str:
         return f"{self._id_prefix}{next(self._ids)}"
@@ -112,8 +111,8 @@ class Core:
     def oldest_record_ms(self) -> int:
         """How long the oldest record without a result has been waiting; 0 if there is none."""
         self.driver.take_in()
-        oldest = self.pipeline.oldest
-        return 0 if oldest is None else self._clock.now_ms() - oldest.arrived_ms
+        oldest_ms = self.pipeline.under_way.oldest_ms
+        return 0 if oldest_ms is None else self._clock.now_ms() - oldest_ms
 
     async def close(self) -> None:
         """Take no more records, wait for the results of those that were put, and let go of everything."""

@@ -10,7 +10,7 @@ Rules of this file:
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from penstock.clients.aws import Service
@@ -19,7 +19,7 @@ from penstock.core.ports import Clock, Tasks
 from penstock.producer.config import ProducerConfig
 from penstock.producer.limiter import DRAIN_MS
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import ProducerClosed, Put
+from penstock.producer.records import Lot, ProducerClosed, Put, lots_of
 from penstock.producer.reducers import Request
 from penstock.producer.shardmap import BadListing, read_listing
 from penstock.producer.wire import Stream, put_records_body
@@ -52,6 +52,7 @@ class Driver:
         self._clock = clock
         self._tasks = tasks
         self._tick_ms = max(1, min(DRAIN_MS, config.record_max_buffered_time // 4))
+        self._buffered_ms, self._ttl_ms = config.record_max_buffered_time, config.record_ttl
         self._most_bytes = config.outstanding_max_bytes
         self._work = asyncio.Event()
         self._inbox: list[Put] = []
@@ -81,21 +82,24 @@ class Driver:
             self._admit()
             self.must_wait = True  # and be it to let others run
 
-    def put_all(self, puts: Sequence[Put]) -> None:
+    def put_all(self, given: Iterable[Put | Lot]) -> None:
         """Take records that need not wait."""
         self.take_in()
-        if puts:
-            self._work.set()
-            self.pipeline.put(puts, self._clock.now_ms())
+        self._hand_over(given)
 
     def take_in(self) -> None:
         """Hand over to the pipeline what was put since it was last done: many at a time are quicker than one by one."""
         puts = self._inbox
         if puts:
             self._inbox, self._inbox_bytes = [], 0
+            self._hand_over(puts)
+        self._inbox_most_bytes = self._most_bytes - self.pipeline.under_way.held_bytes
+
+    def _hand_over(self, given: Iterable[Put | Lot]) -> None:
+        lots = lots_of(given, self._buffered_ms, self._ttl_ms)
+        if lots:
             self._work.set()
-            self.pipeline.put(puts, self._clock.now_ms())
-        self._inbox_most_bytes = self._most_bytes - self.pipeline.outstanding_bytes
+            self.pipeline.put(lots, self._clock.now_ms())
 
     async def turn(self) -> None:
         """Return when it is the caller's turn to put, which it has to do at once.  Raises ProducerClosed."""
@@ -124,7 +128,7 @@ class Driver:
     @property
     def has_room(self) -> bool:
         """Whether less is under way than there may be."""
-        return self.pipeline.outstanding_bytes < self._most_bytes
+        return self.pipeline.under_way.held_bytes < self._most_bytes
 
     def dismiss(self) -> None:
         """Turn away who still waits to put."""
@@ -142,16 +146,16 @@ class Driver:
     async def flush_sync(self) -> None:
         """Return when every record that was put has its result."""
         self.take_in()
-        while self.pipeline.outstanding:
+        while self.pipeline.under_way.records:
             self.flush()
             again_ms = self._clock.now_ms() + FLUSH_EVERY_MS
-            while self.pipeline.outstanding and self._clock.now_ms() < again_ms:
+            while self.pipeline.under_way.records and self._clock.now_ms() < again_ms:
                 await self._clock.sleep(self._tick_ms)
 
     async def _run(self) -> None:
         while True:
             self.take_in()
-            if not self.pipeline.outstanding:
+            if not self.pipeline.under_way.records:
                 self._work.clear()
                 await self._work.wait()
             now_ms = self._clock.now_ms()

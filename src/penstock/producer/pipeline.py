@@ -15,7 +15,7 @@ Source: KPL's pipeline.h and retrier.cc.
 
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop
-from itertools import takewhile
+from itertools import repeat
 from typing import Any, Final
 
 from penstock.core.hashkeys import HashRange
@@ -23,7 +23,7 @@ from penstock.producer import measures
 from penstock.producer.config import ProducerConfig
 from penstock.producer.limiter import Limiter
 from penstock.producer.measures import Measures
-from penstock.producer.records import Attempt, Batch, Entry, Put, UserRecord, UserRecordFailed, UserRecordResult
+from penstock.producer.records import Attempt, Entry, Lot, UnderWay, UserRecord, UserRecordFailed, UserRecordResult
 from penstock.producer.reducers import NEVER_MS, Collector, Due, Packer, Request, entry_alone
 from penstock.producer.shardmap import ShardMap
 
@@ -53,42 +53,33 @@ class Pipeline:
         self._received = 0
         self.shards = ShardMap()
         self.requests: list[Request] = []  # to be sent, in this order
-        self._batches: dict[Batch, list[Put | None]] = {}  # the oldest first; of each the records without a result
-        self.outstanding = 0  # records without a result
-        self.outstanding_bytes = 0
+        self.under_way = UnderWay()
 
-    def put(self, puts: Sequence[Put], now_ms: int) -> None:
-        """Take new records: whole batches, one after the other."""
-        at = 0
-        while at < len(puts):
-            batch = puts[at].batch
-            self._batches[batch] = list(puts[at : at + batch.count])
-            at += batch.count
-        self.outstanding += len(puts)
-        self.outstanding_bytes += sum([put.held_bytes for put in puts])
-        self._received += len(puts)
-        self._place(puts, now_ms)
+    def put(self, lots: Iterable[Lot], now_ms: int) -> None:
+        """Take new records."""
+        for lot in lots:
+            self.under_way.add(lot)
+            self._received += len(lot)
+            self._place(lot, now_ms)
 
-    @property
-    def oldest(self) -> Batch | None:
-        """What came first of what has records without a result."""
-        return next(iter(self._batches), None)
-
-    def _place(self, puts: Sequence[Put], now_ms: int) -> None:
+    def _place(self, lot: Lot, now_ms: int) -> None:
         shards = self.shards
         if not shards.is_ready:
-            for put in puts:
-                self._collect(entry_alone(put, None))
+            for each in self._one_by_one(lot):
+                self._collect(entry_alone(each, None))
         elif not self._config.aggregation_enabled:
-            for put in puts:
-                self._limit(entry_alone(put, shards.shard_ids[shards.place(put.hash_key)]), now_ms)
+            for each in self._one_by_one(lot):
+                self._limit(entry_alone(each, shards.shard_ids[shards.place(each.hash_keys[0])]), now_ms)
         else:
-            groups: dict[int, list[Put]] = {}
-            for put, place in zip(puts, shards.places([put.hash_key for put in puts]), strict=True):
-                groups.setdefault(place, []).append(put)
-            for place, group in groups.items():
-                for full in self._in_order[place].add(group):
+            groups: dict[int, list[int]] = {}
+            for at, place in enumerate(shards.places(lot.hash_keys)):
+                groups.setdefault(place, []).append(at)
+            for place, piece in zip(groups, self.under_way.cut(lot, groups.values()), strict=True):
+                for full in self._in_order[place].add(piece):
                     self._limit(full, now_ms)
+
+    def _one_by_one(self, lot: Lot) -> list[Lot]:
+        return self.under_way.cut(lot, [(at,) for at in range(len(lot))])
 
     def _limit(self, entry: Entry, now_ms: int) -> None:
         assert entry.shard_id is not None
@@ -137,7 +128,7 @@ class Pipeline:
         for shard_id in self._packers.keys() - shards.keys():
             self._unpack(self._packers.pop(shard_id), now_ms)
         for shard_id in shards.keys() - self._packers.keys():
-            self._packers[shard_id] = Packer(shard_id, self._config, self._due)
+            self._packers[shard_id] = Packer(shard_id, self._config, self._due, self.under_way)
         self._in_order = [self._packers[shard_id] for shard_id in self.shards.shard_ids]
         self._limiter.keep_only(frozenset(shards))
 
@@ -169,56 +160,36 @@ class Pipeline:
         if entry.shard_id is not None and shard_id != entry.shard_id:
             held = self.shards.hash_range(shard_id)
             self.shards.invalidate(began_ms)
-            if held is None or not all(held.start <= put.hash_key <= held.end for put in entry.puts):
+            if held is None or not all(held.start <= each <= held.end for lot in entry.lots for each in lot.hash_keys):
                 message = f"it went to {shard_id or 'no shard'}, and {entry.shard_id} was expected"
                 self._measures.error(WRONG_SHARD, entry.shard_id)
                 self._again(entry, WRONG_SHARD, message, began_ms, now_ms)
                 return
         self._measure_success(entry, shard_id, began_ms)
-        self._succeed(entry.puts, shard_id, number, began_ms, now_ms)
+        self._succeed(entry.lots, shard_id, number, began_ms, now_ms)
 
-    def _succeed(self, puts: Sequence[Put], shard_id: str, number: str, began_ms: int, now_ms: int) -> None:
-        """Tell every record of an entry where it is.  Those that came in the same millisecond share what they are told."""
-        took_ms, batch, waiting, since_ms = now_ms - began_ms, None, None, -1
-        result: UserRecordResult | None = None
-        count = held_bytes = 0
-        for put in puts:
-            if put.batch is not batch:
-                batch = put.batch
-                waiting = self._batches.get(batch)
-            at = put.at
-            if waiting is None or waiting[at] is None:
-                continue  # its time was up while it was under way
-            waiting[at] = None
-            count += 1
-            held_bytes += put.held_bytes
-            if result is None or put.last_ms != since_ms or put.attempts:
-                since_ms = put.last_ms if not put.attempts else -1
-                attempt = Attempt(began_ms - put.last_ms, took_ms, True)
-                result = UserRecordResult(True, shard_id, number, (*put.attempts, attempt))
-            if batch.settle(at, result):
-                del self._batches[batch]
-        self.outstanding -= count
-        self.outstanding_bytes -= held_bytes
+    def _succeed(self, lots: Sequence[Lot], shard_id: str, number: str, began_ms: int, now_ms: int) -> None:
+        """Tell every record of an entry where it is."""
+        for lot in lots:
+            if self.under_way.forget(lot):  # else its time was up while it was under way
+                attempt = Attempt(began_ms - lot.last_ms, now_ms - began_ms, True)
+                result = UserRecordResult(True, shard_id, number, (*lot.attempts, attempt))
+                lot.waiting.settle(lot.places, result)
 
     def abandon(self) -> None:
         """Nothing more is sent: what has no result fails."""
-        for put in self._unsettled(list(self._batches)):
-            self._note(put, CLOSED, "the producer was closed", put.last_ms, put.last_ms)
-            self._fail(put, None)
-
-    def _unsettled(self, batches: Iterable[Batch]) -> list[Put]:
-        return [put for batch in batches for put in self._batches[batch] if put is not None]
+        for lot in self.under_way.came_by(NEVER_MS):
+            self._note(lot, CLOSED, "the producer was closed", lot.last_ms, lot.last_ms)
+            self._fail(lot, None)
 
     def _overlooked(self, now_ms: int) -> None:
         """Give up records that nobody wants to wait for any longer."""
         patience_ms = self._config.user_record_timeout_in_millis
         if not patience_ms:
             return
-        late = takewhile(lambda batch: batch.arrived_ms + patience_ms <= now_ms, self._batches)
-        for put in self._unsettled(late):
-            self._note(put, TIMED_OUT, f"there was no result after {patience_ms} ms", now_ms, now_ms)
-            self._fail(put, None)
+        for lot in self.under_way.came_by(now_ms - patience_ms):
+            self._note(lot, TIMED_OUT, f"there was no result after {patience_ms} ms", now_ms, now_ms)
+            self._fail(lot, None)
 
     def _sample(self, now_ms: int) -> None:
         if self._received:
@@ -226,24 +197,26 @@ class Pipeline:
             self._received = 0
         if now_ms >= self._sample_ms:
             self._sample_ms = now_ms + PENDING_EVERY_MS
-            self._measures.put(measures.USER_RECORDS_PENDING, self.outstanding)
+            self._measures.put(measures.USER_RECORDS_PENDING, self.under_way.records)
 
     def _measure_request(self, request: Request, began_ms: int, now_ms: int) -> None:
         self._measures.put(measures.REQUEST_TIME, now_ms - began_ms)
         self._measures.put(measures.KINESIS_RECORDS_PER_REQUEST, len(request))
-        self._measures.put(measures.USER_RECORDS_PER_REQUEST, sum(len(entry.puts) for entry in request))
+        self._measures.put(measures.USER_RECORDS_PER_REQUEST, sum(entry.count for entry in request))
 
     def _measure_success(self, entry: Entry, shard_id: str, began_ms: int) -> None:
-        measured, puts = self._measures, entry.puts
+        measured, lots, count = self._measures, entry.lots, entry.count
         if not measured.wanted:
             return
         measured.put(measures.KINESIS_RECORDS_PUT, 1, shard_id)
-        measured.put(measures.USER_RECORDS_PUT, 1, shard_id, len(puts))
+        measured.put(measures.USER_RECORDS_PUT, 1, shard_id, count)
         measured.put(measures.KINESIS_RECORDS_DATA_PUT, entry.size_bytes, shard_id)
-        measured.put(measures.USER_RECORDS_PER_KINESIS_RECORD, len(puts), shard_id)
-        measured.put_all(measures.BUFFERING_TIME, [began_ms - put.batch.arrived_ms for put in puts], shard_id)
-        measured.put_all(measures.USER_RECORDS_DATA_PUT, [len(put.data) for put in puts], shard_id)
-        measured.put_all(measures.RETRIES_PER_RECORD, [len(put.attempts) for put in puts], shard_id)
+        measured.put(measures.USER_RECORDS_PER_KINESIS_RECORD, count, shard_id)
+        measured.put_all(
+            measures.BUFFERING_TIME, [began_ms - lot.arrived_ms for lot in lots for _ in lot.places], shard_id
+        )
+        measured.put_all(measures.USER_RECORDS_DATA_PUT, [len(data) for lot in lots for data in lot.data], shard_id)
+        measured.put_all(measures.RETRIES_PER_RECORD, [len(lot.attempts) for lot in lots for _ in lot.places], shard_id)
 
     def _refused(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
         self._measures.put(measures.KINESIS_RECORDS_PUT, 0, entry.shard_id)
@@ -256,49 +229,44 @@ class Pipeline:
     def _again(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
         """Put records again that were not taken, unless they have expired."""
         again = []
-        for put in entry.puts:
-            self._note(put, code, message, began_ms, now_ms)
-            if not self._is_waiting(put):
+        for lot in entry.lots:
+            if lot not in self.under_way:
                 continue  # its time was up while it was under way
-            if put.expires_ms <= now_ms:
-                self._expire(put, entry.shard_id, "the record has reached its expiration", now_ms)
+            self._note(lot, code, message, began_ms, now_ms)
+            if lot.expires_ms <= now_ms:
+                self._expire(lot, entry.shard_id, "the record has reached its expiration", now_ms)
             else:
-                put.deadline_ms = now_ms + self._config.record_max_buffered_time // 2
-                again.append(put)
-        self._place(again, now_ms)
+                lot.deadline_ms = now_ms + self._config.record_max_buffered_time // 2
+                again.append(lot)
+        for lot in again:
+            self._place(lot, now_ms)
 
     def _fail_all(self, entry: Entry, code: str, message: str, began_ms: int, now_ms: int) -> None:
-        for put in entry.puts:
-            self._note(put, code, message, began_ms, now_ms)
-            self._fail(put, entry.shard_id)
+        for lot in entry.lots:
+            self._note(lot, code, message, began_ms, now_ms)
+            self._fail(lot, entry.shard_id)
 
     def _give_up(self, entry: Entry, now_ms: int) -> None:
-        for put in entry.puts:
-            self._expire(put, entry.shard_id, "the record has expired while it waited in the limiter", now_ms)
+        for lot in entry.lots:
+            self._expire(lot, entry.shard_id, "the record has expired while it waited in the limiter", now_ms)
 
-    def _expire(self, put: Put, shard_id: str | None, message: str, now_ms: int) -> None:
-        self._measures.put(measures.USER_RECORD_EXPIRED, 1, shard_id)
-        self._measures.error(EXPIRED, shard_id)
-        self._note(put, EXPIRED, message, now_ms, now_ms)
-        self._fail(put, shard_id)
+    def _expire(self, lot: Lot, shard_id: str | None, message: str, now_ms: int) -> None:
+        self._measures.put(measures.USER_RECORD_EXPIRED, 1, shard_id, len(lot))
+        self._measures.error(EXPIRED, shard_id, len(lot))
+        self._note(lot, EXPIRED, message, now_ms, now_ms)
+        self._fail(lot, shard_id)
 
     @staticmethod
-    def _note(put: Put, code: str, message: str, began_ms: int, now_ms: int) -> None:
-        attempt = Attempt(began_ms - put.last_ms, now_ms - began_ms, False, code, message)
-        put.attempts, put.last_ms = (*put.attempts, attempt), now_ms
+    def _note(lot: Lot, code: str, message: str, began_ms: int, now_ms: int) -> None:
+        attempt = Attempt(began_ms - lot.last_ms, now_ms - began_ms, False, code, message)
+        lot.attempts, lot.last_ms = (*lot.attempts, attempt), now_ms
 
-    def _fail(self, put: Put, shard_id: str | None) -> None:
-        if not self._is_waiting(put):
+    def _fail(self, lot: Lot, shard_id: str | None) -> None:
+        if not self.under_way.forget(lot):
             return
-        self._batches[put.batch][put.at] = None
-        self.outstanding -= 1
-        self.outstanding_bytes -= put.held_bytes
-        self._measures.put(measures.USER_RECORDS_PUT, 0, shard_id)
-        back = self._config.return_user_record_on_failure
-        record = UserRecord(put.partition_key, put.explicit_hash_key, put.data) if back else None
-        error = UserRecordFailed(UserRecordResult(False, None, None, put.attempts), record)
-        if put.batch.fail(put.at, error):
-            del self._batches[put.batch]
-
-    def _is_waiting(self, put: Put) -> bool:
-        return put.batch in self._batches and self._batches[put.batch][put.at] is not None
+        self._measures.put(measures.USER_RECORDS_PUT, 0, shard_id, len(lot))
+        result, back = UserRecordResult(False, None, None, lot.attempts), self._config.return_user_record_on_failure
+        explicit = lot.explicit_hash_keys or repeat(None)
+        for place, key, own, data in zip(lot.places, lot.partition_keys, explicit, lot.data, strict=False):
+            record = UserRecord(key, own, data) if back else None
+            lot.waiting.fail(place, UserRecordFailed(result, record))

@@ -12,7 +12,7 @@ from heapq import heappush
 from typing import Final
 
 from penstock.producer.config import ProducerConfig
-from penstock.producer.records import Entry, Put
+from penstock.producer.records import Entry, Lot, UnderWay
 from penstock.wire.aggregate import begin_packing
 from penstock.wire.native import AggregatePacker
 
@@ -23,24 +23,32 @@ NEVER_MS: Final = 2**63
 Request = list[Entry]
 
 
-def entry_of(puts: Sequence[Put], packed: AggregatePacker | None, shard_id: str | None) -> Entry:
+def entry_of(lots: Sequence[Lot], packed: AggregatePacker | None, shard_id: str | None) -> Entry:
     """The Kinesis record of some user records; of a single one without an aggregate it is the record itself."""
-    first = puts[0]
+    first = lots[0]
     if packed is None:
-        key, explicit, data = first.partition_key, str(first.hash_key), first.data
+        key, explicit, data = first.partition_keys[0], str(first.hash_keys[0]), first.data[0]
     else:
         key, explicit, data = packed.pack()
-    deadline_ms, expires_ms = min([put.deadline_ms for put in puts]), min([put.expires_ms for put in puts])
-    return Entry(puts, key, explicit, data, shard_id, deadline_ms, expires_ms)
+    deadline_ms, expires_ms = min([lot.deadline_ms for lot in lots]), min([lot.expires_ms for lot in lots])
+    return Entry(lots, key, explicit, data, shard_id, deadline_ms, expires_ms)
 
 
-def entry_alone(put: Put, shard_id: str | None) -> Entry:
+def entry_alone(lot: Lot, shard_id: str | None) -> Entry:
     """The Kinesis record of one user record.  A unique id needs an aggregate to travel in."""
-    if put.unique_id is None:
-        return entry_of((put,), None, shard_id)
-    packed = begin_packing(NEVER_MS)
-    packed.add(put.partition_key, put.data, put.explicit_hash_key, put.unique_id)
-    return entry_of((put,), packed, shard_id)
+    packed = None
+    if _has_id(lot):
+        packed = begin_packing(NEVER_MS)
+        _pack(packed, lot, 1)
+    return entry_of((lot,), packed, shard_id)
+
+
+def _has_id(lot: Lot) -> bool:
+    return lot.unique_ids is not None and lot.unique_ids[0] is not None
+
+
+def _pack(packed: AggregatePacker, lot: Lot, most: int) -> int:
+    return packed.add_columns(lot.partition_keys, lot.data, lot.explicit_hash_keys, lot.unique_ids, most)
 
 
 class Packer:
@@ -49,45 +57,45 @@ class Packer:
     `due` is a heap that packers share: each deadline of a packer is in it, and some that no longer hold.
     """
 
-    __slots__ = ("_due", "_max_bytes", "_max_count", "_packed", "_puts", "deadline_ms", "shard_id")
+    __slots__ = ("_due", "_lots", "_max_bytes", "_max_count", "_packed", "_under_way", "deadline_ms", "shard_id")
 
-    def __init__(self, shard_id: str, config: ProducerConfig, due: "Due") -> None:
+    def __init__(self, shard_id: str, config: ProducerConfig, due: "Due", under_way: UnderWay) -> None:
         self.shard_id = shard_id
         self._due = due
+        self._under_way = under_way
         self._max_bytes, self._max_count = config.aggregation_max_size, config.aggregation_max_count
-        self._puts: list[Put] = []
+        self._lots: list[Lot] = []
         self._packed = begin_packing(self._max_bytes)
         self.deadline_ms = NEVER_MS
 
-    def add(self, puts: Sequence[Put]) -> list[Entry]:
-        """Take records, at least one; what had to make room for them, or was completed by them."""
+    def add(self, lot: Lot) -> list[Entry]:
+        """Take records; what had to make room for them, or was completed by them."""
         done: list[Entry] = []
-        at = 0
-        while at < len(puts):
-            end = self._packed.add_all(puts[: at + self._max_count - len(self._puts)], at)
-            self._hold(puts[at:end])
-            at = end
-            if at < len(puts) or len(self._puts) >= self._max_count:
+        rest = [lot]
+        while rest:
+            lot = rest[0]
+            taken = _pack(self._packed, lot, self._max_count - self._packed.count)
+            if taken:
+                piece, *rest = self._under_way.cut(lot, filter(None, (range(taken), range(taken, len(lot)))))
+                self._hold(piece)
+            if rest or self._packed.count >= self._max_count:
                 done += filter(None, (self.take(),))
         return done
 
-    def _hold(self, puts: Sequence[Put]) -> None:
-        if not puts:
-            return
-        self._puts += puts
-        deadline_ms = min([put.deadline_ms for put in puts])
-        if deadline_ms < self.deadline_ms:
-            self.deadline_ms = deadline_ms
-            heappush(self._due, (deadline_ms, self.shard_id))
+    def _hold(self, lot: Lot) -> None:
+        self._lots.append(lot)
+        if lot.deadline_ms < self.deadline_ms:
+            self.deadline_ms = lot.deadline_ms
+            heappush(self._due, (lot.deadline_ms, self.shard_id))
 
     def take(self) -> Entry | None:
         """Everything that is held, as one Kinesis record."""
-        puts = self._puts
-        if not puts:
+        lots, packed = self._lots, self._packed
+        if not lots:
             return None
-        plain = len(puts) == 1 and puts[0].unique_id is None
-        entry = entry_of(puts, None if plain else self._packed, self.shard_id)
-        self._puts, self._packed = [], begin_packing(self._max_bytes)
+        plain = packed.count == 1 and not _has_id(lots[0])
+        entry = entry_of(lots, None if plain else packed, self.shard_id)
+        self._lots, self._packed = [], begin_packing(self._max_bytes)
         self.deadline_ms = NEVER_MS
         return entry
 

@@ -5,7 +5,7 @@ Rule of this file: None where it is not; everything that it does is done in Pyth
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 Format = Literal["json", "cbor"]
 
@@ -108,7 +108,14 @@ class AggregatePacker(Protocol):
     def add(  # noqa: D102
         self, partition_key: str, data: bytes, explicit_hash_key: str | None = None, unique_id: str | None = None
     ) -> bool: ...
-    def add_all(self, records: Sequence[Any], begin: int = 0) -> int: ...  # noqa: D102
+    def add_columns(  # noqa: D102
+        self,
+        partition_keys: Sequence[str],
+        data: Sequence[bytes],
+        explicit_hash_keys: Sequence[str | None] | None,
+        unique_ids: Sequence[str | None] | None,
+        most: int,
+    ) -> int: ...
     def pack(self) -> tuple[str, str, bytes]: ...  # noqa: D102
 
 

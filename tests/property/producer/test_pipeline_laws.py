@@ -11,7 +11,7 @@ from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
 from penstock.producer.config import ProducerConfig
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import Alone, Put, UserRecordFailed, UserRecordResult, checked
+from penstock.producer.records import Put, UserRecordFailed, UserRecordResult, checked, lots_of
 from penstock.producer.reducers import Request
 from penstock.wire.aggregate import unpack, user_records
 
@@ -75,6 +75,7 @@ class Run:
         self.stream = Stream(self.chance, trouble)
         self.now_ms = 5
         self.futures: list[Future[UserRecordResult]] = []
+        self.held: list[Put] = []
         self.under_way: list[tuple[int, Request]] = []
 
     def put(self) -> None:
@@ -82,17 +83,21 @@ class Run:
         data = b"%d:" % len(self.futures) + bytes(self.chance.choice((0, 1, 50, 400)))
         key = f"key-{self.chance.randrange(5)}"
         held, explicit, place, held_bytes = checked(key, data, self.chance.choice((None, 1, HALF, HASH_KEY_MAX)), 2**20)
-        deadline_ms = self.now_ms + self.config.record_max_buffered_time
-        expires_ms = self.now_ms + self.config.record_ttl
-        now_ms, unique_id = self.now_ms, self.chance.choice((None, None, str(len(self.futures))))
-        made = Put(
-            key, held, explicit, place, held_bytes, Alone(future, now_ms), 0, deadline_ms, expires_ms, unique_id, now_ms
-        )
+        unique_id = self.chance.choice((None, None, str(len(self.futures))))
+        made = Put(key, held, explicit, place, held_bytes, self.now_ms, future, unique_id)
         self.futures.append(future)
-        self.pipeline.put([made], self.now_ms)
+        self.held.append(made)
+        if self.chance.random() < 0.5:  # else it comes with the next one
+            self.put_held()
+
+    def put_held(self) -> None:
+        lots = lots_of(self.held, self.config.record_max_buffered_time, self.config.record_ttl)
+        self.held = []
+        self.pipeline.put(lots, self.now_ms)
 
     def step(self) -> None:
         """Some time, a listing if one is wanted, what was sent, and some answers in any order."""
+        self.put_held()
         self.now_ms += self.chance.randrange(60)
         shards = self.pipeline.shards
         if shards.list_at_ms is not None and shards.list_at_ms <= self.now_ms:
@@ -126,15 +131,15 @@ class Run:
         for entry in request:
             inner = unpack(entry.data)
             assert 0 <= int(entry.explicit_hash_key) <= HASH_KEY_MAX
-            assert len(inner or [1]) == len(entry.puts) <= self.config.aggregation_max_count
-            assert len(entry.puts) == 1 or len(entry.data) <= self.config.aggregation_max_size
+            assert len(inner or [1]) == entry.count <= self.config.aggregation_max_count
+            assert entry.count == 1 or len(entry.data) <= self.config.aggregation_max_size
 
     def drain(self) -> None:
         for _ in range(1000):
-            if not self.pipeline.outstanding:
+            if not self.pipeline.under_way.records:
                 return
             self.step()
-        raise AssertionError(f"{self.pipeline.outstanding} records have no result after {self.now_ms} ms")
+        raise AssertionError(f"{self.pipeline.under_way.records} records have no result after {self.now_ms} ms")
 
 
 @relaxed
@@ -150,7 +155,7 @@ def test_pipeline_when_anything_goes_wrong_gives_each_record_one_result_and_lose
             run.stream.shards = run.chance.choice((ONE, TWO, MERGED))
         run.step()
     run.drain()
-    assert run.pipeline.outstanding_bytes == 0
+    assert run.pipeline.under_way.held_bytes == 0
     read = {data.partition(b":")[0] for data in run.stream.read}
     for number, future in enumerate(run.futures):
         error = future.exception(0)
@@ -173,6 +178,7 @@ def test_pipeline_when_nothing_goes_wrong_keeps_the_order_of_each_key(chance: An
     for _ in range(20):
         for _ in range(run.chance.randrange(8)):
             run.put()
+        run.put_held()
         run.now_ms += run.chance.randrange(60)
         run.pipeline.tick(run.now_ms)
     run.pipeline.flush(run.now_ms)
@@ -183,7 +189,8 @@ def test_pipeline_when_nothing_goes_wrong_keeps_the_order_of_each_key(chance: An
     by_place: dict[tuple[str, int], list[int]] = defaultdict(list)
     for request in sent:
         for entry in request:
-            for put in entry.puts:
-                by_place[put.partition_key, put.hash_key].append(int(put.data.partition(b":")[0]))
+            for lot in entry.lots:
+                for key, place, data in zip(lot.partition_keys, lot.hash_keys, lot.data, strict=True):
+                    by_place[key, place].append(int(data.partition(b":")[0]))
     assert sum(map(len, by_place.values())) == len(run.futures)
     assert all(numbers == sorted(numbers) for numbers in by_place.values())

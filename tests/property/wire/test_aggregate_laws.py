@@ -70,16 +70,17 @@ def test_pack_when_unpacked_gives_what_went_in_in_order(records: list[Put], max_
 
 
 @relaxed
-@given(batches, st.integers(64, 4096), st.integers(0, 3))
-def test_add_all_when_records_are_added_one_by_one_does_the_same(
-    records: list[Put], max_bytes: int, begin: int
+@given(batches, st.integers(64, 4096), st.integers(1, 12))
+def test_add_columns_when_records_are_added_one_by_one_does_the_same(
+    records: list[Put], max_bytes: int, most: int
 ) -> None:
-    one, many, taken = Aggregate(max_bytes), Aggregate(max_bytes), min(begin, len(records))
-    for record in records[begin:]:
+    one, many, taken = Aggregate(max_bytes), Aggregate(max_bytes), 0
+    for record in records[:most]:
         if not one.add(*record):
             break
         taken += 1
-    assert many.add_all([UserRecord(each[0], each[2], each[1], 0, each[3]) for each in records], begin) == taken
+    keys, data, explicit, ids = ([record[at] for record in records] for at in range(4))
+    assert many.add_columns(keys, data, explicit if any(explicit) else None, ids if any(ids) else None, most) == taken  # type: ignore[arg-type]
     assert (one.size_bytes, one.count) == (many.size_bytes, many.count)
     assert not one.count or one.pack() == many.pack()
 

@@ -8,7 +8,7 @@ from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
 from penstock.producer.config import ProducerConfig
 from penstock.producer.measures import Measures
 from penstock.producer.pipeline import Pipeline
-from penstock.producer.records import Alone, Attempt, Entry, Put, UserRecordFailed, UserRecordResult, checked
+from penstock.producer.records import Attempt, Entry, Put, UserRecordFailed, UserRecordResult, checked, lots_of
 from penstock.producer.reducers import Request
 from penstock.wire.aggregate import UserRecord, user_records
 
@@ -35,24 +35,9 @@ class World:
         future: Future[UserRecordResult] = Future()
         self.futures[data] = future
         held, explicit, place, held_bytes = checked(key, data, hash_key, self.config.max_user_record_size)
-        expires_ms, deadline_ms = (
-            self.now_ms + self.config.record_ttl,
-            self.now_ms + self.config.record_max_buffered_time,
-        )
-        made = Put(
-            key,
-            held,
-            explicit,
-            place,
-            held_bytes,
-            Alone(future, self.now_ms),
-            0,
-            deadline_ms,
-            expires_ms,
-            unique_id,
-            self.now_ms,
-        )
-        self.pipeline.put([made], self.now_ms)
+        made = Put(key, held, explicit, place, held_bytes, self.now_ms, future, unique_id)
+        lots = lots_of([made], self.config.record_max_buffered_time, self.config.record_ttl)
+        self.pipeline.put(lots, self.now_ms)
 
     def wait(self, duration_ms: int, step_ms: int = 5) -> list[Request]:
         """Let time pass; the requests that were sent meanwhile."""

@@ -64,7 +64,7 @@ def test_result_tells_shard_number_and_times() -> None:
     result = world.result(b"a")
     assert (result.successful, result.shard_id, result.sequence_number) == (True, "shard-0", "495")
     assert result.attempts == (Attempt(120, 9, True),)
-    assert world.pipeline.outstanding_bytes == 0
+    assert world.pipeline.under_way.held_bytes == 0
 
 
 def test_records_of_one_aggregate_when_they_came_at_different_times_are_told_their_own() -> None:
@@ -215,7 +215,7 @@ def test_user_record_timeout_when_it_is_over_ends_the_wait_and_nothing_else() ->
     world.wait(50)
     assert world.codes(b"a") == ["User Record Timeout"]
     world.answer(request)  # it was taken all the same
-    assert world.pipeline.outstanding_bytes == 0
+    assert world.pipeline.under_way.held_bytes == 0
 
 
 def test_user_record_timeout_when_a_refusal_follows_then_it_is_not_put_again() -> None:
@@ -225,7 +225,7 @@ def test_user_record_timeout_when_a_refusal_follows_then_it_is_not_put_again() -
     world.wait(50)
     world.answer(request, refused(THROTTLED))
     assert world.wait(1000) == []
-    assert world.pipeline.outstanding_bytes == 0
+    assert world.pipeline.under_way.held_bytes == 0
 
 
 def test_abandon_when_records_have_no_result_fails_them() -> None:
@@ -233,7 +233,7 @@ def test_abandon_when_records_have_no_result_fails_them() -> None:
     world.put(b"a")
     world.pipeline.abandon()
     assert world.codes(b"a") == ["Closed"]
-    assert (world.pipeline.outstanding_bytes, world.pipeline.outstanding) == (0, 0)
+    assert (world.pipeline.under_way.held_bytes, world.pipeline.under_way.records) == (0, 0)
 
 
 def test_future_when_it_was_cancelled_is_left_alone() -> None:

@@ -3,12 +3,18 @@
 from concurrent.futures import Future
 
 from penstock.producer.config import ProducerConfig
-from penstock.producer.records import Alone, Entry, Put
+from penstock.producer.records import Entry, Lot, Put, UnderWay, lots_of
 from penstock.producer.reducers import NEVER_MS, SHARD_BYTES_MAX, Collector, Packer
 
 
-def put(data: bytes, deadline_ms: int = 100, expires_ms: int = 1000) -> Put:
-    return Put("k", data, None, 5, 0, Alone(Future(), 0), 0, deadline_ms, expires_ms, None, 0)
+def lot(*data: bytes, deadline_ms: int = 100, expires_ms: int = 1000) -> Lot:
+    puts = [Put("k", each, None, 5, 0, 0, Future()) for each in data]
+    (made,) = lots_of(puts, deadline_ms, expires_ms)
+    return made
+
+
+def packer(under_way: UnderWay, due: list[tuple[int, str]], max_bytes: int = 51_200) -> Packer:
+    return Packer("shard-0", ProducerConfig(aggregation_max_size=max_bytes), due, under_way)
 
 
 def entry(size_bytes: int, deadline_ms: int = 100, shard_id: str | None = "shard-0") -> Entry:
@@ -20,27 +26,34 @@ def sizes(requests: list[list[Entry]]) -> list[list[int]]:
 
 
 def test_packer_when_a_record_does_not_fit_gives_what_it_held() -> None:
-    packer = Packer("shard-0", ProducerConfig(aggregation_max_size=200), [])
-    assert packer.add([put(b"a" * 80)]) == []
-    (full,) = packer.add([put(b"b" * 50), put(b"c" * 150)])
-    assert [each.data[:1] for each in full.puts] == [b"a", b"b"]
+    under_way = UnderWay()
+    held = packer(under_way, [], 200)
+    first, second = lot(b"a" * 80), lot(b"b" * 50, b"c" * 150)
+    under_way.add(first)
+    under_way.add(second)
+    assert held.add(first) == []
+    (full,) = held.add(second)
+    assert [data[:1] for each in full.lots for data in each.data] == [b"a", b"b"]
     assert len(full.data) <= 200
-    rest = packer.take()
+    rest = held.take()
     assert rest is not None
     assert (rest.partition_key, rest.data) == ("k", b"c" * 150)  # alone: as it is
-    assert packer.take() is None
+    assert held.take() is None
+    assert second not in under_way  # it was cut in two, which are
+    assert [each in under_way for each in (*full.lots, *rest.lots)] == [True] * 3
+    assert under_way.records == 3
 
 
 def test_packer_is_due_with_its_most_urgent_record() -> None:
     due: list[tuple[int, str]] = []
-    packer = Packer("shard-0", ProducerConfig(), due)
+    held = packer(UnderWay(), due)
     for deadline_ms, expires_ms in ((100, 900), (40, 1000), (70, 800)):
-        packer.add([put(b"x", deadline_ms, expires_ms)])
-    assert (packer.deadline_ms, sorted(due)) == (40, [(40, "shard-0"), (100, "shard-0")])
-    full = packer.take()
+        held.add(lot(b"x", deadline_ms=deadline_ms, expires_ms=expires_ms))
+    assert (held.deadline_ms, sorted(due)) == (40, [(40, "shard-0"), (100, "shard-0")])
+    full = held.take()
     assert full is not None
     assert (full.deadline_ms, full.expires_ms) == (40, 800)
-    assert packer.deadline_ms == NEVER_MS
+    assert held.deadline_ms == NEVER_MS
 
 
 def test_collector_when_a_record_does_not_fit_gives_what_it_held() -> None:
