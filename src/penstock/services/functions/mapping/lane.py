@@ -12,8 +12,10 @@ Rules of this file:
 Source: developer guide, "Using AWS Lambda with Amazon Kinesis"; the intervals between tries are ours (see `pause_ms`).
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import Final, Literal, NamedTuple
+
+from msgspec.structs import replace
 
 from penstock.core.ids import Millis
 from penstock.core.limits import SECOND_MS
@@ -94,10 +96,11 @@ class Times(NamedTuple):
 class Lane:
     """One lane of one shard."""
 
-    def __init__(self, no: int, policy: Policy, wording: Wording, window: WindowState | None, delivers: bool) -> None:
+    def __init__(self, no: int, policy: Policy, wording: Wording, start: LanePlace, delivers: bool) -> None:
+        """`start`: how far the lane had come."""
         self.no = no
         self.pending = NO_ROWS
-        self.window = window
+        self.window = start.window if policy.tumbling_window_s else None
         self.busy = False
         self.notes: list[Note] = []
         self._policy = policy
@@ -107,6 +110,7 @@ class Lane:
         self._waiting_ms: int | None = None  # since when the oldest pending record waits
         self._pause: tuple[int, int] | None = None  # from, until: between tries
         self._failures = 0  # in a row
+        self._tried = start if start.tries else None  # until its batch is here again
 
     # What it holds.
 
@@ -136,7 +140,13 @@ class Lane:
     def checkpoint(self, read: int) -> LanePlace:
         """How far it has come, when the shard was read up to a place."""
         place = self.place
-        return LanePlace(read if place is None else place, self.window)
+        begun = LanePlace(read if place is None else place, self.window)
+        if self._tried is not None:
+            return replace(begun, tries=self._tried.tries, until=self._tried.until)
+        batch = self._work[0] if self._work else None
+        if batch is None or not batch.rows.records or not batch.tries:
+            return begun
+        return replace(begun, tries=batch.tries, until=batch.rows.places[-1])
 
     # Events.
 
@@ -218,9 +228,16 @@ class Lane:
             span_ms = self._policy.tumbling_window_s * SECOND_MS
             self.window = WindowState(Millis(self.pending.arrivals_ms[0] // span_ms * span_ms))
             count = min(count, self._in_window())
-        self._work.append(_Batch(self.pending.cut(0, count)))
+        count, tries = self._again(count)
+        self._work.append(_Batch(self.pending.cut(0, count), tries))
         self.pending = self.pending.cut(count, self.pending.records)
         self._waiting_ms = times.now_ms if self.pending.records else None
+
+    def _again(self, count: int) -> tuple[int, int]:
+        """How many records the next batch has, and its tries: what was tried before a restart is tried on alone."""
+        tried, self._tried = self._tried, None
+        within = 0 if tried is None else bisect_right(self.pending.places, tried.until)
+        return (min(count, within), tried.tries) if tried is not None and within else (count, 0)
 
     def _ready(self, times: Times) -> int:
         """How many of the pending records make a batch now."""

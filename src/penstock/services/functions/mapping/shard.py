@@ -16,7 +16,7 @@ from zlib import crc32
 from penstock.services.functions.mapping.event import Wording
 from penstock.services.functions.mapping.lane import Answer, Effect, Lane, Note, Times
 from penstock.services.functions.mapping.rows import Rows
-from penstock.services.functions.mapping.state import LanePlace, Policy, WindowState
+from penstock.services.functions.mapping.state import LanePlace, Policy
 
 READ_AHEAD_BYTES: Final = 5 * 1024 * 1024  # what a batch of 6 MB of JSON takes, and more
 PAGE_MAX_BYTES: Final = READ_AHEAD_BYTES
@@ -44,7 +44,7 @@ class Shard:
         count = policy.parallelization_factor
         same = len(lanes) == count
         self.lanes = [
-            Lane(no, policy, wording, _window(lanes[no], policy) if same else None, delivers) for no in range(count)
+            Lane(no, policy, wording, lanes[no] if same else LanePlace(self.read), delivers) for no in range(count)
         ]
         self._ahead = [lanes[no].place if same else 0 for no in range(count)]  # what a lane has had already
         self._policy = policy
@@ -145,7 +145,3 @@ class Shard:
         if not rows.records or rows.places[0] >= had:
             return rows
         return rows.cut(sum(place < had for place in rows.places), rows.records)
-
-
-def _window(place: LanePlace, policy: Policy) -> WindowState | None:
-    return place.window if policy.tumbling_window_s else None

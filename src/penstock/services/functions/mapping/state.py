@@ -70,6 +70,8 @@ class LanePlace(msgspec.Struct, frozen=True):
 
     place: int  # the first record that is unfinished (rows.py)
     window: WindowState | None = None
+    tries: int = 0  # that failed, of the batch that begins there
+    until: int = 0  # the last record of that batch
 
 
 class ShardPlace(msgspec.Struct, frozen=True):
