@@ -73,6 +73,9 @@ def test_source_when_a_delivery_stream_is_made_then_it_is_read_from_its_latest_r
         assert sorted(data_of(world.objects())) == sorted(b"%d" % number for number in range(20))
         await world.clock.advance(11_000)
         assert world.told.metrics["DataReadFromKinesisStream.Records"] == 20
+        stream = world.streams.directory.find(CALLER.account, CALLER.region, "s")
+        assert stream is not None
+        assert sum(shard.tally.gets.records for shard in world.streams.traffic.of(stream)) == 20
         assert await world.unaccounted() == 0
         await world.stop()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from mapping_site import CALLER, Site, data_of
+from mapping_site import CALLER, STREAM, Site, data_of
 
 from penstock.core.errors import ServiceError
 from penstock.engines.api import MetaUnavailable, Write
@@ -26,6 +26,7 @@ from penstock.services.functions.ops.mapping import (
     get_event_source_mapping,
     update_event_source_mapping,
 )
+from penstock.services.streams.ops.consumer import RegisterStreamConsumerRequest, register_stream_consumer
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:lost"
 
@@ -390,6 +391,63 @@ def test_checkpoints_when_many_batches_end_then_they_share_commits_and_nothing_i
         before = commits[0]
         await site.clock.sleep(600_000)
         assert commits[0] == before
+
+    site.run(scenario)
+
+
+def test_restart_when_a_batch_was_tried_then_it_is_the_same_and_has_the_attempts_that_were_left() -> None:
+    site = Site(broken)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        await site.map(maximum_retry_attempts=3, batch_size=10, destination_config=on_failure(QUEUE))
+        await site.put(view, "a1", "a2")
+        await site.clock.sleep(1500)
+        assert site.given() == [["a1", "a2"]] * 2
+        await site.put(view, "a3")
+        for _ in range(2):  # what was kept is kept on
+            await site.close()
+            await site.open()
+        await site.clock.sleep(100_000)
+        assert site.given() == [["a1", "a2"]] * 4 + [["a3"]] * 4
+        counts = [document["requestContext"]["approximateInvokeCount"] for _, document in site.sent]
+        assert counts == [4, 4]
+
+    site.run(scenario)
+
+
+def test_reads_count_as_those_of_whoever_reads_a_stream() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        await site.map()
+        await site.put(view, "a1", "a2")
+        await site.clock.sleep(100)
+        found = site.streams.traffic.find(view.shards[0])
+        assert found is not None
+        gets = found.tally.gets
+        assert (gets.count, gets.records, gets.size_bytes, found.tally.ages.count) == (1, 2, 6, 1)
+        assert found.tally.pushes.count == 0
+
+    site.run(scenario)
+
+
+def test_reads_through_a_consumer_count_as_its_events() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        view = await site.stream()
+        request = RegisterStreamConsumerRequest(stream_arn=STREAM, consumer_name="fan")
+        made = await register_stream_consumer(site.streams, CALLER, request)
+        await site.clock.sleep(100)
+        await site.map(event_source_arn=made.consumer.consumer_arn)
+        await site.put(view, "a1", "a2")
+        await site.clock.sleep(100)
+        found = site.streams.traffic.find(view.shards[0])
+        assert found is not None
+        assert (found.tally.pushes.records, found.tally.gets.count) == (2, 0)
+        assert site.streams.traffic.stream(view.stream.uid).consumer("fan").events.records == 2
 
     site.run(scenario)
 

@@ -177,7 +177,7 @@ class Fleet:
             tasks=tasks,
             room=runner.room,
             take=runner.take,
-            told=_teller(stream, report),
+            told=_teller(stream, report, world.streams),
             refused=refused,
         )
         return Crew(stream, runner, source, report, tasks)
@@ -188,7 +188,7 @@ def _is_new(wanted: DeliveryView | None, crew: Crew | None, view: DeliveryView) 
     return wanted is not view or (crew is not None and crew.stream.version != view.stream.version)
 
 
-def _teller(stream: DeliveryStream, report: Report) -> Callable[[Read], None]:
+def _teller(stream: DeliveryStream, report: Report, streams: Streams) -> Callable[[Read], None]:
     """Counts what is read from a Kinesis stream; direct puts were counted as they came."""
     if stream.type == "DirectPut":
         return lambda read: None
@@ -200,5 +200,7 @@ def _teller(stream: DeliveryStream, report: Report) -> Callable[[Read], None]:
         tally.count("DataReadFromKinesisStream.Records", read.records)
         tally.add("DataReadFromKinesisStream.Bytes", "Bytes", read.size_bytes)
         tally.add("KinesisMillisBehindLatest", "Milliseconds", read.behind_ms)
+        size_bytes, now_ms = read.size_bytes + read.key_bytes, streams.clock.now_ms()
+        streams.traffic.read(read.held, read.records, size_bytes, read.behind_ms, now_ms, read.took_ms)
 
     return tell

@@ -62,9 +62,12 @@ class Run(NamedTuple):
 class Read(NamedTuple):
     """What a page was like, for metrics."""
 
+    held: ShardView
     records: int
-    size_bytes: int
+    size_bytes: int  # of their data
+    key_bytes: int
     behind_ms: int
+    took_ms: int
 
 
 class _Lane:
@@ -177,6 +180,7 @@ class Source:
         position = lane.position
         while True:
             await self._room()
+            began_ms = self._clock.now_ms()
             try:
                 page = await self._reader.scan(self.view, lane.held, position, PAGE_RECORDS, PAGE_BYTES)
             except (ServiceError, AppendError) as error:
@@ -188,7 +192,7 @@ class Source:
                 continue
             position = lane.position = page.next
             ended = is_last(self.view, lane.held, page)
-            self._give(lane, page, ended=ended)
+            self._give(lane, page, self._clock.now_ms() - began_ms, ended=ended)
             if ended:
                 return
             if page.next == page.end:
@@ -200,7 +204,7 @@ class Source:
         except ServiceError:  # the stream was deleted: the next scan says so
             await self._clock.sleep(RETRY_MS)
 
-    def _give(self, lane: _Lane, page: Page, *, ended: bool) -> None:
+    def _give(self, lane: _Lane, page: Page, took_ms: int, *, ended: bool) -> None:
         """Give a page away as a run."""
         lane.behind_ms = millis_behind(page, self._clock.now_ms())
         if not page.data and not ended:
@@ -210,7 +214,8 @@ class Source:
             hold.drop()
             return
         entries = entries_of(lane.held, page, is_direct=self._is_inlet)
-        self._told(Read(len(page.data), size_of(page.data), lane.behind_ms))
+        key_bytes, size_bytes = size_of(page.keys), size_of(page.data)
+        self._told(Read(lane.held, len(page.data), size_bytes, key_bytes, lane.behind_ms, took_ms))
         self._take(Run(hold, entries, page.arrivals_ms[0]))
 
     # Checkpoints

@@ -67,7 +67,9 @@ async def open_mappings(
 ) -> Mappings:
     """Read what is kept, and carry on with it."""
     checkpoints, measures = Checkpoints(meta, clock, tasks), Measures(sink, clock, tasks)
-    site = Site(streams.reader, invoker, checkpoints, destinations, measures, clock, entropy, tasks, judge)
+    site = Site(
+        streams.reader, invoker, checkpoints, destinations, measures, clock, entropy, tasks, streams.traffic, judge
+    )
     registry = Registry(meta, site, streams.directory, functions, transition_ms)
     entries = await meta.scan(ROOT)
     checkpoints.take([(key, held) for key, held in entries if key.startswith(PLACES)])

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
+from penstock.core.arn import parse_stream_arn
 from penstock.core.errors import ServiceError
 from penstock.core.limits import HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 from penstock.core.ports import Clock, Entropy, Tasks
-from penstock.engines.api import AppendError, MetaUnavailable, Position
+from penstock.engines.api import AppendError, MetaUnavailable, Page, Position
+from penstock.engines.column import size_of
 from penstock.services.functions.invoking import Invocation, Invoked, Invoker
 from penstock.services.functions.mapping.answer import Failed, read_answer
 from penstock.services.functions.mapping.checkpoints import Checkpoints
@@ -31,7 +33,8 @@ from penstock.services.functions.mapping.rows import place_of, position_of, rows
 from penstock.services.functions.mapping.shard import PAGE_MAX_BYTES, ReadPage, Shard
 from penstock.services.functions.mapping.state import Mapping, ShardPlace
 from penstock.services.streams.directory import ShardView, StreamView
-from penstock.services.streams.reader import Reader, is_last
+from penstock.services.streams.reader import Reader, is_last, millis_behind
+from penstock.services.streams.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Site:
     clock: Clock
     entropy: Entropy
     tasks: Tasks
+    traffic: Traffic  # of streams, which these reads are part of
     judge: RoleJudge | None = None  # None: every role may
     held_bytes: int = 0  # of all runs
 
@@ -125,6 +129,8 @@ class ShardRun:
         match = make_match(policy.filters, self.held.number_base)
         self.shard = Shard(policy, wording, start.lanes, match=match, delivers=mapping.destination is not None)
         self._kept = start.lanes
+        consumer = parse_stream_arn(mapping.source_arn).consumer
+        self._consumer = None if consumer is None else consumer.partition(":")[0]  # that it reads through
         self._tasks = Owner(site.tasks)  # what is ended when the run is
         self._room = asyncio.Event()  # there may be room to read
         self._quiet = asyncio.Event()  # nothing is under way
@@ -173,16 +179,30 @@ class ShardRun:
             await self._room.wait()
             return
         self._watcher.may_read()
-        position = position_of(shard.read)
+        position, began_ms = position_of(shard.read), site.clock.now_ms()
         size = LEAN_PAGE_BYTES if crowded else PAGE_MAX_BYTES
         page = await site.reader.scan(self.view, self.held, position, wanted, size)
         ended, at_tip = is_last(self.view, self.held, page), page.next == page.end
         next_place = max(shard.read, place_of(page.next))
+        self._count_read(page, began_ms)
         if page.arrivals_ms or ended or next_place > shard.read or at_tip != shard.at_tip:
             shard.on_page(ReadPage(rows_of(page), next_place, at_tip, ended), site.clock.now_ms())
             self._step()
         if at_tip and not ended and not page.arrivals_ms:
             await self._wait(position_of(shard.read), sealed=page.sealed)
+
+    def _count_read(self, page: Page, began_ms: int) -> None:
+        """Count a page as GetRecords, or as an event of the consumer that it was read through; one without records counts nothing."""
+        if not page.arrivals_ms:
+            return
+        now_ms, traffic = self._site.clock.now_ms(), self._site.traffic
+        records, size_bytes = len(page.arrivals_ms), size_of(page.data) + size_of(page.keys)
+        behind_ms = millis_behind(page, now_ms)
+        if self._consumer is None:
+            traffic.read(self.held, records, size_bytes, behind_ms, now_ms, now_ms - began_ms)
+        else:
+            traffic.read(self.held, records, size_bytes, behind_ms, now_ms)
+            traffic.stream(self.view.stream.uid).consumer(self._consumer).events.add(records, size_bytes, behind_ms)
 
     async def _wait(self, position: Position, *, sealed: bool) -> None:
         await (self.view.change() if sealed else self._site.reader.wait(self.view, self.held, position))
