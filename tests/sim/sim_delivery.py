@@ -250,7 +250,7 @@ class DeliverySim:
         for _ in range(draw.randrange(1, 30)):
             await self.clock.sleep(draw.choice((0, 1, 100, 2_000, 30_000)))
             if draw.random() < 0.1:
-                self.clock.jump(draw.choice((-60_000, 5_000)))
+                self.clock.jump(draw.choice((-86_400_000, -60_000, 5_000, 3_600_000)))
             await self._put(draw.randrange(1, 12))
 
     async def _put(self, count: int) -> None:
