@@ -36,6 +36,8 @@ from penstock.storage.directory import DataDirectory
 ROUNDS: Final = int(os.environ.get("PENSTOCK_KILL_ROUNDS", "2"))
 RECORDS: Final = 120  # for each destination, of each round
 LONGEST_S: Final = 1.5  # from the last put to the kill
+SHORTLY_S: Final = 0.2  # from the first arrival
+FIRST_S: Final = 10
 WAIT_S: Final = 90
 ROLE: Final = "arn:aws:iam::123456789012:role/r"
 AT_ONCE: Final = {"SizeInMBs": 1, "IntervalInSeconds": 0}
@@ -167,6 +169,14 @@ def put(running: Server, name: str, turn: int) -> set[str]:
     return set(names)
 
 
+def arrived(world: World, name: str, turn: int) -> None:
+    """Return when a destination has a record of a turn, or has had its time."""
+    waited_s = 0.0
+    while not any(one.startswith(f"{turn}.") for one in world.has()[name]()) and waited_s < FIRST_S:
+        pause(0.05)
+        waited_s += 0.05
+
+
 def no_json(name: str, turn: int) -> str:
     return f"no JSON for {name}, {turn}"
 
@@ -195,7 +205,11 @@ def test_records_when_the_server_is_killed_again_and_again_arrive_at_every_desti
                     client(running).create_delivery_stream(DeliveryStreamName=name, **configuration)
             for name in sorted(meant, key=lambda name: draw()):  # some have been delivering for longer than others
                 meant[name] = meant[name] | put(running, name, turn)
-            pause(LONGEST_S * draw())  # and then it is killed
+            if turn % 3:  # once something is there, and may not be accounted for yet
+                arrived(world, list(meant)[turn % len(meant)], turn)
+                pause(SHORTLY_S * draw())
+            else:
+                pause(LONGEST_S * draw())  # and then it is killed
     assert check(DataDirectory(world.directory), lambda _count: None).damage == []
     refused = {no_json(name, turn) for name in WANT_JSON for turn in range(ROUNDS)}
     with server(world.directory, environment=world.environment):
