@@ -17,7 +17,7 @@ from enum import Enum, auto
 from typing import Final, cast
 
 from penstock.core.errors import Error, ServiceError
-from penstock.server.eager import start
+from penstock.server.eager import Begun, start
 from penstock.server.exchange import Answer
 from penstock.server.http1 import CHUNKED, ChunkedBody, LengthBody, Malformed, Request, parse_head
 from penstock.server.peers import peer_of, room_name
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = True
         self._reading = True
         self._ended = False  # the client sends no more
-        self._task: asyncio.Task[None] | None = None  # kept, so that it is not collected
+        self._under_way: Begun[Answer] | asyncio.Task[None] | None = None  # kept, so that it is not collected
         self.due_s = NEVER
 
     # What the transport tells
@@ -293,15 +293,17 @@ class Connection(asyncio.Protocol):
         assert self._request is not None
         self._phase, self.due_s = Phase.ANSWER, NEVER
         traffic = self._traffic
-        self._task = start(traffic.handlers.handle(self._request.head, body), self._answer, self._fail, traffic.loop)
+        self._under_way = start(
+            traffic.handlers.handle(self._request.head, body), self._answer, self._fail, traffic.loop
+        )
 
     def _answer(self, answer: Answer) -> None:
         """The handler has answered."""
-        self._task = None
+        self._under_way = None
         if self._room_bytes:
             self._let_body_go()
         if self._phase is Phase.END:
-            self._task = discard(answer, self._traffic)
+            self._under_way = discard(answer, self._traffic)
         else:
             assert self._request is not None
             if not self._request.minor and not isinstance(answer.body, bytes):

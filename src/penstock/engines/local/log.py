@@ -39,6 +39,7 @@ from penstock.engines.local.segment import BlockRow
 from penstock.engines.local.settler import Settler
 from penstock.engines.local.state import JournalBlock, LogState, Piece
 from penstock.engines.page import fit
+from penstock.engines.taskless import TasklessFuture
 from penstock.wire.native import Spread
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class LocalLog:
         refusal = await self._refusal(size_bytes)
         if refusal is not None:
             return [refusal for _ in batches]
-        done: asyncio.Future[list[Appended | AppendError]] = asyncio.get_running_loop().create_future()
+        done: TasklessFuture[list[Appended | AppendError]] = TasklessFuture(loop=asyncio.get_running_loop())
         self._committer.submit(AppendEntry(rows, done, size_bytes))
         return await done
 
@@ -161,7 +162,7 @@ class LocalLog:
         refusal = await self._refusal(spread.frames_bytes)
         if refusal is not None:
             return refusal
-        done: asyncio.Future[Scattered | AppendError | None] = asyncio.get_running_loop().create_future()
+        done: TasklessFuture[Scattered | AppendError | None] = TasklessFuture(loop=asyncio.get_running_loop())
         self._committer.submit(ScatterEntry([states[owner] for owner in spread.owners()], spread, done))
         return await done
 
