@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from penstock.core.ports import DiskFull
+from penstock.host.threads import WorkThread
 
 THREADS: Final = 4
 PIECES_AT_ONCE: Final = 512  # systems take 1,024
@@ -37,7 +39,7 @@ class SystemDisk:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._commits = ThreadPoolExecutor(1, "penstock-commit")
+        self._commits = WorkThread("penstock-commit")
         self._others = ThreadPoolExecutor(THREADS, "penstock-disk")
         self._steps: list[mmap.mmap] = []  # memory for `store` to use again: fresh pages cost more than the copy
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
@@ -76,7 +78,7 @@ class SystemDisk:
 
     def close(self) -> None:
         """End the threads."""
-        self._commits.shutdown()
+        self._commits.close()
         self._others.shutdown()
 
     async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
@@ -131,7 +133,7 @@ class SystemDisk:
 class SystemFile:
     """One open file."""
 
-    def __init__(self, descriptor: int, commits: ThreadPoolExecutor, others: ThreadPoolExecutor) -> None:
+    def __init__(self, descriptor: int, commits: WorkThread, others: ThreadPoolExecutor) -> None:
         self._descriptor = descriptor
         self._commits = commits
         self._others = others
@@ -155,7 +157,7 @@ class SystemFile:
 
     async def commit(self, offset: int, *pieces: bytes) -> None:
         """Write pieces one behind the other and make them durable."""
-        await _in(self._commits, self._commit, offset, pieces)
+        await self._commits.run(partial(self._commit, offset, pieces))
 
     async def close(self) -> None:
         """Let go of it."""
