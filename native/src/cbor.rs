@@ -1,8 +1,10 @@
-//! PutRecords from CBOR, as the SDKs write it: maps and lists of a known length or not, strings of a known length.
+//! PutRecords and PutRecord from CBOR, as the SDKs write it: maps and lists of a known length or not, strings of a known length.
 //!
 //! Rule of this file: whatever is not plainly fine is `None`, and another reader decides.
 
-use crate::rows::{Columns, is_name, read_hash_key};
+use std::borrow::Cow;
+
+use crate::rows::{Columns, Record, is_name, read_hash_key};
 
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
@@ -33,6 +35,28 @@ pub fn read(body: &[u8]) -> Option<(String, Columns)> {
     })?;
     let columns: Columns = columns?;
     (source.at == body.len() && columns.len() > 0).then_some((name?, columns))
+}
+
+/// The stream's name and the one record.
+pub fn read_one(body: &[u8]) -> Option<Record<'_>> {
+    let mut source = Source { body, at: 0 };
+    let (mut name, mut key, mut data) = (None, None, None);
+    source.members(|source, member| match member {
+        b"StreamName" if name.is_none() => {
+            name = Some(source.string(TEXT)?);
+            Some(())
+        }
+        b"PartitionKey" if key.is_none() => {
+            key = Some(std::str::from_utf8(source.string(TEXT)?).ok()?);
+            Some(())
+        }
+        b"Data" if data.is_none() => {
+            data = Some(source.string(BYTES)?);
+            Some(())
+        }
+        _ => None,
+    })?;
+    if source.at == body.len() { Record::new(name?, Cow::Borrowed(key?), Cow::Borrowed(data?)) } else { None }
 }
 
 impl<'body> Source<'body> {

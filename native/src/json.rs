@@ -1,4 +1,4 @@
-//! PutRecords from JSON.
+//! PutRecords and PutRecord from JSON.
 //!
 //! Rule of this file: whatever is not plainly fine is `None`, and another reader decides; so this one can be wrong about speed only.
 
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use base64_simd::{Out, STANDARD};
 use memchr::memchr2;
 
-use crate::rows::{Columns, is_name, read_hash_key};
+use crate::rows::{Columns, Record, is_name, read_hash_key};
 
 struct Source<'body> {
     body: &'body [u8],
@@ -33,6 +33,31 @@ pub fn read(body: &[u8]) -> Option<(String, Columns)> {
     source.blanks();
     let columns: Columns = columns?;
     (source.at == body.len() && columns.len() > 0).then_some((name?, columns))
+}
+
+/// The stream's name and the one record.
+pub fn read_one(body: &[u8]) -> Option<Record<'_>> {
+    let mut source = Source { body, at: 0 };
+    let (mut name, mut key, mut data) = (None, None, None);
+    source.members(|source, member| match member {
+        b"StreamName" if name.is_none() => {
+            name = Some(source.plain_string()?);
+            Some(())
+        }
+        b"PartitionKey" if key.is_none() => {
+            key = Some(source.string()?);
+            Some(())
+        }
+        b"Data" if data.is_none() => {
+            let mut bytes = Vec::new();
+            append_base64(source.plain_string()?, &mut bytes)?;
+            data = Some(Cow::Owned(bytes));
+            Some(())
+        }
+        _ => None,
+    })?;
+    source.blanks();
+    if source.at == body.len() { Record::new(name?, key?, data?) } else { None }
 }
 
 impl<'body> Source<'body> {

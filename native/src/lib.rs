@@ -19,12 +19,14 @@ use std::sync::Arc;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use number::{NUMBER_BYTES, Number, Writer};
 use pages::{Page, Span};
 use rows::Columns;
 use spread::{Grouped, Places, Shards};
+
+const HELD_MAX_BYTES: usize = 4096; // of one record: up to here letting go of the interpreter costs more than the work
 
 /// Where the ranges of a stream's open shards begin, ascending from 0.
 #[pyclass(frozen, module = "penstock_native")]
@@ -215,6 +217,25 @@ fn read_cbor(py: Python<'_>, body: &[u8]) -> PyResult<Option<(String, Rows)>> {
     Ok(unpanicked(|| py.detach(|| cbor::read(body)))?.map(rows_of))
 }
 
+/// Stream, partition key, data, and hash key (16 bytes, big-endian) of a PutRecord.
+type One<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+/// A PutRecord, or None where Python shall look.
+#[pyfunction]
+fn read_record<'py>(py: Python<'py>, format: &str, body: &[u8]) -> PyResult<Option<One<'py>>> {
+    let read = if is_cbor(format)? { cbor::read_one } else { json::read_one };
+    let work = || read(body).map(|record| (record.hash_key(), record));
+    let found = unpanicked(|| if body.len() > HELD_MAX_BYTES { py.detach(work) } else { work() })?;
+    Ok(found.map(|(hash_key, record)| {
+        (
+            PyString::new(py, record.name),
+            PyString::new(py, &record.key),
+            PyBytes::new(py, &record.data),
+            PyBytes::new(py, &hash_key.to_be_bytes()),
+        )
+    }))
+}
+
 /// What `work` returns.  A panic is a bug, and costs the request that met it: in Python it would be no `Exception`, and end the server.
 fn unpanicked<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| PyRuntimeError::new_err("the native part panicked"))
@@ -331,6 +352,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ShardNames>()?;
     module.add_class::<Spread>()?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
+    module.add_function(wrap_pyfunction!(read_record, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;
     module.add_function(wrap_pyfunction!(write_page, module)?)?;
     module.add_function(wrap_pyfunction!(write_written, module)?)?;

@@ -1,4 +1,6 @@
-//! The records of one `PutRecords`, in columns, and their hash keys.
+//! The records of one `PutRecords`, in columns, and their hash keys; the record of one `PutRecord`.
+
+use std::borrow::Cow;
 
 use md5::{Digest, Md5};
 
@@ -54,6 +56,27 @@ impl Columns {
     pub fn sizes(&self) -> (usize, usize) {
         let of_each = self.key_lengths.iter().zip(&self.data_lengths).map(|(key, data)| *key as usize + *data as usize);
         (of_each.max().unwrap_or(0), self.keys.len() + self.data.len())
+    }
+}
+
+/// The record of a `PutRecord` that names stream and partition key, and nothing else.
+pub struct Record<'body> {
+    pub name: &'body str,
+    pub key: Cow<'body, str>,
+    pub data: Cow<'body, [u8]>,
+}
+
+impl<'body> Record<'body> {
+    /// `None` where Python shall look.
+    pub fn new(name: &'body [u8], key: Cow<'body, str>, data: Cow<'body, [u8]>) -> Option<Self> {
+        let name = std::str::from_utf8(name).ok().filter(|_| is_name(name))?;
+        let chars = key.chars().take(KEY_MAX_CHARS + 1).count();
+        ((1..=KEY_MAX_CHARS).contains(&chars) && data.len() <= DATA_MAX_BYTES).then_some(Self { name, key, data })
+    }
+
+    /// Where it belongs.
+    pub fn hash_key(&self) -> u128 {
+        hash_key(self.key.as_bytes())
     }
 }
 

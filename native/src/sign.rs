@@ -52,21 +52,47 @@ impl SignedNames {
         payload: &[u8],
         given: &[u8],
     ) -> bool {
-        let Some(given) = read_hex(given) else { return false };
-        let mut canonical = Sha256::new_with_prefix(b"POST\n/\n\n");
-        if self.names.len() > NAMES_MAX || self.headers(raw_headers, &mut canonical).is_none() {
-            return false;
+        self.verify(key, before, raw_headers, payload, given).is_some()
+    }
+
+    /// The hash of the body, in hexadecimal, if `given` is the signature of a POST with it; else None.
+    fn signs_body(
+        &self,
+        key: &SigningKey,
+        before: &[u8],
+        raw_headers: &Bound<'_, PyTuple>,
+        body: &[u8],
+        given: &[u8],
+    ) -> Option<String> {
+        let payload = to_hex(&Sha256::digest(body).into());
+        self.verify(key, before, raw_headers, &payload, given)?;
+        String::from_utf8(payload.to_vec()).ok()
+    }
+}
+
+impl SignedNames {
+    fn verify(
+        &self,
+        key: &SigningKey,
+        before: &[u8],
+        raw_headers: &Bound<'_, PyTuple>,
+        payload: &[u8],
+        given: &[u8],
+    ) -> Option<()> {
+        let given = read_hex(given)?;
+        if self.names.len() > NAMES_MAX {
+            return None;
         }
+        let mut canonical = Sha256::new_with_prefix(b"POST\n/\n\n");
+        self.headers(raw_headers, &mut canonical)?;
         canonical.update(&self.listed);
         canonical.update(payload);
         let mut mac = key.begun.clone();
         mac.update(before);
         mac.update(&to_hex(&canonical.finalize().into()));
-        mac.verify_slice(&given).is_ok() // in constant time
+        mac.verify_slice(&given).ok() // in constant time
     }
-}
 
-impl SignedNames {
     /// Hash the signed headers; None where one is missing, came twice, or has blanks to be folded.
     fn headers(&self, raw_headers: &Bound<'_, PyTuple>, canonical: &mut Sha256) -> Option<()> {
         let mut found: [Option<Bound<'_, PyBytes>>; NAMES_MAX] = [const { None }; NAMES_MAX];

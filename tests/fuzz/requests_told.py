@@ -3,11 +3,15 @@
 from typing import Any
 
 from penstock.core.hashkeys import hash_key
-from penstock.services.streams.ops.record import PutRecordsRequest
+from penstock.services.streams.ops.record import HashedRecordRequest, PutRecordRequest, PutRecordsRequest
 
 
 def told(request: Any) -> Any:
     """Its content, to be compared."""
+    if isinstance(request, HashedRecordRequest):
+        assert request.partition_key is not None
+        assert request.hash_key == hash_key(request.partition_key.encode())
+        return PutRecordRequest(stream_name=request.stream_name, data=request.data, partition_key=request.partition_key)
     if not isinstance(request, PutRecordsRequest):
         return request
     name = (request.stream_name, request.stream_arn, request.stream_id, request.dry_run)

@@ -129,3 +129,47 @@ def test_read_json_when_there_are_500_records_takes_them_and_not_one_more() -> N
     for count in (500, 501):
         body = b'{"StreamName":"s","Records":[' + b",".join([row] * count) + b"]}"
         assert (NATIVE.read_json(body) is not None) == (count == 500)
+
+
+@pytest.mark.parametrize("form", ["json", "cbor"])
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(key=st.text(min_size=1, max_size=300), data=st.binary(max_size=6000))
+def test_record_when_it_names_stream_and_key_is_read_as_python_reads_it(form: Any, key: str, data: bytes) -> None:
+    assert NATIVE is not None
+    wire: Any = {"json": json, "cbor": cbor}[form]
+    document = {"StreamName": "s", "Data": json.encode_base64(data) if form == "json" else data, "PartitionKey": key}
+    body = wire.encode_document(document)
+    expected = ("s", key, data, hash_key(key.encode()).to_bytes(16, "big")) if len(key) <= 256 else None
+    assert NATIVE.read_record(form, body) == expected
+    for cut in range(1, min(len(body), 200)):
+        assert NATIVE.read_record(form, body[:-cut]) is None
+
+
+@pytest.mark.parametrize("form", ["json", "cbor"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"StreamName": ""}, {"StreamName": "a b"}, {"StreamName": None}, {"StreamName": "n" * 129},
+        {"PartitionKey": ""}, {"PartitionKey": None}, {"PartitionKey": 1}, {"Data": None}, {"Data": 1}, {"Data": "*"},
+        {"ExplicitHashKey": "1"}, {"SequenceNumberForOrdering": "1"}, {"DryRun": True}, {"StreamARN": "arn"}, {"Other": 1},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_record_when_anything_is_odd_is_left_to_python(form: Any, odd: dict[str, Any]) -> None:
+    assert NATIVE is not None
+    wire: Any = {"json": json, "cbor": cbor}[form]
+    document = {"StreamName": "s", "Data": "AAAA" if form == "json" else b"a", "PartitionKey": "k"}
+    assert NATIVE.read_record(form, wire.encode_document(document)) is not None
+    assert NATIVE.read_record(form, wire.encode_document(document | odd)) is None
+    for name in document:
+        without = {member: value for member, value in document.items() if member != name}
+        assert NATIVE.read_record(form, wire.encode_document(without)) is None
+
+
+def test_record_when_a_member_comes_twice_or_something_follows_is_left_to_python() -> None:
+    assert NATIVE is not None
+    whole = b'{"StreamName":"s","Data":"AAAA","PartitionKey":"k"}'
+    assert NATIVE.read_record("json", b" " + whole + b"\n") is not None
+    assert NATIVE.read_record("json", whole + b"x") is None
+    for member in (b'"StreamName":"s"', b'"Data":"AAAA"', b'"PartitionKey":"k"'):
+        assert NATIVE.read_record("json", whole[:-1] + b"," + member + b"}") is None

@@ -84,6 +84,24 @@ def test_signature_when_an_sdk_made_it_then_it_is_believed_natively(monkeypatch:
     assert "AKID" in outcome(head, body, moment(head))
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_signature_when_the_bodys_hash_is_known_or_not_then_it_is_the_payload(told: bool) -> None:
+    body = b"of the body" * 100
+    head, digest = signed(body, []), sha256(body).hexdigest()
+    given = digest if told else None
+    found = verify(head, body, moment(head), EXPECTED, lambda _: Secret(SECRET), given)
+    assert found.payload == digest
+    with pytest.raises(ServiceError):
+        verify(
+            head,
+            body + b"x",
+            moment(head),
+            EXPECTED,
+            lambda _: Secret(SECRET),
+            sha256(b"x").hexdigest() if told else None,
+        )
+
+
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(
     body=st.binary(max_size=40),
@@ -118,6 +136,7 @@ def test_signature_when_it_is_no_or_another_one_then_it_is_not_believed(given: b
     key = NATIVE.SigningKey(b"k" * 32)
     raw = ((b"host", b"localhost"),)
     assert not names.signs(key, b"before", raw, sha256(b"").hexdigest().encode(), given)
+    assert names.signs_body(key, b"before", raw, b"", given) is None
 
 
 def test_signature_when_headers_are_no_pairs_of_bytes_then_it_is_left_to_python() -> None:
@@ -127,6 +146,7 @@ def test_signature_when_headers_are_no_pairs_of_bytes_then_it_is_left_to_python(
     key = NATIVE.SigningKey(b"k" * 32)
     for raw in ((1,), ((),), (("host", "a"),), ((b"host",),), ((b"host", 1),), ([b"host", b"a"],)):
         assert not names.signs(key, b"", raw, b"", b"0" * 64)  # type: ignore[arg-type]
+        assert names.signs_body(key, b"", raw, b"", b"0" * 64) is None  # type: ignore[arg-type]
 
 
 def test_signature_when_names_are_many_then_it_is_left_to_python() -> None:

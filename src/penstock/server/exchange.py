@@ -45,7 +45,7 @@ _ENCODE: Final = {"json": json.encode_document, "cbor": cbor.encode_document, "r
 _CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
 _CORS_EXPOSED: Final = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
 _ID_BYTES: Final = 16
-_EXTENDED_ID_BYTES: Final = 72
+_EXTENDED_ID_BYTES: Final = 72  # a multiple of three, so that many are written as base64 in one go
 LARGE_BODY_BYTES: Final = (
     64 * KIB
 )  # a larger one is read and hashed beside the loop: that takes longer than a thread's turn
@@ -111,8 +111,7 @@ class Exchange:
         self._depth_max = depth_max
         self._audit = audit
         self._threads = threads
-        self._drawn = b""
-        self._drawn_at = 0
+        self._ids: list[tuple[str, str]] = []  # drawn ahead
 
     async def handle(self, head: Head, body: bytes) -> Answer:
         """Answer one request."""
@@ -213,14 +212,9 @@ class Exchange:
 
     def _draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""
-        at, end = self._drawn_at, self._drawn_at + _ID_BYTES + _EXTENDED_ID_BYTES
-        if end > len(self._drawn):
-            self._drawn = self._entropy.bytes(_IDS_DRAWN * (_ID_BYTES + _EXTENDED_ID_BYTES))
-            at, end = 0, _ID_BYTES + _EXTENDED_ID_BYTES
-        self._drawn_at = end
-        digits = self._drawn[at : at + _ID_BYTES].hex()
-        request_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-        return request_id, json.encode_base64(self._drawn[at + _ID_BYTES : end])
+        if not self._ids:
+            self._ids = _made_ids(self._entropy.bytes(_IDS_DRAWN * (_ID_BYTES + _EXTENDED_ID_BYTES)))
+        return self._ids.pop()
 
     def _identity(self, head: Head) -> Headers:
         """The headers that name a request, the request id first."""
@@ -229,6 +223,21 @@ class Exchange:
         if "origin" in head.headers:
             headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", _CORS_EXPOSED)]
         return headers
+
+
+def _made_ids(drawn: bytes) -> list[tuple[str, str]]:
+    """Request ids and extended ids; written all at once, since each call that is saved is 0.3 us."""
+    split = _IDS_DRAWN * _ID_BYTES
+    digits, extended = drawn[:split].hex(), json.encode_base64(drawn[split:])
+    each, wide = 2 * _ID_BYTES, len(extended) // _IDS_DRAWN
+    return [
+        (
+            f"{digits[at : at + 8]}-{digits[at + 8 : at + 12]}-{digits[at + 12 : at + 16]}"
+            f"-{digits[at + 16 : at + 20]}-{digits[at + 20 : at + each]}",
+            extended[number * wide : (number + 1) * wide],
+        )
+        for number, at in enumerate(range(0, len(digits), each))
+    ]
 
 
 async def _open(entry: Entry) -> None:

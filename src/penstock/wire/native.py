@@ -148,6 +148,12 @@ class SignedNames(Protocol):
         """
         ...
 
+    def signs_body(
+        self, key: SigningKey, before: bytes, raw_headers: Sequence[tuple[bytes, bytes]], body: bytes, given: bytes
+    ) -> str | None:
+        """The hash of `body`, in hexadecimal, where `given` is the signature of a POST of it to "/".  None: Python shall look."""
+        ...
+
 
 class Native(Protocol):
     """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
@@ -195,6 +201,13 @@ class Native(Protocol):
 
     def read_cbor(self, body: bytes) -> tuple[str, Rows] | None:
         """The same of CBOR."""
+        ...
+
+    def read_record(self, form: Format, body: bytes) -> tuple[str, str, bytes, bytes] | None:
+        """Of a PutRecord the stream's name, partition key, data, and hash key in 16 bytes, big-endian.
+
+        None where Python shall look, as where anything else is given.
+        """
         ...
 
     def write_page(

@@ -196,12 +196,13 @@ def _verify_usual(
     timely = -skew_s <= read.instant.at_s - now_ms // 1000 <= skew_s
     if secret is None or secret.session_token is not None or not timely:
         return None
-    payload = body_sha256 or sha256(body).hexdigest()
     key = native_key(signing_key(secret.secret_key, scope.date, scope.region, scope.service))
-    given = authorization[-SIGNATURE_CHARS:].encode()
-    if not read.signed.native.signs(key, read.before, head.raw_headers, payload.encode(), given):
+    names, given, payload = read.signed.native, authorization[-SIGNATURE_CHARS:].encode(), body_sha256
+    if payload is None:
+        payload = names.signs_body(key, read.before, head.raw_headers, body, given)
+    elif not names.signs(key, read.before, head.raw_headers, payload.encode(), given):
         return None
-    return Verified(scope.access_key_id, scope.date, scope.region, scope.service, None, payload, None)
+    return None if payload is None else Verified(*scope[:4], None, payload, None)
 
 
 def begin(head: SignedHead, now_ms: int, expected: Expectation, lookup: Lookup) -> Pending:

@@ -91,11 +91,13 @@ def _columns(rows: _PutRecords[Blob], blob: Callable[[Blob], bytes]) -> PutRecor
 
 
 def _record_from_json(body: bytes) -> PutRecordRequest:
-    return _single(_json_record.decode(body), json.decode_base64)
+    return native.read_record(body, "json") or _single(_json_record.decode(body), json.decode_base64)
 
 
 def _record_from_cbor(body: bytes) -> PutRecordRequest:
-    return _single(msgspec.convert(cbor.decode_document(body), _PutRecord[bytes], builtin_types=(bytes,)), _checked)
+    return native.read_record(body, "cbor") or _single(
+        msgspec.convert(cbor.decode_document(body), _PutRecord[bytes], builtin_types=(bytes,)), _checked
+    )
 
 
 def _single(row: _PutRecord[Blob], blob: Callable[[Blob], bytes]) -> PutRecordRequest:

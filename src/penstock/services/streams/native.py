@@ -10,7 +10,7 @@ from typing import Final
 from penstock.engines.api import Page
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.services.streams import sequence
-from penstock.services.streams.ops.record import PutRecordsRequest
+from penstock.services.streams.ops.record import HashedRecordRequest, PutRecordsRequest
 from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import ScatteredRows, WrittenRows
 from penstock.wire.native import NATIVE, Format
@@ -26,6 +26,15 @@ def read_records(body: bytes, form: Format) -> PutRecordsRequest | None:
         return None
     found = NATIVE.read_json(body) if form == "json" else NATIVE.read_cbor(body)
     return None if found is None else PutRecordsRequest(stream_name=found[0], framed=found[1])
+
+
+def read_record(body: bytes, form: Format) -> HashedRecordRequest | None:
+    """PutRecord from its bytes."""
+    found = None if NATIVE is None else NATIVE.read_record(form, body)
+    if found is None:
+        return None
+    name, key, data, hashed = found
+    return HashedRecordRequest(stream_name=name, data=data, partition_key=key, hash_key=int.from_bytes(hashed, "big"))
 
 
 def write_page(envelope: bytes, number_base: int, page: Page, form: Format) -> bytes | None:

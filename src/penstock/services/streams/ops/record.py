@@ -41,6 +41,12 @@ class PutRecordRequest(StreamRequest, kw_only=True):
     dry_run: bool = False
 
 
+class HashedRecordRequest(PutRecordRequest, kw_only=True):
+    """PutRecord as the native part has read it: it has a partition key."""
+
+    hash_key: int  # of that
+
+
 class PutRecordOutput(Output):
     """Where the record went."""
 
@@ -57,7 +63,7 @@ async def put_record(streams: Streams, caller: Caller, request: PutRecordRequest
     view = streams.find_readable(caller, request)
     if request.sequence_number_for_ordering is not None:
         _check_ordering(streams, view, request.sequence_number_for_ordering)
-    [key], [hash_key] = _placed(streams, view, [request.partition_key], [request.explicit_hash_key])
+    key, hash_key = _place(streams, view, request)
     _check_size(view, len(key) + len(request.data))
     if request.dry_run:
         raise Error.DRY_RUN()
@@ -122,6 +128,15 @@ def _records(
     if view.stream.distribution == "AUTO":
         return framed_keys, data, _spread(streams, len(data))
     return framed_keys, data, [int.from_bytes(one, "big") for one in hashes]
+
+
+def _place(streams: Streams, view: StreamView, request: PutRecordRequest) -> tuple[bytes, int | None]:
+    """As `_placed`, of one record."""
+    if isinstance(request, HashedRecordRequest) and view.stream.distribution != "AUTO":
+        assert request.partition_key is not None
+        return request.partition_key.encode(), request.hash_key
+    [key], [hash_key] = _placed(streams, view, [request.partition_key], [request.explicit_hash_key])
+    return key, hash_key
 
 
 def _placed(
