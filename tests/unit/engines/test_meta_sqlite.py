@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from penstock.engines.api import Change, Conflict, MetaUnavailable, MetaUnusable, Write
-from penstock.engines.local.meta import APPLICATION_ID, FORMAT, SqliteMeta
+from penstock.engines.local.meta import SqliteMeta
+from penstock.engines.local.metafile import APPLICATION_ID, FORMAT
 
 
 @asynccontextmanager
