@@ -15,16 +15,18 @@ from penstock.services.functions.mapping.shard import READ_AHEAD_BYTES
 from penstock.services.functions.mapping.state import MAPPINGS
 from penstock.services.functions.ops.mapping import (
     DeleteEventSourceMappingRequest,
-    Destination,
-    DestinationConfig,
-    Filter,
-    FilterCriteria,
     GetEventSourceMappingRequest,
-    MetricsConfig,
     UpdateEventSourceMappingRequest,
     delete_event_source_mapping,
     get_event_source_mapping,
     update_event_source_mapping,
+)
+from penstock.services.functions.ops.mappingsettings import (
+    Destination,
+    DestinationConfig,
+    Filter,
+    FilterCriteria,
+    MetricsConfig,
 )
 from penstock.services.streams.ops.consumer import RegisterStreamConsumerRequest, register_stream_consumer
 
