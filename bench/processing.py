@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from penstock.core.ids import AccountId, Region
-from penstock.engines.buckets import PLAIN, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, ObjectHead
 from penstock.host.clock import SystemClock
 from penstock.host.entropy import SystemEntropy
 from penstock.host.jqprocess import JqProcess
@@ -59,7 +59,7 @@ class Figure(NamedTuple):
 class _Nowhere:
     """No objects are needed."""
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         """Nobody writes."""
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:

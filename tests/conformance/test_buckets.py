@@ -24,7 +24,7 @@ from penstock.engines.buckets import (
 )
 from penstock.engines.filebuckets import FileBuckets
 from penstock.engines.memory import MemoryBuckets
-from penstock.engines.s3buckets import WHOLE_BYTES, S3Buckets
+from penstock.engines.s3buckets import STREAM_BYTES, WHOLE_BYTES, S3Buckets
 
 RUNS: Final = count()
 ALL: Final = 1 << 30  # more bytes than any object has
@@ -110,6 +110,30 @@ async def test_get_when_put_before_then_it_answers_the_same_and_the_newest(bucke
         assert type(found) is bytes
         assert found == data
     assert await listed(buckets, bucket) == [("a/b", 100_000)]
+
+
+@on_every_engine
+async def test_put_when_a_body_comes_in_pieces_then_the_object_is_all_of_them(buckets: Buckets, bucket: str) -> None:
+    for sizes in ([], [0], [1, 0, 300_000, 2], [STREAM_BYTES], [1000, STREAM_BYTES, STREAM_BYTES, 1]):
+        pieces = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
+        for body in (pieces, iter(pieces)):  # there already, or made while they are taken
+            await buckets.put(bucket, "a", b"before")
+            await buckets.put(bucket, "a", body)
+            assert await buckets.get(bucket, "a", ALL) == b"".join(pieces)
+
+
+@on_every_engine
+async def test_put_when_a_piece_cannot_be_made_then_the_object_is_as_it_was(buckets: Buckets, bucket: str) -> None:
+    def broken(size: int) -> Iterator[bytes]:
+        yield b"x" * size
+        raise ZeroDivisionError
+
+    await buckets.put(bucket, "a", b"before")
+    for size in (10, 2 * STREAM_BYTES):
+        with pytest.raises(ZeroDivisionError):
+            await buckets.put(bucket, "a", broken(size))
+    assert await buckets.get(bucket, "a", ALL) == b"before"
+    assert await listed(buckets, bucket) == [("a", 6)]
 
 
 @on_every_engine

@@ -21,7 +21,7 @@ from sim_run import SeedFailed
 
 from penstock.core.context import Caller
 from penstock.core.ids import AccountId, Region
-from penstock.engines.buckets import PLAIN, BucketsUnavailable, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, BucketsUnavailable, ObjectHead
 from penstock.engines.memory import MemoryBuckets, MemoryLog
 from penstock.host.entropy import SeededEntropy
 from penstock.host.sim.chance import Chance
@@ -58,7 +58,7 @@ class Lake(MemoryBuckets):
         self._draw = draw
         self.failing = 0.0
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         await self._clock.sleep(self._draw.choice((0, 5, 200)))
         fails = self._draw.random() < self.failing
         if not fails or self._draw.random() < 0.5:

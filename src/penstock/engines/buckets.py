@@ -12,13 +12,18 @@ Rules for every engine (tests/conformance/test_buckets.py holds them to it):
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 BUCKET_NAME: Final = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 OBJECT_KEY_BYTES: Final = 1024  # longest key, in UTF-8
+MERGED_BYTES: Final = 256 << 10  # smaller pieces of an object are put together before they are written
+
+Body = (
+    bytes | Iterable[bytes]
+)  # of an object: whole, or pieces that may be made while they are taken, on another thread
 
 
 class ObjectHead(msgspec.Struct, frozen=True):
@@ -71,8 +76,8 @@ class Buckets(Protocol):
     Every method raises BadObjectName, BucketDenied and BucketsUnavailable.
     """
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
-        """Store or replace an object, durably.  Raises NoSuchBucket where buckets are made elsewhere (S3)."""
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
+        """Store or replace an object, durably.  Raises NoSuchBucket where buckets are made elsewhere (S3), and what its pieces raise."""
         ...
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
@@ -103,3 +108,25 @@ def check_object(bucket: str, key: str) -> None:
         raise BadObjectName(f"key that UTF-8 has no bytes for: {key[:80]!r}") from None
     if not 0 < length <= OBJECT_KEY_BYTES:
         raise BadObjectName(f"key of {length} bytes, instead of 1 to {OBJECT_KEY_BYTES}: {key[:80]!r}")
+
+
+def whole(body: Body) -> bytes:
+    """An object's bytes, put together."""
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def merged(body: Body) -> Iterator[bytes]:
+    """An object's bytes in pieces of MERGED_BYTES at least, but for the last: never more in memory than one of them and one of its own."""
+    if isinstance(body, bytes):
+        yield body
+        return
+    held: list[bytes] = []
+    held_bytes = 0
+    for piece in body:
+        held.append(piece)
+        held_bytes += len(piece)
+        if held_bytes >= MERGED_BYTES:
+            yield b"".join(held)  # of one piece it is that piece
+            held, held_bytes = [], 0
+    if held:
+        yield b"".join(held)

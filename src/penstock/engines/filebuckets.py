@@ -31,6 +31,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from penstock.engines.buckets import (
     PLAIN,
+    Body,
     BucketDenied,
     BucketsUnavailable,
     NoSuchBucket,
@@ -40,6 +41,7 @@ from penstock.engines.buckets import (
     ObjectTooLarge,
     check_bucket,
     check_object,
+    merged,
 )
 from penstock.engines.local.partfile import Part, sync_folder
 from penstock.engines.objectpath import BESIDE, read_name, segments
@@ -77,7 +79,7 @@ class FileBuckets:
         """Let what was begun come to its end."""
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         """Store or replace an object, durably; its bucket is made if there is none."""
         check_object(bucket, key)
         part = await self._run(self._new_part)
@@ -125,8 +127,10 @@ class FileBuckets:
             os.close(self._desk_lock)
             self._desk = None
 
-    def _publish(self, part: Part, bucket: str, key: str, body: bytes) -> None:
-        part.finish(body)
+    def _publish(self, part: Part, bucket: str, key: str, body: Body) -> None:
+        for piece in merged(body):
+            part.write(piece)
+        part.finish(b"")
         with self._naming:
             target = self._path(bucket, key)
             self._make(target.parent)

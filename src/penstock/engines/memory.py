@@ -30,6 +30,7 @@ from penstock.engines.api import (
 )
 from penstock.engines.buckets import (
     PLAIN,
+    Body,
     NoSuchBucket,
     NoSuchObject,
     ObjectEntry,
@@ -37,6 +38,7 @@ from penstock.engines.buckets import (
     ObjectTooLarge,
     check_bucket,
     check_object,
+    whole,
 )
 from penstock.engines.page import fit
 from penstock.wire.native import Spread
@@ -283,10 +285,10 @@ class MemoryBuckets:
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, tuple[bytes, ObjectHead]]] = {}
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         """Store or replace an object."""
         check_object(bucket, key)
-        self.objects.setdefault(bucket, {})[key] = (body, head)
+        self.objects.setdefault(bucket, {})[key] = (whole(body), head)
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
         """An object's bytes."""

@@ -6,7 +6,8 @@ renewed by obstore.
 Rules of this file:
   1. obstore is the extra `penstock[s3]`: it is imported when a bucket is first used, not before.
   2. Up to WHOLE_BYTES an object is one PUT; a larger one is uploaded in parts.  An upload that fails is aborted; one that a crash breaks
-     off shows nowhere, but its parts stay until a lifecycle rule of the bucket aborts it.
+     off shows nowhere, but its parts stay until a lifecycle rule of the bucket aborts it.  An object that is made while it is uploaded
+     is never whole in memory: beyond STREAM_BYTES it goes in parts of that size, and STREAMS_MAX of them are under way at a time.
   3. Requests are tried again, in vain for RETRY_S at most; a server that accepts and says nothing is given up after TIMEOUT.
   4. obstore's paths have no empty segments: up to the last of a key's, it becomes part of the address of the bucket.  They have no `.` or
      `..` segments, no control characters, and no `/` at the end either: such keys are BadObjectName here, instead of an object under
@@ -14,18 +15,21 @@ Rules of this file:
   5. What S3 answers is told apart by its status and code; a client's error that does not pass by itself is BucketDenied.
 """
 
+import asyncio
 import os
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from penstock.engines.buckets import (
     PLAIN,
     BadObjectName,
+    Body,
     BucketDenied,
     BucketsUnavailable,
     NoSuchBucket,
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 WHOLE_BYTES: Final = 64 << 20  # largest object that is one PUT
 PART_BYTES: Final = 16 << 20  # S3 takes 10,000 parts
 PARTS_AT_ONCE: Final = 4
+STREAM_BYTES: Final = 5 << 20  # of what is made while it is uploaded: the largest PUT, and its parts; S3's least
+STREAMS_MAX: Final = 3  # such objects at a time: each has a part on its way and one that is being made
 LIST_PAGE: Final = 1000  # keys that one request of a listing answers
 RETRIES_MAX: Final = 3
 RETRY_S: Final = 30
@@ -76,24 +82,24 @@ class S3Buckets:
         self._endpoint = endpoint
         self._region = region
         self._stores: OrderedDict[_Name, S3Store] = OrderedDict()
+        self._streams = asyncio.Semaphore(STREAMS_MAX)
 
     async def close(self) -> None:
         """Let go of connections."""
         self._stores.clear()
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
-        """Store or replace an object, durably."""
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
+        """Store or replace an object, durably.  Pieces that are there already are not copied."""
         beginning, path = _split(bucket, key)
         store = self._store(_Name(bucket, beginning, head.sse, head.sse_key))
         with _translated(bucket, key):
-            await store.put_async(
-                path,
-                body,
-                attributes=_attributes(head),
-                use_multipart=len(body) > WHOLE_BYTES,
-                chunk_size=PART_BYTES,
-                max_concurrency=PARTS_AT_ONCE,
-            )
+            if isinstance(body, bytes):
+                await _send(store, path, body, head, in_parts=len(body) > WHOLE_BYTES)
+            elif isinstance(body, Sequence):
+                await _send(store, path, body, head, in_parts=sum(map(len, body)) > WHOLE_BYTES)
+            else:
+                async with self._streams:
+                    await _stream(store, path, iter(body), head)
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
         """An object's bytes."""
@@ -170,6 +176,54 @@ def _split(bucket: str, key: str) -> tuple[str | None, str]:
     if dotted or not _SPELLABLE.fullmatch(path):
         raise BadObjectName(f"key with a `.` or `..` segment, a control character or a last `/`: {key[:80]!r}")
     return beginning, path
+
+
+async def _send(
+    store: "S3Store", path: str, body: bytes | Iterable[bytes], head: ObjectHead, *, in_parts: bool
+) -> None:
+    await store.put_async(
+        path,
+        body,
+        attributes=_attributes(head),
+        use_multipart=in_parts,
+        chunk_size=PART_BYTES,
+        max_concurrency=PARTS_AT_ONCE,
+    )
+
+
+async def _stream(store: "S3Store", path: str, pieces: Iterator[bytes], head: ObjectHead) -> None:
+    """Upload what is made meanwhile, on threads."""
+    begun = await asyncio.get_running_loop().run_in_executor(None, _taken, pieces)
+    if sum(map(len, begun)) < STREAM_BYTES:  # that was all
+        await _send(store, path, begun, head, in_parts=False)
+        return
+    await store.put_async(
+        path,
+        chain(_drained(begun), pieces),
+        attributes=_attributes(head),
+        use_multipart=True,
+        chunk_size=STREAM_BYTES,
+        max_concurrency=1,
+    )
+
+
+def _taken(pieces: Iterator[bytes]) -> list[bytes]:
+    """Pieces of STREAM_BYTES together, or all that there are."""
+    taken: list[bytes] = []
+    size_bytes = 0
+    for piece in pieces:
+        taken.append(piece)
+        size_bytes += len(piece)
+        if size_bytes >= STREAM_BYTES:
+            break
+    return taken
+
+
+def _drained(pieces: list[bytes]) -> Iterator[bytes]:
+    """Pieces, each let go as soon as it is taken."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def _region() -> str:

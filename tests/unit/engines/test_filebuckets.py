@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,21 @@ def put_all(root: Path, *keys: str) -> None:
         await buckets.close()
 
     asyncio.run(run())
+
+
+def test_put_when_a_large_body_is_made_meanwhile_then_it_is_never_whole_in_memory(tmp_path: Path) -> None:
+    async def run() -> int:
+        buckets = FileBuckets(tmp_path)
+        await buckets.put("logs", "warm", b"")
+        tracemalloc.start()
+        await buckets.put("logs", "a", (bytes([number]) * 100_000 for number in range(200)))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        await buckets.close()
+        return peak_bytes
+
+    assert asyncio.run(run()) < 1 << 20
+    assert (tmp_path / "logs/a").stat().st_size == 20_000_000
 
 
 def test_put_when_keys_are_readable_then_the_files_have_their_names(tmp_path: Path) -> None:

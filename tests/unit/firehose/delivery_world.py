@@ -9,7 +9,7 @@ from streams_world import CALLER, ManualClock, turns
 
 from penstock.core.ids import AccountId, Millis, Region
 from penstock.engines.api import MetaStore
-from penstock.engines.buckets import PLAIN, BucketsUnavailable, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, BucketsUnavailable, ObjectHead
 from penstock.engines.memory import MemoryBuckets, MemoryLog, MemoryMeta
 from penstock.host.entropy import SeededEntropy
 from penstock.host.tasks import LoopTasks
@@ -19,7 +19,6 @@ from penstock.services.firehose.makers import Makers
 from penstock.services.firehose.ops.record import PutRecordBatchRequest, put_record_batch
 from penstock.services.firehose.ops.stream import CreateDeliveryStreamRequest, create_delivery_stream
 from penstock.services.firehose.processing.api import Converter, Step
-from penstock.services.firehose.rows import body_of
 from penstock.services.firehose.service import Firehose, Surroundings, open_firehose
 from penstock.services.firehose.site import Site
 from penstock.services.firehose.status import DeliveryStatus, Progress, statuses
@@ -37,7 +36,7 @@ Script = Callable[[Parcel], Outcome]
 
 def delivered(parcel: Parcel) -> Outcome:
     """All of it."""
-    return Delivered(len(body_of(parcel.entries)), len(parcel.entries))
+    return Delivered(sum(len(entry.data) for entry in parcel.entries), len(parcel.entries))
 
 
 def refused(parcel: Parcel) -> Outcome:
@@ -81,7 +80,7 @@ class FailingBuckets(MemoryBuckets):
         self.away = False
         self.attempts = 0
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         self.attempts += 1
         if self.away:
             raise BucketsUnavailable("the bucket is away")

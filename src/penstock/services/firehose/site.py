@@ -9,7 +9,7 @@ from penstock.core.network import Network
 from penstock.core.ports import Clock, Entropy, Threads
 from penstock.core.snowpipe import Snowpipe
 from penstock.core.warehouse import Warehouses
-from penstock.engines.buckets import PLAIN, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, ObjectHead
 from penstock.services.targets import RoleRights
 from penstock.wire.signing import AwsCredentials
 
@@ -17,7 +17,7 @@ from penstock.wire.signing import AwsCredentials
 class Objects(Protocol):
     """Objects of buckets, as destinations need them.  Both methods raise the exceptions of engines/buckets.py."""
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         """Write one, durably."""
         ...
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Region
-from penstock.engines.buckets import PLAIN, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, ObjectHead, whole
 from penstock.host.clock import TestClock
 from penstock.host.entropy import SeededEntropy
 from penstock.host.outbound import Outbound
@@ -37,10 +37,10 @@ class BucketsInMemory:
         self.objects: dict[str, bytes] = {}
         self.broken: Exception | None = None
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         if self.broken is not None:
             raise self.broken
-        self.objects[f"{bucket}/{key}"] = body
+        self.objects[f"{bucket}/{key}"] = whole(body)
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
         return self.objects[f"{bucket}/{key}"][:max_bytes]

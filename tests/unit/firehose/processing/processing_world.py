@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.core.errors import ServiceError
 from penstock.core.ids import AccountId, Region
-from penstock.engines.buckets import PLAIN, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, ObjectHead
 from penstock.host.clock import TestClock
 from penstock.host.entropy import SeededEntropy
 from penstock.host.jqprocess import JqProcess
@@ -29,7 +29,7 @@ Handler = Callable[[dict[str, Any]], object]  # an event to its answer, to an In
 class Bucketless:
     """No objects."""
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         raise AssertionError("steps write no objects")
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
