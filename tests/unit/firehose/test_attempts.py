@@ -58,7 +58,7 @@ def counted(name: str, *outcomes: Outcome) -> dict[str, float]:
             destination, CloudWatchLoggingOptions(), fail, cast("Report", cast("Any", told)), clock, SeededEntropy(1)
         )
         hold = Hold(lambda: None)
-        ready: Ready[PartitionKey, Entry] = Ready((), [Piece(hold, ENTRIES, [3, 2], 0)], 5, 2, clock.now_ms())
+        ready: Ready[PartitionKey, Entry] = Ready((), [Piece(hold, ENTRIES, [3, 2], 0)], 5, 2, clock.now_ms(), 5)
         working = asyncio.get_running_loop().create_task(delivery.deliver(ready))
         while not working.done():
             clock.advance(1000)

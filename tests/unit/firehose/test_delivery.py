@@ -6,7 +6,7 @@ from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
-from delivery_world import KIND, DeliveryWorld, Scripted, data_of, delivered, refused
+from delivery_world import KIND, DeliveryWorld, data_of, delivered, refused
 from streams_world import CALLER, START_MS, run, turns
 
 from penstock.engines.api import AppendError, Batch, Overloaded, Unavailable
@@ -190,25 +190,6 @@ def test_destination_when_it_is_stuck_then_only_its_own_delivery_stream_waits() 
         await world.put(b"b\n", name="free")
         await world.clock.advance(61_000)
         assert list(data_of(world.objects())) == [b"b"]
-        await world.stop()
-
-    run(story())
-
-
-def test_memory_when_a_destination_is_stuck_then_the_source_is_read_no_further() -> None:
-    async def story() -> None:
-        world = DeliveryWorld(destination=Scripted(otherwise=refused, retry_ms=10**9))
-        await world.start()
-        await world.create_scripted()
-        for _ in range(20):
-            await world.put(*[b"x" * 1000] * 500)
-        progress = await world.progress()
-        [stage] = [stage for stage in progress.stages if stage.name == "delivery"]
-        assert stage.held_bytes <= 3 << 20  # a parcel at work, a buffer that is filling, a page that was being read
-        assert progress.lanes[0].unread_records > 5000
-        world.destination.otherwise = delivered
-        await world.clock.advance(300_000)
-        assert len(world.destination.got) == 10_000
         await world.stop()
 
     run(story())

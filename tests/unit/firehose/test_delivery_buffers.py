@@ -46,7 +46,7 @@ def test_buffers_when_fed_then_every_record_comes_out_once_and_in_order(bounds: 
     buffers, now_ms = play(bounds, plan, see)
     for ready in buffers.everything():
         see(ready, now_ms)
-    assert buffers.size_bytes == 0
+    assert buffers.held_bytes == 0
     assert all(low < high for found in seen.values() for low, high in pairwise(found))
     assert sorted(seen["a"] + seen["b"]) == list(range(sum(len(lengths) for _, lengths, _ in plan)))
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 
 import cramjam
 import pytest
@@ -62,17 +63,31 @@ READERS: dict[Compression, Callable[[bytes], bytes]] = {
 }
 
 
+def packed(compression: Compression, body: bytes, *cuts: int) -> bytes:
+    """A body's object, where the body comes in pieces that are cut at some places."""
+    ends = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    pieces = [body[start:end] for start, end in pairwise(ends)]
+    return b"".join(FRAMINGS[compression].pack(pieces, "a-uuid"))
+
+
 @pytest.mark.parametrize("compression", FRAMINGS)
-@given(st.one_of(st.binary(max_size=3000), st.integers(1, 90_000).map(lambda size: b"abcdefghi" * size)))
+@given(
+    st.one_of(st.binary(max_size=3000), st.integers(1, 90_000).map(lambda size: b"abcdefghi" * size)),
+    st.lists(st.integers(0), max_size=4),
+)
 @settings(max_examples=25, deadline=None)
-def test_framing_when_read_back_then_the_body_is_the_same(compression: Compression, body: bytes) -> None:
-    assert READERS[compression](FRAMINGS[compression].pack(body, "a-uuid")) == body
+def test_framing_when_read_back_then_the_body_is_the_same_however_it_was_cut(
+    compression: Compression, body: bytes, cuts: list[int]
+) -> None:
+    framed = packed(compression, body, *cuts)
+    assert READERS[compression](framed) == body
+    assert framed == packed(compression, body)
 
 
 def test_snappy_when_a_body_is_long_then_it_is_in_the_blocks_that_its_readers_have() -> None:
     body = b"x" * (2 * HADOOP_BLOCK_BYTES + 1)
-    assert len(cut(FRAMINGS["Snappy"].pack(body, "")[16:])) == len(body) // XERIAL_BLOCK_BYTES + 1
-    assert FRAMINGS["HADOOP_SNAPPY"].pack(body, "")[:4] == HADOOP_BLOCK_BYTES.to_bytes(4, "big")
+    assert len(cut(packed("Snappy", body)[16:])) == len(body) // XERIAL_BLOCK_BYTES + 1
+    assert packed("HADOOP_SNAPPY", body)[:4] == HADOOP_BLOCK_BYTES.to_bytes(4, "big")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ class Piece(NamedTuple, Generic[Record]):
     records: Sequence[Record]  # at least one
     lengths: Sequence[int]  # of each, in bytes
     oldest_ms: int  # the earliest arrival
+    each_bytes: int = 0  # what a record takes in memory beside its data
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the records' data."""
+        return sum(self.lengths)
 
 
 class Limits(NamedTuple):
@@ -47,17 +53,18 @@ class Ready(NamedTuple, Generic[Key, Record]):
     size_bytes: int
     records: int
     oldest_ms: int
+    held_bytes: int  # in memory
 
 
 class _Buffer(Generic[Record]):
     """One open buffer."""
 
-    __slots__ = ("opened_ms", "pieces", "records", "size_bytes")
+    __slots__ = ("held_bytes", "opened_ms", "pieces", "records", "size_bytes")
 
     def __init__(self, now_ms: int) -> None:
         self.opened_ms = now_ms
         self.pieces: list[Piece[Record]] = []
-        self.size_bytes = self.records = 0
+        self.size_bytes = self.records = self.held_bytes = 0
 
 
 class Buffers(Generic[Key, Record]):
@@ -67,7 +74,7 @@ class Buffers(Generic[Key, Record]):
         self._limits = limits
         self._interval_ms = limits.interval_ms or LINGER_MS
         self._open: dict[Key, _Buffer[Record]] = {}
-        self.size_bytes = 0  # of all
+        self.held_bytes = 0  # by all, in memory
 
     def __len__(self) -> int:
         return len(self._open)
@@ -127,17 +134,19 @@ class Buffers(Generic[Key, Record]):
         return held.size_bytes >= self._limits.size_bytes or (most is not None and held.records >= most)
 
     def _put(self, held: _Buffer[Record], piece: Piece[Record]) -> None:
-        size_bytes = sum(piece.lengths)
+        size_bytes, records = piece.size_bytes, len(piece.lengths)
+        held_bytes = size_bytes + records * piece.each_bytes
         held.pieces.append(piece)
         held.size_bytes += size_bytes
-        held.records += len(piece.lengths)
-        self.size_bytes += size_bytes
+        held.records += records
+        held.held_bytes += held_bytes
+        self.held_bytes += held_bytes
 
     def _close(self, key: Key) -> Ready[Key, Record]:
         held = self._open.pop(key)
-        self.size_bytes -= held.size_bytes
+        self.held_bytes -= held.held_bytes
         oldest_ms = min(piece.oldest_ms for piece in held.pieces)
-        return Ready(key, held.pieces, held.size_bytes, held.records, oldest_ms)
+        return Ready(key, held.pieces, held.size_bytes, held.records, oldest_ms, held.held_bytes)
 
 
 def _cut(piece: Piece[Record], start: int, stop: int) -> Piece[Record]:

@@ -3,6 +3,7 @@
 Theory.  Both are stages whose work is writing one object, and both are tried until they succeed: what is in neither place would be lost.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from penstock.core.ids import UUID_BYTES, uuid_text
@@ -21,7 +22,7 @@ from penstock.services.firehose.prefix import (
     read_prefix,
 )
 from penstock.services.firehose.report import Report
-from penstock.services.firehose.rows import body_of, joined
+from penstock.services.firehose.rows import joined, pieces_of
 from penstock.services.firehose.shapes import S3
 from penstock.services.firehose.site import Site
 
@@ -48,12 +49,12 @@ class Persistent:
         """What prefixes are evaluated with."""
         return self._writer.values(at_ms)
 
-    async def write(self, prefix: Prefix, values: Values, at_ms: int, body: bytes, *, packed: bool) -> int:
+    async def write(self, prefix: Prefix, values: Values, at_ms: int, pieces: Sequence[bytes], *, packed: bool) -> int:
         """Write an object; the bytes that it has."""
         told, attempts = Told(at_ms, uuid_text(self._entropy.bytes(UUID_BYTES)), ""), 0
         while True:
             try:
-                return await self._writer.write(prefix, values, told, body, packed=packed)
+                return await self._writer.write(prefix, values, told, pieces, packed=packed)
             except TooLong:
                 prefix = default_error_prefix("")  # it must go somewhere
             except NotWritten as problem:
@@ -78,7 +79,7 @@ class ErrorPrefix:
         failures = [failure for piece in ready.pieces for failure in piece.records]
         body = error_body(failures, self._clock.now_ms())
         values = self._objects.values(ready.oldest_ms)._replace(failure=ready.key)
-        await self._objects.write(self._prefix, values, ready.oldest_ms, body, packed=False)
+        await self._objects.write(self._prefix, values, ready.oldest_ms, [body], packed=False)
         self._report.failed_records += len(failures)
 
 
@@ -93,9 +94,9 @@ class Backup:
 
     async def write(self, ready: Ready[None, Entry]) -> None:
         """Write an object of records."""
-        body = body_of(joined([piece.records for piece in ready.pieces]))
+        pieces = pieces_of(joined([piece.records for piece in ready.pieces]))
         values = self._objects.values(ready.oldest_ms)
-        size_bytes = await self._objects.write(self._prefix, values, ready.oldest_ms, body, packed=True)
+        size_bytes = await self._objects.write(self._prefix, values, ready.oldest_ms, pieces, packed=True)
         tally = self._report.tally
         tally.add("BackupToS3.Bytes", "Bytes", size_bytes)
         tally.count("BackupToS3.Records", ready.records)

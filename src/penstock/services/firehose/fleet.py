@@ -24,6 +24,8 @@ from penstock.services.firehose.report import Report
 from penstock.services.firehose.runner import Runner
 from penstock.services.firehose.site import Site
 from penstock.services.firehose.source import Read, Source
+from penstock.services.firehose.spare import SPARE_BYTES as SPARE_BYTES
+from penstock.services.firehose.spare import Spare
 from penstock.services.firehose.state import DeliveryStream
 from penstock.services.firehose.tally import Tallies
 from penstock.services.firehose.vault import Vault, put_together
@@ -78,6 +80,7 @@ class Fleet:
         self._directory = directory
         self._tasks = tasks
         self.crews: dict[str, Crew] = {}  # by uid
+        self.spare = Spare(SPARE_BYTES)
         self._wanted: dict[str, DeliveryView] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         directory.changed = self._changed
@@ -160,7 +163,7 @@ class Fleet:
         destination = world.makers.make(stream.kind, shape, site, report)
         steps = world.makers.steps(shape, site, report)
         plan = plan_of(shape)
-        runner = Runner(plan, steps, destination, site, report, tasks)
+        runner = Runner(plan, steps, destination, site, report, tasks, self.spare)
 
         def refused(code: str, text: str) -> None:
             report.tally.refused(code)

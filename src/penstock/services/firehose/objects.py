@@ -1,10 +1,11 @@
 """Objects in one bucket as an S3 configuration wants them: under its prefix, compressed and encrypted as it says.
 
 Theory.  A writer is made once for each S3 configuration of a delivery stream: of its destination, its backup, its error objects.  The key
-of an object depends on nothing but what it is given, so writing it again replaces it.
+of an object depends on nothing but what it is given, so writing it again replaces it.  Its bytes come as pieces that lie in memory
+already; what compression makes of them is made while it is written, by the threads that write.
 """
 
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from penstock.core.limits import KIB
@@ -21,7 +22,7 @@ from penstock.services.firehose.prefix import Prefix, Values, in_zone
 from penstock.services.firehose.shapes import S3, ExtendedS3
 from penstock.services.firehose.site import Site
 
-_INLINE_BYTES: Final = 64 * KIB  # compressed on the loop; what is longer goes to a thread
+_INLINE_BYTES: Final = 64 * KIB  # compressed on the loop, as a whole
 
 
 class NotWritten(Exception):
@@ -57,23 +58,26 @@ class ObjectWriter:
         """What its prefixes are evaluated with, but for what only some have."""
         return Values(in_zone(at_ms, self._zone), self._random)
 
-    async def write(self, prefix: Prefix, values: Values, told: Told, body: bytes, *, packed: bool = True) -> int:
+    async def write(
+        self, prefix: Prefix, values: Values, told: Told, pieces: Sequence[bytes], *, packed: bool = True
+    ) -> int:
         """Write an object; the bytes that it has.  Raises NotWritten, and TooLong for its prefix."""
         framing = self._framing if packed else FRAMINGS["UNCOMPRESSED"]
         extension = self._extension if self._extension and packed else told.extension + framing.extension
         site = self._site
         name = object_name(site.stream, site.version, told.at_ms, self._zone, told.uuid, extension)
         key = prefix.evaluate(values) + name
-        pack = partial(framing.pack, body, told.uuid)
-        content = (
-            pack() if framing.content_encoding is None or len(body) <= _INLINE_BYTES else await site.threads.run(pack)
-        )
         sse, sse_key = self._sealing
         head = ObjectHead(content_encoding=framing.content_encoding, sse=sse, sse_key=sse_key)
-        await self._put(key, content, head)
-        return len(content)
+        size_bytes = sum(map(len, pieces))
+        if framing.content_encoding is None:
+            await self._put(key, pieces, head)
+            return size_bytes
+        packed_pieces = _Counted(framing.pack(pieces, told.uuid))
+        await self._put(key, list(packed_pieces) if size_bytes <= _INLINE_BYTES else packed_pieces, head)
+        return packed_pieces.size_bytes
 
-    async def _put(self, key: str, content: bytes, head: ObjectHead) -> None:
+    async def _put(self, key: str, content: Iterable[bytes], head: ObjectHead) -> None:
         bucket, rights = self._s3.bucket, self._site.rights
         if rights is not None:
             why = await rights.why_not(self._s3.role_arn, "s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
@@ -89,3 +93,16 @@ class ObjectWriter:
             raise NotWritten("S3.InvalidName", str(error)) from None
         except BucketsUnavailable as error:
             raise NotWritten("S3.InternalError", str(error)) from None
+
+
+class _Counted:
+    """Pieces, counted as they pass."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.size_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.size_bytes += len(piece)
+            yield piece

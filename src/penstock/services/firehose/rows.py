@@ -5,14 +5,20 @@ one only when it is asked for; their data can be had as a whole.
 Rules of this file: pure; rows never change; a part is a run of consecutive records of one page.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple, overload
+from typing import Final, NamedTuple, overload
 
 from penstock.engines.api import Position
 from penstock.engines.column import Column, lengths_of
+from penstock.services.firehose.buffers import Piece
 from penstock.services.firehose.entries import Entry, Origin
+from penstock.services.firehose.holds import Hold
 from penstock.services.streams import sequence
+
+ROW_BYTES: Final = 24  # that a record in a column takes beside its data: its key, its arrival, lengths of both
+ENTRY_BYTES: Final = 450  # that one takes as an object, with its id and its keys
 
 
 def record_id(number: int, subsequence_number: int = 0) -> str:
@@ -88,9 +94,9 @@ class Rows(Sequence[Entry]):
         place = range(self._count)[at]
         return next(self._cut(place, place + 1)).entry(0)
 
-    def lengths(self) -> list[int]:
+    def lengths(self) -> Sequence[int]:
         """Of each record's data."""
-        return list(chain.from_iterable(lengths_of(part.data) for part in self.parts))
+        return array("I", chain.from_iterable(lengths_of(part.data) for part in self.parts))
 
     def pieces(self) -> Iterator[bytes]:
         """The data, end to end, in as few pieces as it lies in."""
@@ -119,13 +125,13 @@ def joined(runs: Sequence[Sequence[Entry]]) -> Sequence[Entry]:
     return [entry for run in runs for entry in run]
 
 
-def body_of(entries: Sequence[Entry]) -> bytes:
-    """The data of entries, end to end."""
+def pieces_of(entries: Sequence[Entry]) -> list[bytes]:
+    """The data of entries, end to end, in as few pieces as it lies in; nothing is copied."""
+    return list(entries.pieces()) if isinstance(entries, Rows) else [entry.data for entry in entries]
+
+
+def piece_of(hold: Hold, entries: Sequence[Entry], oldest_ms: int) -> Piece[Entry]:
+    """Entries as buffers take them."""
     if isinstance(entries, Rows):
-        return b"".join(entries.pieces())
-    return b"".join([entry.data for entry in entries])
-
-
-def lengths(entries: Sequence[Entry]) -> list[int]:
-    """The length of each entry's data."""
-    return entries.lengths() if isinstance(entries, Rows) else [len(entry.data) for entry in entries]
+        return Piece(hold, entries, entries.lengths(), oldest_ms, ROW_BYTES)
+    return Piece(hold, entries, array("I", [len(entry.data) for entry in entries]), oldest_ms, ENTRY_BYTES)

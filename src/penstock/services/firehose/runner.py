@@ -14,9 +14,9 @@ from penstock.core.errors import ServiceError
 from penstock.core.limits import ACTIVE_PARTITIONS_MAX
 from penstock.core.ports import Tasks
 from penstock.services.firehose.backoff import wait_ms
-from penstock.services.firehose.buffers import Limits, Piece, Ready
+from penstock.services.firehose.buffers import Piece, Ready
 from penstock.services.firehose.delivery import Delivery
-from penstock.services.firehose.destinations.api import Destination
+from penstock.services.firehose.destinations.api import Destination, Hints
 from penstock.services.firehose.destinations.s3 import S3Destination, hints_of
 from penstock.services.firehose.entries import Entry, Failure, PartitionKey
 from penstock.services.firehose.errorprefix import Backup, ErrorPrefix
@@ -25,22 +25,31 @@ from penstock.services.firehose.partitions import sorted_out
 from penstock.services.firehose.plan import Plan
 from penstock.services.firehose.processing.api import Processed, Step
 from penstock.services.firehose.report import Report
-from penstock.services.firehose.rows import joined, lengths
+from penstock.services.firehose.rows import joined, piece_of
 from penstock.services.firehose.site import Site
 from penstock.services.firehose.source import Run
-from penstock.services.firehose.stage import Stage
+from penstock.services.firehose.spare import Spare
+from penstock.services.firehose.stage import Means, Stage
 
 logger = logging.getLogger(__name__)
 
 INTAKE_CONCURRENCY: Final = 5  # function calls at a time; source: developer guide, of one shard
 OVERHEAD_BYTES: Final = 400  # of an error object, beside its data
+FAILURE_BYTES: Final = 200  # that a failure takes in memory beside what its error object has
 
 
 class Runner:
     """One of them."""
 
     def __init__(
-        self, plan: Plan, steps: Sequence[Step], destination: Destination, site: Site, report: Report, tasks: Tasks
+        self,
+        plan: Plan,
+        steps: Sequence[Step],
+        destination: Destination,
+        site: Site,
+        report: Report,
+        tasks: Tasks,
+        spare: Spare,
     ) -> None:
         self._plan = plan
         self._steps = steps
@@ -48,25 +57,21 @@ class Runner:
         self._site = site
         self._report = report
         self._partition_keys = destination.partition_keys if isinstance(destination, S3Destination) else ()
-        clock, hints = site.clock, destination.hints
-        delivery = Delivery(destination, plan.logging, self._fail, report, clock, site.entropy)
-        limits = Limits(hints.size_bytes, hints.interval_ms, hints.records_max)
-        self.main: Stage[PartitionKey, Entry] = Stage(
-            "delivery", limits, hints.concurrency, delivery.deliver, clock, tasks
-        )
-        error_hints = hints_of(plan.errors.buffering_hints)
+        means = Means(site.clock, tasks, spare)
+        delivery = Delivery(destination, plan.logging, self._fail, report, site.clock, site.entropy)
+        self.main: Stage[PartitionKey, Entry] = Stage("delivery", destination.hints, delivery.deliver, means)
+        error_hints = hints_of(plan.errors.buffering_hints)._replace(concurrency=2)
         self.errors: Stage[str, Failure] = Stage(
-            "errors", Limits(*error_hints[:2]), 2, ErrorPrefix(plan.errors, site, report).write, clock, tasks
+            "errors", error_hints, ErrorPrefix(plan.errors, site, report).write, means
         )
         self.backup: Stage[None, Entry] | None = None
         if plan.backup is not None:
-            backup_hints = hints_of(plan.backup.buffering_hints)
-            work = Backup(plan.backup, site, report).write
-            self.backup = Stage("backup", Limits(*backup_hints[:2]), 2, work, clock, tasks)
+            backup_hints = hints_of(plan.backup.buffering_hints)._replace(concurrency=2)
+            self.backup = Stage("backup", backup_hints, Backup(plan.backup, site, report).write, means)
         self.intake: Stage[None, Entry] | None = None
         if plan.intake is not None:
-            limits = Limits(plan.intake.size_bytes, plan.intake.interval_ms)
-            self.intake = Stage("processing", limits, INTAKE_CONCURRENCY, self._process, clock, tasks)
+            hints = Hints(*plan.intake, INTAKE_CONCURRENCY, own_bytes=plan.intake.size_bytes)
+            self.intake = Stage("processing", hints, self._process, means)
 
     @property
     def stages(self) -> list[Stage[None, Entry] | Stage[PartitionKey, Entry] | Stage[str, Failure]]:
@@ -84,8 +89,7 @@ class Runner:
         if not run.entries:
             run.hold.drop()
             return
-        sizes = lengths(run.entries)
-        piece = Piece(run.hold, run.entries, sizes, run.oldest_ms)
+        piece = piece_of(run.hold, run.entries, run.oldest_ms)
         if self.backup is not None:
             run.hold.retain()
             self.backup.add(None, piece)
@@ -100,7 +104,9 @@ class Runner:
             stage.flush()
 
     async def close(self) -> None:
-        """Let go of what the destination keeps open."""
+        """Let go of what the destination keeps open, and of memory; nothing works any more."""
+        for stage in self.stages:
+            stage.close()
         await self._destination.close()
 
     async def _process(self, ready: Ready[None, Entry]) -> None:
@@ -112,7 +118,7 @@ class Runner:
             self._add_failures(failed, hold, ready.oldest_ms)
         if kept:
             hold.retain()
-            self._sort(Piece(hold, kept, lengths(kept), ready.oldest_ms))
+            self._sort(piece_of(hold, kept, ready.oldest_ms))
         hold.drop()
 
     async def _through_steps(self, entries: Sequence[Entry]) -> tuple[Sequence[Entry], list[Failure]]:
@@ -156,7 +162,7 @@ class Runner:
         for key, entries in groups.items():
             piece.hold.retain()
             oldest_ms = min(entry.arrival_ms for entry in entries)
-            self.main.add(key, Piece(piece.hold, entries, lengths(entries), oldest_ms))
+            self.main.add(key, piece_of(piece.hold, entries, oldest_ms))
         tally.count("PartitionCount", len(self.main.buffers))
         piece.hold.drop()
 
@@ -173,7 +179,7 @@ class Runner:
         for kind, group in kinds.items():
             hold.retain()
             sizes = [len(failure.entry.data) * 4 // 3 + OVERHEAD_BYTES for failure in group]
-            self.errors.add(kind, Piece(hold, group, sizes, oldest_ms))
+            self.errors.add(kind, Piece(hold, group, sizes, oldest_ms, FAILURE_BYTES))
 
 
 def _over(ready: "Ready[None, Entry] | Ready[PartitionKey, Entry]") -> Hold:

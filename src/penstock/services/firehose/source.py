@@ -5,7 +5,7 @@ shards may be read is services/streams/course.py's to say.  Each has a lane: a t
 away, and a ledger of what is accounted for.  Checkpoints of all lanes are stored together, by one task, as often as the store takes them.
 Rules of this file:
   1. A checkpoint never passes a run that is not accounted for.
-  2. A lane waits for room before it reads.
+  2. A lane waits for room before it reads, and one reads at a time: so no more than one page comes in beyond the room that there is.
 """
 
 import asyncio
@@ -115,6 +115,7 @@ class Source:
         self._refused = refused
         self._lanes: dict[int, _Lane] = {}
         self._kept: dict[int, Kept] = {}  # by shard
+        self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
         self._ended = asyncio.Event()
         self._trimmed_ms = clock.now_ms()
@@ -179,10 +180,13 @@ class Source:
         """Read a shard to its end."""
         position = lane.position
         while True:
-            await self._room()
-            began_ms = self._clock.now_ms()
             try:
-                page = await self._reader.scan(self.view, lane.held, position, PAGE_RECORDS, PAGE_BYTES)
+                async with self._turn:
+                    await self._room()
+                    began_ms = self._clock.now_ms()
+                    page = await self._reader.scan(self.view, lane.held, position, PAGE_RECORDS, PAGE_BYTES)
+                    ended = is_last(self.view, lane.held, page)
+                    self._give(lane, page, self._clock.now_ms() - began_ms, ended=ended)
             except (ServiceError, AppendError) as error:
                 if isinstance(error, ServiceError) and error.code == Error.SHARD_DOES_NOT_EXIST.code:
                     return  # the stream was deleted
@@ -190,9 +194,7 @@ class Source:
                 self._refused(code, f"{lane.held.shard_id} cannot be read: {error}")
                 await self._clock.sleep(RETRY_MS)
                 continue
-            position = lane.position = page.next
-            ended = is_last(self.view, lane.held, page)
-            self._give(lane, page, self._clock.now_ms() - began_ms, ended=ended)
+            position = page.next
             if ended:
                 return
             if page.next == page.end:
@@ -206,6 +208,7 @@ class Source:
 
     def _give(self, lane: _Lane, page: Page, took_ms: int, *, ended: bool) -> None:
         """Give a page away as a run."""
+        lane.position = page.next
         lane.behind_ms = millis_behind(page, self._clock.now_ms())
         if not page.data and not ended:
             return

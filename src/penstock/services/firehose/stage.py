@@ -1,23 +1,35 @@
 """Stages: buffers, the clock that closes them, and as many hands as they may have at work.
 
 Theory.  A delivery stream is a few stages: before its function, before its destination, its backup, its error objects.  A stage takes
-pieces, and hands what is ready to `work`, `concurrency` at a time.  What is buffered or at work counts against `bound_bytes`: whoever reads
-the source waits for room, so a slow destination stops its own source and nobody else's.
+pieces, and hands what is ready to `work`, `concurrency` at a time.  What is buffered or at work is held: up to `own_bytes` always, beyond
+that as far as the spare memory goes (spare.py).  Whoever reads the source waits for room, so a slow destination stops its own source and
+nobody else's.
 Rules of this file:
   1. A task runs only while something is buffered or at work.
   2. `work` ends when its content is accounted for, or not at all; the stage drops the holds then.
+  3. There is room while nothing is ready, for a buffer is handed over by its size or its age only.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic
+from typing import Final, Generic, NamedTuple
 
 from penstock.core.limits import MIB
 from penstock.core.ports import Clock, Tasks
 from penstock.services.firehose.buffers import Buffers, Key, Limits, Piece, Ready, Record
+from penstock.services.firehose.destinations.api import Hints
+from penstock.services.firehose.spare import Spare
 
 OPEN_MAX_BYTES: Final = 256 * MIB  # in the open buffers of one stage, whatever the number of partitions
+
+
+class Means(NamedTuple):
+    """What stages work with."""
+
+    clock: Clock
+    tasks: Tasks
+    spare: Spare
 
 
 class Stage(Generic[Key, Record]):
@@ -26,19 +38,18 @@ class Stage(Generic[Key, Record]):
     def __init__(
         self,
         name: str,
-        limits: Limits,
-        concurrency: int,
+        hints: Hints,
         work: Callable[[Ready[Key, Record]], Awaitable[None]],
-        clock: Clock,
-        tasks: Tasks,
+        means: Means,
     ) -> None:
         self.name = name
+        limits = Limits(hints.size_bytes, hints.interval_ms, hints.records_max)
         self.buffers: Buffers[Key, Record] = Buffers(limits)
-        self._concurrency = concurrency
+        self._concurrency = hints.concurrency
+        self._own_bytes = hints.size_bytes * hints.concurrency if hints.own_bytes is None else hints.own_bytes
         self._work = work
-        self._clock = clock
-        self._tasks = tasks
-        self._bound_bytes = limits.size_bytes * concurrency
+        self._clock, self._tasks, self._spare = means
+        self._borrowed_bytes = 0
         self._waiting: deque[Ready[Key, Record]] = deque()
         self._ready_bytes = 0  # waiting or at work
         self._at_work = 0
@@ -48,7 +59,7 @@ class Stage(Generic[Key, Record]):
     @property
     def held_bytes(self) -> int:
         """What is in memory for it."""
-        return self.buffers.size_bytes + self._ready_bytes
+        return self.buffers.held_bytes + self._ready_bytes
 
     @property
     def is_idle(self) -> bool:
@@ -59,17 +70,22 @@ class Stage(Generic[Key, Record]):
         """Take records, whatever the room."""
         for ready in self.buffers.add(key, piece, self._clock.now_ms()):
             self._enqueue(ready)
-        while self.buffers.size_bytes > OPEN_MAX_BYTES:
+        while self.buffers.held_bytes > OPEN_MAX_BYTES:
             self._enqueue(self.buffers.oldest())
+        self._settle()
         if not self._timed and len(self.buffers):
             self._timed = True
             self._tasks.spawn(self._watch_age(), f"{self.name}: ages")
 
     async def room(self) -> None:
-        """Return when what waits to be worked on is below its bound."""
-        while self._ready_bytes >= self._bound_bytes:
-            self._room.clear()
-            await self._room.wait()
+        """Return when more may be taken."""
+        self._spare.wait(self._room.set)
+        try:
+            while not self._has_room():
+                self._room.clear()
+                await self._room.wait()
+        finally:
+            self._spare.leave(self._room.set)
 
     def flush(self) -> None:
         """Hand over all that is buffered."""
@@ -82,9 +98,24 @@ class Stage(Generic[Key, Record]):
             self._room.clear()
             await self._room.wait()
 
+    def close(self) -> None:
+        """Give back what is borrowed; nothing works any more."""
+        self._spare.move(-self._borrowed_bytes)
+        self._borrowed_bytes = 0
+
+    def _has_room(self) -> bool:
+        return not self._ready_bytes or self.held_bytes < self._own_bytes or self._spare.lends(self._borrowed_bytes)
+
+    def _settle(self) -> None:
+        """Borrow what is held beyond its own, or give back."""
+        borrowed_bytes = max(self.held_bytes - self._own_bytes, 0)
+        more_bytes, self._borrowed_bytes = borrowed_bytes - self._borrowed_bytes, borrowed_bytes
+        if more_bytes:
+            self._spare.move(more_bytes)
+
     def _enqueue(self, ready: Ready[Key, Record]) -> None:
         self._waiting.append(ready)
-        self._ready_bytes += ready.size_bytes
+        self._ready_bytes += ready.held_bytes
         while self._waiting and self._at_work < self._concurrency:
             self._at_work += 1
             self._tasks.spawn(self._attend(self._waiting.popleft()), f"{self.name}: work")
@@ -94,7 +125,8 @@ class Stage(Generic[Key, Record]):
         try:
             while ready is not None:
                 await self._work(ready)
-                self._ready_bytes -= ready.size_bytes
+                self._ready_bytes -= ready.held_bytes
+                self._settle()
                 for piece in ready.pieces:
                     piece.hold.drop()
                 self._room.set()

@@ -263,7 +263,7 @@ def test_hints_when_the_buffer_is_large_leave_room_for_base64() -> None:
             assert hints.records_max == 10_000
             records = [b"x" * (PARCEL_MAX_BYTES // 10_000)] * 10_000
             assert 63 << 20 < len(document(PARCEL_ID, 1_578_090_903_599, records)) <= 64 << 20
-            assert HttpEndpointDestination(shape("http://x/"), site).hints == (5 << 20, 300_000, 1, 10_000)
+            assert HttpEndpointDestination(shape("http://x/"), site).hints[:4] == (5 << 20, 300_000, 1, 10_000)
 
     asyncio.run(scenario())
 

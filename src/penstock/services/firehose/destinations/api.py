@@ -73,6 +73,7 @@ class Hints(NamedTuple):
     interval_ms: int  # 0: as soon as possible
     concurrency: int = 1  # parcels under way at a time, of one lane
     records_max: int | None = None  # in one parcel (HTTP: 10,000)
+    own_bytes: int | None = None  # that its records may always hold of the memory; None: `concurrency` parcels
 
 
 class Destination(Protocol):

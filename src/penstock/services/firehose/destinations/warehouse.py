@@ -122,7 +122,7 @@ class WarehouseDestination:
         framing = FRAMINGS[self._staging.compression_format]
         body = data
         if framing.content_encoding is not None:
-            body = await self._site.threads.run(lambda: framing.pack(data, parcel.id))
+            body = await self._site.threads.run(lambda: b"".join(framing.pack([data], parcel.id)))
         kms = self._staging.encryption_configuration.kms_encryption_config
         head = ObjectHead(
             content_encoding=framing.content_encoding,
