@@ -9,7 +9,7 @@ from mapping_site import CALLER, STREAM, Site, data_of
 
 from penstock.core.errors import ServiceError
 from penstock.engines.api import MetaUnavailable, Write
-from penstock.engines.buckets import PLAIN, BucketsUnavailable, ObjectHead
+from penstock.engines.buckets import PLAIN, Body, BucketsUnavailable, ObjectHead
 from penstock.engines.memory import MemoryBuckets
 from penstock.services.functions.mapping.shard import READ_AHEAD_BYTES
 from penstock.services.functions.mapping.state import MAPPINGS
@@ -299,7 +299,7 @@ class Away(MemoryBuckets):
         super().__init__()
         self.failures = failures
 
-    async def put(self, bucket: str, key: str, body: bytes, head: ObjectHead = PLAIN) -> None:
+    async def put(self, bucket: str, key: str, body: Body, head: ObjectHead = PLAIN) -> None:
         if self.failures:
             self.failures -= 1
             raise BucketsUnavailable("away")
