@@ -69,7 +69,7 @@ def _serve(counts: Any, ready: Any, latency_s: float, bytes_s: float) -> None:
             left -= len(await reader.readexactly(min(left, _CHUNK)))
             await asyncio.sleep(min(length, _CHUNK) / bytes_s)
         await asyncio.sleep(latency_s)
-        body = b"" if method == "PUT" else _BEGUN if path.endswith("uploads") else _ENDED
+        body = b"" if method == "PUT" else _BEGUN if "?uploads" in path else _ENDED
         if body != _BEGUN:
             counts.size_bytes += length if method == "PUT" else 0
             counts.objects += 1 if body or "partNumber" not in path else 0

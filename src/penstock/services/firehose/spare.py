@@ -12,7 +12,7 @@ from typing import Final
 
 from penstock.core.limits import MIB
 
-SPARE_BYTES: Final = 32 * MIB
+SPARE_BYTES: Final = 24 * MIB
 
 
 class Spare:
