@@ -214,6 +214,37 @@ def test_encryption_when_started_then_records_are_sealed_and_still_delivered(
     assert list(lake.wait().values()) == [b"sealed\nplain\n"]
 
 
+def test_key_when_it_is_disabled_then_puts_are_refused_and_counted_and_what_was_taken_is_delivered_when_it_is_not(
+    server: PenstockServer, lake: Lake
+) -> None:
+    firehose, kms = create(server), server.client("kms")
+    key = kms.create_key()["KeyMetadata"]
+    firehose.start_delivery_stream_encryption(
+        DeliveryStreamName="orders",
+        DeliveryStreamEncryptionConfigurationInput={"KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": key["Arn"]},
+    )
+    firehose.put_record(DeliveryStreamName="orders", Record={"Data": b"taken\n"})
+    kms.disable_key(KeyId=key["KeyId"])
+    server.clock.advance(minutes=6)  # data keys are in memory for five
+    code, _ = refusal(firehose.put_record, DeliveryStreamName="orders", Record={"Data": b"refused\n"})
+    assert code == "InvalidKMSResourceException"
+    server.clock.advance(seconds=10)
+    [refused] = server.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Firehose",
+        MetricName="KMSKeyDisabled",
+        Dimensions=[{"Name": "DeliveryStreamName", "Value": "orders"}],
+        StartTime=server.clock.now_ms / 1000 - 3600,
+        EndTime=server.clock.now_ms / 1000 + 60,
+        Period=7200,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert refused["Sum"] >= 1
+    kms.enable_key(KeyId=key["KeyId"])
+    firehose.put_record(DeliveryStreamName="orders", Record={"Data": b"again\n"})
+    settle(server)
+    assert b"".join(lake.wait(lambda found: b"again\n" in b"".join(found.values())).values()) == b"taken\nagain\n"
+
+
 def test_encryption_when_its_key_is_not_there_then_it_is_refused(server: PenstockServer) -> None:
     firehose = create(server)
     arn = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
