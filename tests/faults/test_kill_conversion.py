@@ -56,8 +56,8 @@ def make(where: Server) -> None:
     )
 
 
-def write(where: Server, begin: int, acked: set[int]) -> None:
-    """Put numbered records until the server is gone; remember what was acknowledged."""
+def write(where: Server, begin: int, acked: set[int], begun: threading.Event) -> None:
+    """Put numbered records until the server is gone; remember what was acknowledged, and tell of the first."""
     firehose = client(where, "firehose")
     while True:
         numbers = range(begin, begin + 100)
@@ -68,6 +68,7 @@ def write(where: Server, begin: int, acked: set[int]) -> None:
         except (BotoCoreError, ClientError):
             return
         acked.update(numbers)
+        begun.set()
 
 
 def rows(lake: Lake) -> list[tuple[int, str]]:
@@ -91,8 +92,11 @@ def test_server_when_killed_while_it_converts_then_every_acknowledged_record_is_
         with server(tmp_path / "data", *options) as where:
             if number == 0:
                 make(where)
-            writer = threading.Thread(target=write, args=(where, number * 1_000_000, acked), daemon=True)
+            begun = threading.Event()
+            writer = threading.Thread(target=write, args=(where, number * 1_000_000, acked, begun), daemon=True)
             writer.start()
+            if number == 0:
+                assert begun.wait(WAIT_S)
             threading.Event().wait(0.3 + entropy.fraction() * LONGEST_S)
             where.process.kill()
             where.process.wait()

@@ -41,6 +41,7 @@ class Writer(threading.Thread):
         self._firehose, self._kinesis = client(where, "firehose"), client(where, "kinesis")
         self._acked = acked
         self._stopped = threading.Event()
+        self.begun = threading.Event()  # both sources have taken something
         self.next = begin
 
     def run(self) -> None:
@@ -58,6 +59,7 @@ class Writer(threading.Thread):
                 answer = self._kinesis.put_records(StreamName="s", Records=records)
                 assert answer["FailedRecordCount"] == 0
                 self._acked["read"].update(numbers)
+                self.begun.set()
             except (BotoCoreError, ClientError):
                 return
 
@@ -103,6 +105,8 @@ def test_server_when_killed_while_it_delivers_then_every_acknowledged_record_is_
                 make(where)
             writer = Writer(where, acked, begin)
             writer.start()
+            if number == 0:
+                assert writer.begun.wait(WAIT_S)
             threading.Event().wait(0.1 + entropy.fraction() * LONGEST_S)
             where.process.kill()
             where.process.wait()
