@@ -66,12 +66,13 @@ sim: $(VENV)/.dev ## Replay one simulated world with its trace (SEED=n WORLD=eng
 sim-hunt: $(VENV)/.dev ## Look for failing worlds with fresh seeds (MINUTES=m WORLD=engine|streams|consumer|mapping|delivery)
 	@$(BIN)/python tools/sim.py hunt --minutes $(or $(MINUTES),5) --world $(or $(WORLD),engine)
 
-check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet
+check: $(VENV)/.dev ## Lint, format, types, import rules, style ratchet, generated pages
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(BIN)/python tools/ratchet.py
+	@$(BIN)/python tools/pages.py --check
 	@echo "check: all passed"
 
 format: $(VENV)/.dev ## Format the code

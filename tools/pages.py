@@ -1,7 +1,7 @@
 """Writes the pages of docs/ that the source already knows: parity.md and configuration.md.
 
 parity.md tells which operations of each service's newest model are implemented, and which behaviour is a guess; configuration.md is the
-settings table.  `python tools/pages.py` (make docs) writes them; with --check it fails if one would change, and a test calls that.
+settings table.  `python tools/pages.py` (make docs) writes them; with --check, as make check says it, it fails if one would change.
 """
 
 import dataclasses
