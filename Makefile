@@ -5,6 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
+# Bytecode is kept, whatever the shell says: compiling the package takes a server's process as long as all else of its start, and tests
+# start hundreds; collecting the tests takes three times as long.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo setup test test-compat native test-native test-workers oracle faults fuzz sim sim-hunt check format bench bench-quick bench-storage docs lock clean
 
