@@ -26,9 +26,9 @@ def put(store: MetricStore, now_ms: int) -> None:
 
 async def totals(store: MetricStore, now_ms: int) -> set[float]:
     """The sums that the series have."""
-    found = set()
+    found, minute = set(), now_ms // MINUTE_MS
     for one in list(store.all()):
-        minutes = await store.read([one], 0, now_ms // MINUTE_MS + 1)
+        minutes = await store.read([one], minute - 60, minute + 1)
         found.add(sum(data.total for data in minutes.values()))
     return found
 
