@@ -23,8 +23,9 @@ demo: $(VENV)/.demo ## Stream this machine's metrics through a server for 10 sec
 
 setup: $(VENV)/.dev ## Install everything that development needs
 
+# More workers than cores, because tests wait more than they compute; who is done takes tests of who is not, so that no core idles at the end.
 test: $(VENV)/.dev ## Run every test (ARGS="-k name" passes options)
-	@$(BIN)/pytest --numprocesses $(or $(CORES),4) --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses $(or $(CORES),6) --dist worksteal $(ARGS)
 
 native: $(VENV)/.runtime ## Build the hot path in Rust and install it (needs cargo); the server finds it by itself
 	@cargo --version >/dev/null 2>&1 || { echo "make native needs Rust: https://rustup.rs"; exit 1; }
