@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from penstock.engines.local.journal import SPARES
 from penstock.host.lock import DirectoryInUse, DirectoryLock
 from penstock.storage.directory import DataDirectory
 
@@ -19,6 +21,8 @@ def test_a_second_server_is_refused_in_one_line(tmp_path: Path) -> None:
         while "is ready" not in first.stdout.readline():
             assert first.poll() is None
         assert DataDirectory(data).in_use()
+        while len(list(data.glob("journal/spare-*"))) < SPARES:  # which it writes in the background
+            time.sleep(0.01)  # noqa: TID251 - a real process
         before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
         second = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=30, check=False)
         assert second.returncode == 2

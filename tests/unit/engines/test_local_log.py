@@ -13,7 +13,7 @@ from penstock.engines.local import log as local_log
 from penstock.engines.local.log import LocalLog, Options, open_log
 from penstock.engines.local.recovery import Recovered
 from penstock.host.clock import SystemClock
-from penstock.host.disk import SystemDisk
+from penstock.host.disk import SystemDisk, SystemFile
 from penstock.host.entropy import SystemEntropy
 from penstock.host.tasks import LoopTasks
 
@@ -53,6 +53,39 @@ async def read_all(log: LocalLog, name: LogId) -> list[bytes]:
         if page.next == page.end:
             return found
         position = page.next
+
+
+class Gated(SystemDisk):
+    """A disk that writes no journal file before it is let."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.gate = asyncio.Event()
+
+    async def create(self, path: str, size_bytes: int = 0) -> SystemFile:
+        if size_bytes:
+            await self.gate.wait()
+        return await super().create(path, size_bytes)
+
+
+def test_start_when_journal_files_take_long_to_write_then_writes_wait_for_them_and_nothing_else_does(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        disk, tasks = Gated(tmp_path), LoopTasks()
+        opening = open_log(disk, SystemClock(), SystemEntropy(), tasks, Options(journal_file_bytes=FILE_BYTES))
+        log, _ = await asyncio.wait_for(opening, 10)
+        creating = asyncio.get_running_loop().create_task(log.create([A]))
+        assert await log.names() == []
+        assert not creating.done()
+        disk.gate.set()
+        await creating
+        data = await put(log, A, 3)
+        assert await read_all(log, A) == data
+        await log.close()
+        disk.close()
+
+    asyncio.run(scenario())
 
 
 def test_restart_when_records_lie_in_segments_and_journal_then_all_are_read(tmp_path: Path) -> None:

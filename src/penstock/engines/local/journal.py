@@ -115,9 +115,10 @@ class Journal:
 
     async def prepare(self) -> None:
         """Make files ready ahead of need.  Raises DiskFull."""
-        async with self._making:
-            while len(self._spares) < SPARES:
-                await self._make_spare()
+        while len(self._spares) < SPARES:
+            async with self._making:  # each by itself: who waits for the first does not wait for the second
+                if len(self._spares) < SPARES:
+                    await self._make_spare()
 
     async def recycle(self, settled: JournalFile) -> None:
         """Give up a file whose records are settled: it becomes a spare, or is deleted if it is being read or not needed."""

@@ -83,12 +83,8 @@ class LocalLog:
         self.damage = list(found.damage)  # a line for each thing that cannot be read
 
     async def start(self, spares: Sequence[str]) -> None:
-        """Begin the background work."""
+        """Begin the background work, the writing of the first journal files among it: a new directory is ready without them."""
         await self._journal.adopt_found(spares)
-        try:
-            await self._journal.prepare()
-        except DiskFull:
-            logger.error("the disk is full: what is stored can be read, but writes are refused until there is space")
         self._tasks.spawn(self._committer.run(), "journal")
         self._tasks.spawn(self._settler.run(), "settling")
         self._settler.wake()
