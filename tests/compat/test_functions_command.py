@@ -42,22 +42,22 @@ def functions(server: PenstockServer, *words: str, stdin: str = "") -> "subproce
 
 
 def test_directory_when_added_is_invoked_and_reloaded_and_logged_and_removed(
-    server: PenstockServer, code: Path
+    penstock: PenstockServer, code: Path
 ) -> None:
-    added = functions(server, "add", "hello", "--dir", str(code), "--env", "AB=c", "--timeout", "30")
+    added = functions(penstock, "add", "hello", "--dir", str(code), "--env", "AB=c", "--timeout", "30")
     assert added.stdout.startswith(f"hello runs app.handler (python3.{sys.version_info.minor}) from {code}\n"), (
         added.stderr
     )
-    invoked = functions(server, "invoke", "hello", '{"name": "world"}')
+    invoked = functions(penstock, "invoke", "hello", '{"name": "world"}')
     assert (invoked.returncode, json.loads(invoked.stdout)) == (0, {"hello": "world"})
     assert "got {'name': 'world'}\nEND RequestId" in invoked.stderr
 
     (code / "app.py").write_text(SOURCE.replace("nobody", "somebody"))
     time.sleep(0.4)  # noqa: TID251 - it is looked at again after 300 ms of the server's own clock
-    again = functions(server, "invoke", "hello", "-", "--quiet", stdin="{}")
+    again = functions(penstock, "invoke", "hello", "-", "--quiet", stdin="{}")
     assert (json.loads(again.stdout), again.stderr) == ({"hello": "somebody"}, "")
 
-    listed = functions(server, "list").stdout.strip().splitlines()
+    listed = functions(penstock, "list").stdout.strip().splitlines()
     assert listed[-1].split() == [
         "hello",
         f"python3.{sys.version_info.minor}",
@@ -68,16 +68,16 @@ def test_directory_when_added_is_invoked_and_reloaded_and_logged_and_removed(
         "MiB",
         str(code),
     ]
-    logged = functions(server, "logs", "hello")
+    logged = functions(penstock, "logs", "hello")
     assert [line.split()[0] for line in logged.stdout.splitlines()] == ["START", "got", "END", "REPORT"] * 2, (
         logged.stderr
     )
 
-    changed = functions(server, "add", "hello", "--dir", str(code), "--handler", "app.handler", "--memory", "256")
+    changed = functions(penstock, "add", "hello", "--dir", str(code), "--handler", "app.handler", "--memory", "256")
     assert changed.returncode == 0, changed.stderr
-    assert server.client("lambda").get_function_configuration(FunctionName="hello")["MemorySize"] == 256
-    assert functions(server, "remove", "hello").returncode == 0
-    assert "no functions; add one" in functions(server, "list").stderr
+    assert penstock.client("lambda").get_function_configuration(FunctionName="hello")["MemorySize"] == 256
+    assert functions(penstock, "remove", "hello").returncode == 0
+    assert "no functions; add one" in functions(penstock, "list").stderr
     assert (code / "app.py").exists()
 
 
