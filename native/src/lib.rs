@@ -5,6 +5,7 @@
 //! answered with None, and Python decides; so nothing here words an error.  The interpreter is let go of while bytes are worked on.
 
 mod aggregate;
+mod blocks;
 mod cbor;
 mod head;
 mod json;
@@ -295,6 +296,24 @@ fn write_page<'py>(
     Ok(Some(answer))
 }
 
+/// Blocks of a journal file as they lie in a segment from `at` on, and their rows of its index; None where Python shall look.
+///
+/// `bodies`: where they lie in the file, log by log.  Those of a log are joined up to `target_bytes`, but for those of `alone_bytes`.
+#[pyfunction]
+fn join_blocks<'py>(
+    py: Python<'py>,
+    content: &[u8],
+    file_no: u64,
+    bodies: Vec<usize>,
+    at: usize,
+    target_bytes: usize,
+    alone_bytes: usize,
+) -> PyResult<Option<(Bound<'py, PyBytes>, Vec<blocks::Row>)>> {
+    let sizes = blocks::Sizes { target_bytes, alone_bytes };
+    let joined = unpanicked(|| py.detach(|| blocks::join(content, file_no, &bodies, at, &sizes)))?;
+    Ok(joined.map(|(bytes, rows)| (PyBytes::new(py, &bytes), rows)))
+}
+
 /// What PutRecords answers where every record was written: `head`, an item for each record, `tail`.
 ///
 /// `order`: for each record the place of its shard in `shards`, two bytes each; a shard is its id and the number of its first record.
@@ -351,6 +370,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Rows>()?;
     module.add_class::<ShardNames>()?;
     module.add_class::<Spread>()?;
+    module.add_function(wrap_pyfunction!(join_blocks, module)?)?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_record, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;

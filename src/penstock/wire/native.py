@@ -195,6 +195,15 @@ class Native(Protocol):
         """
         ...
 
+    def join_blocks(
+        self, content: bytes, file_no: int, bodies: Sequence[int], at: int, target_bytes: int, alone_bytes: int
+    ) -> tuple[bytes, list[tuple[int, int, int, int, int, int, int, int]]] | None:
+        """Blocks of a journal file as they lie in a segment from `at` on, and their rows of its index (engines/local/segment.py).
+
+        None where Python shall look: one of them is damaged.
+        """
+        ...
+
     def read_json(self, body: bytes) -> tuple[str, Rows] | None:
         """The stream's name and the records of a PutRecords, or None where Python shall look."""
         ...

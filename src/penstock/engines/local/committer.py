@@ -295,7 +295,7 @@ class Committer:
             case Kind.DROP:
                 if self._logs.get(log.name) is log:
                     del self._logs[log.name]
-                log.settled, log.blocks = [], []  # a reader under way finds nothing more: its files may go
+                log.forget()
             case Kind.SEAL:
                 log.sealed = True
             case Kind.TRIM:

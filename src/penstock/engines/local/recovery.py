@@ -18,7 +18,7 @@ from penstock.engines.local.journal import JournalFile
 from penstock.engines.local.manifest import Manifest
 from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.settler import Ledger
-from penstock.engines.local.state import JournalBlock, LogState, SettledRange
+from penstock.engines.local.state import JournalBlock, LogState
 
 DATA_ID_BYTES: Final = 8
 
@@ -71,8 +71,8 @@ def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
     for segment in segments:
         for ranged in segment.row.ranges:
             owner = found.by_number.get(ranged.log_no)
-            if owner is not None and ranged.end > owner.start:
-                owner.settled.append(SettledRange(segment, ranged))
+            if owner is not None:
+                owner.settle(segment, ranged)
     return found
 
 
@@ -172,6 +172,7 @@ def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Fr
         case Kind.TRIM:
             log.trim(numbers[1])
         case Kind.DROP:
+            log.forget()
             del found.logs[log.name], found.by_number[log.log_no]
         case _:
             raise Damaged(f"a frame of kind {entry.kind} where none belongs")

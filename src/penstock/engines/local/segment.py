@@ -20,6 +20,7 @@ import msgspec
 from penstock.engines.local import columns
 from penstock.engines.local.columns import Block, Damaged
 from penstock.engines.local.manifest import RangeRow
+from penstock.wire.native import NATIVE
 
 MAGIC: Final = b"PSTKSEG1"
 _TRAILER: Final = struct.Struct("<QQII")
@@ -28,6 +29,7 @@ _BLOCK: Final = struct.Struct("<II")
 HEADER_BYTES: Final = 32
 TRAILER_BYTES: Final = _TRAILER.size
 BLOCK_TARGET_BYTES: Final = 1 << 20
+SMALL_BLOCK_BYTES: Final = 16 << 10  # blocks that are no larger in the mean are joined by the native part
 BLOCK_ALONE_BYTES: Final = 256 << 10  # a block as large as this is not joined with others: it would have to be copied
 assert BLOCK_ALONE_BYTES <= BLOCK_TARGET_BYTES
 
@@ -88,6 +90,24 @@ class Builder:
             self._join()
         self._held.append((block, body))
         self._held_bytes += block.size_bytes
+
+    def add_small(self, content: bytes, file_no: int, bodies: Sequence[int]) -> bool:
+        """Take all blocks that a journal file has of some logs, as `add` would one by one; `bodies`: where in the file.
+
+        False where nothing was taken and `add` is to do it.  Cost: 1 us a block of 1 KiB.
+        """
+        if NATIVE is None:
+            return False
+        if self._held:
+            self._join()
+        joined = NATIVE.join_blocks(content, file_no, bodies, self.size_bytes, BLOCK_TARGET_BYTES, BLOCK_ALONE_BYTES)
+        if joined is None:
+            return False
+        written, rows = joined
+        self._pieces.append(written)
+        self._rows += [BlockRow(*row) for row in rows]
+        self.size_bytes += len(written)
+        return True
 
     def finish(self) -> Built:
         """The segment."""

@@ -26,6 +26,8 @@ class SegmentFile:
         self._readers = 0
         self._resting = False  # to be closed by its last reader
         self.given_up = False  # no log needs it any more
+        self.needed = 0  # logs that still have records in it
+        self.records = sum([each.end - each.first_offset for each in row.ranges])
 
     async def block_at(self, log_no: int, offset: int) -> BlockRow | None:
         """The first block of a log that ends after `offset`."""

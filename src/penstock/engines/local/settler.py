@@ -8,7 +8,7 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -46,6 +46,25 @@ class _Draft(NamedTuple):
 
     stream: str
     built: Built
+
+
+_Step = list[tuple[LogState, JournalBlock]]
+
+
+def _steps(logs: Sequence[LogState], file: JournalFile) -> Iterator[_Step]:
+    """The blocks that a journal file has of some logs: of whole logs, and a megabyte or more, at a time."""
+    step: _Step = []
+    size_bytes = 0
+    for log in logs:
+        for held in log.blocks:
+            if held.file is file:
+                step.append((log, held))
+                size_bytes += held.length
+        if size_bytes >= segment.BLOCK_TARGET_BYTES:
+            yield step
+            step, size_bytes = [], 0
+    if step:
+        yield step
 
 
 class Settler:
@@ -129,11 +148,10 @@ class Settler:
 
     async def _drop_dead(self) -> None:
         """Delete the segments that no record of any log is read from any more."""
-        needed = {held.segment for log in self._logs.values() for held in log.settled}
-        dead = [held for held in self._ledger.segments if held not in needed]
+        dead = [held for held in self._ledger.segments if not held.needed]
         if dead:
             before = self._ledger.segments
-            self._ledger.segments = [held for held in before if held in needed]
+            self._ledger.segments = [held for held in before if held.needed]
             try:
                 await self._publish()
             except OSError:
@@ -197,17 +215,28 @@ class Settler:
     async def _built(self, logs: list[LogState], file: JournalFile, content: bytes) -> list[Built]:
         """Segments of what a journal file holds of some logs, made in steps that let others run."""
         builders = [segment.Builder(self._ledger.data_id)]
-        step_end = 0
-        for log in logs:
-            for held in [held for held in log.blocks if held.file is file]:
-                if not builders[-1].takes(held.length, self._segment_bytes):
-                    builders.append(segment.Builder(self._ledger.data_id))
-                    step_end = 0
-                self._add(builders[-1], log, held, content)
-                if builders[-1].size_bytes > step_end:
-                    step_end = builders[-1].size_bytes + segment.BLOCK_TARGET_BYTES
-                    await self._clock.sleep(0)
+        for step in _steps(logs, file):
+            size_bytes = sum([held.length for _, held in step])
+            small = size_bytes <= min(segment.SMALL_BLOCK_BYTES * len(step), self._segment_bytes)
+            if not (
+                small
+                and builders[-1].takes(size_bytes, self._segment_bytes)
+                and builders[-1].add_small(content, file.file_no, [held.body_at for _, held in step])
+            ):
+                await self._add_each(builders, step, content)
+            await self._clock.sleep(0)
         return [builder.finish() for builder in builders if not builder.empty]
+
+    async def _add_each(self, builders: list[segment.Builder], step: "_Step", content: bytes) -> None:
+        added_bytes = 0
+        for log, held in step:
+            if not builders[-1].takes(held.length, self._segment_bytes):
+                builders.append(segment.Builder(self._ledger.data_id))
+            self._add(builders[-1], log, held, content)
+            added_bytes += held.length
+            if added_bytes > segment.BLOCK_TARGET_BYTES:
+                added_bytes = 0
+                await self._clock.sleep(0)
 
     def _add(self, builder: segment.Builder, log: LogState, held: JournalBlock, content: bytes) -> None:
         """Add a block of a journal file.  One that is damaged is left out: its records were lost before."""

@@ -72,9 +72,7 @@ class SettledRange(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Its share of the segment, by the number of records."""
-        ranges = self.segment.row.ranges
-        records = sum(row.end - row.first_offset for row in ranges)
-        return self.segment.row.size_bytes * (self.end - self.first_offset) // max(records, 1)
+        return self.segment.row.size_bytes * (self.end - self.first_offset) // max(self.segment.records, 1)
 
     @property
     def first_arrival_ms(self) -> int:
@@ -166,14 +164,31 @@ class LogState:
         """Records moved from the journal into a segment."""
         if row.end > self.start:  # else they were trimmed meanwhile
             self.settled.append(SettledRange(segment, row))
+            segment.needed += 1
 
     def forget_blocks_of(self, file: JournalFile) -> None:
-        """The blocks of a journal file are no longer needed: the file is settled."""
-        self.blocks = [block for block in self.blocks if block.file is not file]
+        """The blocks of the oldest journal file are no longer needed: it is settled."""
+        gone = 0
+        for block in self.blocks:
+            if block.file is not file:
+                break
+            gone += 1
+        del self.blocks[:gone]
 
     def trim(self, start: int) -> None:
         """Forget what lies before `start`."""
         self.start = max(self.start, min(start, self.end))
-        self.settled = [held for held in self.settled if held.end > self.start]
+        self._forget_settled(bisect_right(self.settled, self.start, key=_end))
         gone = bisect_right(self.blocks, self.start, key=_end)
         del self.blocks[:gone]
+
+    def forget(self) -> None:
+        """It is dropped: a reader under way finds nothing more, and its files may go."""
+        self._forget_settled(len(self.settled))
+        self.blocks.clear()
+
+    def _forget_settled(self, gone: int) -> None:
+        """Forget the first ranges."""
+        for held in self.settled[:gone]:
+            held.segment.needed -= 1
+        del self.settled[:gone]
