@@ -7,6 +7,7 @@
 mod aggregate;
 mod blocks;
 mod cbor;
+mod counts;
 mod head;
 mod json;
 mod number;
@@ -175,8 +176,8 @@ struct ShardNames(Shards);
 #[pymethods]
 impl ShardNames {
     #[new]
-    fn new(shards: Vec<(String, Vec<u8>)>) -> PyResult<Self> {
-        let shards = shards.into_iter().map(|(shard_id, base)| Ok((shard_id, number_of(&base)?)));
+    fn new(shards: Vec<(String, Vec<u8>, u32)>) -> PyResult<Self> {
+        let shards = shards.into_iter().map(|(shard_id, base, number)| Ok((shard_id, number_of(&base)?, number)));
         Ok(Self(Shards::of(shards.collect::<PyResult<_>>()?)))
     }
 }
@@ -314,6 +315,56 @@ fn join_blocks<'py>(
     Ok(joined.map(|(bytes, rows)| (PyBytes::new(py, &bytes), rows)))
 }
 
+/// What was written to the shards of one stream lately.
+#[pyclass(module = "penstock_native")]
+struct WriteCounts(counts::Counts);
+
+/// How many, then totals, lowest and highest of records, bytes and milliseconds.
+type CallsRow = (u64, [u64; 3], [u64; 3], [u64; 3]);
+
+fn calls_row(calls: &counts::Calls) -> CallsRow {
+    (calls.count, calls.totals, calls.lows, calls.highs)
+}
+
+#[pymethods]
+impl WriteCounts {
+    #[new]
+    fn new() -> Self {
+        Self(counts::Counts::new())
+    }
+
+    /// Count a request that took `took_ms` and ended in `second`.
+    fn add(&mut self, spread: &Spread, shards: &ShardNames, second: i64, took_ms: u64) -> PyResult<()> {
+        let counted = unpanicked(|| self.0.add(&spread.grouped, &shards.0, second, took_ms))?;
+        counted.ok_or_else(|| PyValueError::new_err("no such shard"))
+    }
+
+    /// Numbers of shards that were written to for the first time since the last time, or since they were forgotten.
+    fn take_new(&mut self) -> Vec<u32> {
+        self.0.take_new()
+    }
+
+    fn forget(&mut self, shard: usize) {
+        self.0.forget(shard);
+    }
+
+    /// Bytes and records of a shard in the seconds from `first` up to `end`.
+    fn seconds(&self, shard: usize, first: i64, end: i64) -> (u64, u64) {
+        self.0.sum(shard, first, end, false)
+    }
+
+    /// The same of minutes.
+    fn minutes(&self, shard: usize, first: i64, end: i64) -> (u64, u64) {
+        self.0.sum(shard, first, end, true)
+    }
+
+    /// The calls since the last time: of all shards, and of each that had any, by its number.
+    fn take_calls(&mut self) -> (CallsRow, Vec<(u32, CallsRow)>) {
+        let (whole, each) = self.0.take_calls();
+        (calls_row(&whole), each.iter().map(|(shard, calls)| (*shard, calls_row(calls))).collect())
+    }
+}
+
 /// What PutRecords answers where every record was written: `head`, an item for each record, `tail`.
 ///
 /// `order`: for each record the place of its shard in `shards`, two bytes each; a shard is its id and the number of its first record.
@@ -370,6 +421,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Rows>()?;
     module.add_class::<ShardNames>()?;
     module.add_class::<Spread>()?;
+    module.add_class::<WriteCounts>()?;
     module.add_function(wrap_pyfunction!(join_blocks, module)?)?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_record, module)?)?;

@@ -133,7 +133,7 @@ impl Grouped {
         let step = Number::power(pages::INDEX_SHIFT);
         let mut owners = Vec::with_capacity(self.owners.len());
         for (owner, first) in self.owners.iter().zip(firsts) {
-            let (shard_id, base) = shards.0.get(*owner as usize)?;
+            let (shard_id, base) = shards.names.get(*owner as usize)?;
             let tail = pages::tail_of(first + 1, arrival_ms);
             owners.push((pages::frame_written(shard_id, cbor), base.plus(&tail)));
         }
@@ -149,12 +149,26 @@ impl Grouped {
     }
 }
 
-/// The ids of the open shards in the order of the ring, and their parts of sequence numbers.
-pub struct Shards(pub Vec<(String, Number)>);
+/// The open shards in the order of the ring: ids, their parts of sequence numbers, and their numbers.
+pub struct Shards {
+    names: Vec<(String, Number)>,
+    numbers: Vec<u32>,
+}
 
 impl Shards {
-    pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES])>) -> Self {
-        Self(shards.into_iter().map(|(shard_id, base)| (shard_id, Number::from_le(&base))).collect())
+    pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES], u32)>) -> Self {
+        let numbers = shards.iter().map(|(_, _, number)| *number).collect();
+        let names = shards.into_iter().map(|(shard_id, base, _)| (shard_id, Number::from_le(&base))).collect();
+        Self { names, numbers }
+    }
+
+    pub fn number(&self, owner: u32) -> Option<u32> {
+        self.numbers.get(owner as usize).copied()
+    }
+
+    /// One more than the highest number.
+    pub fn numbers_end(&self) -> usize {
+        self.numbers.iter().max().map_or(0, |number| *number as usize + 1)
     }
 }
 

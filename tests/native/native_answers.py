@@ -133,7 +133,7 @@ def test_write_scattered_when_given_any_places_writes_what_python_writes(
     assert NATIVE is not None
     ring = Ring([(held, number) for number, held in enumerate(uniform(4))])
     shards = [(shard_id(origin.shard_no), sequence.base(origin)) for origin in origins]
-    names = NATIVE.ShardNames([(name, base.to_bytes(sequence.NUMBER_BYTES, "little")) for name, base in shards])
+    names = NATIVE.ShardNames([(name, base.to_bytes(sequence.NUMBER_BYTES, "little"), 0) for name, base in shards])
     records = [{"Data": b"", "PartitionKey": "k", "ExplicitHashKey": str(key)} for key in keys]
     found = NATIVE.read_cbor(cbor.encode_document({"StreamName": "s", "Records": records}))
     assert found is not None

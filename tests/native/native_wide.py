@@ -1,10 +1,13 @@
 """PutRecords over many shards, from the native part through the durable log and back."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from data_directory import engine
+from msgspec.structs import replace
 from streams_world import CALLER, World, active, begin, close_shard, data_in, run
 
 from penstock.core.errors import ServiceError
@@ -12,8 +15,11 @@ from penstock.engines.api import AppendError, Fan, Scattered, Unavailable
 from penstock.engines.local.log import LocalLog, Options
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.directory import StreamView
+from penstock.services.streams.measures import Measure, Measures
 from penstock.services.streams.ops import record
 from penstock.services.streams.service import Streams
+from penstock.services.streams.tally import Sample
+from penstock.services.streams.traffic import NOTHING
 from penstock.services.streams.writer import SCATTERED_MIN, ScatteredRows, Written
 from penstock.wire import cbor
 from penstock.wire.native import NATIVE, Spread
@@ -72,8 +78,9 @@ def test_put_records_when_they_go_to_many_shards_then_each_is_where_python_puts_
         in_turn = zip(first, second, plain, strict=True)
         assert all(one < two < int(three.sequence_number) for (_, one), (_, two), three in in_turn)  # type: ignore[union-attr]
         counted = [streams.traffic.find(held) for held in view.shards.values()]
-        assert [each.in_records if each else 0 for each in counted] == [3 * len(blobs) for blobs in expected.values()]
-        assert sum(each.in_bytes for each in counted if each) == 3 * sum(map(len, keys + data))
+        rates = [each.seconds(1, world.clock.ms + 1000) if each else NOTHING for each in counted]
+        assert [rate.in_records for rate in rates] == [3 * len(blobs) for blobs in expected.values()]
+        assert sum(rate.in_bytes for rate in rates) == 3 * sum(map(len, keys + data))
 
     with_streams(tmp_path, scenario)
 
@@ -107,5 +114,37 @@ def test_put_records_when_the_engine_refuses_then_every_record_is_told_so(
         assert isinstance(results, list)
         assert [each.code for each in results if isinstance(each, ServiceError)] == ["InternalFailure"] * len(ROWS)
         assert streams.traffic.of(view) == []
+
+    with_streams(tmp_path, scenario)
+
+
+class _Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.shards: dict[str, Sample] = {}
+        self.stream: dict[str, Sample] = {}
+
+    def take(self, _account: str, _region: str, dimensions: Mapping[str, str], _at_ms: int, measure: Measure) -> None:
+        if "ShardId" in dimensions:
+            self.shards[dimensions["ShardId"]] = measure.sample
+        else:
+            self.stream[measure.name] = measure.sample
+
+
+def test_measures_when_records_went_to_many_shards_then_the_stream_and_each_shard_have_theirs(tmp_path: Path) -> None:
+    async def scenario(world: World, streams: Streams, _log: LocalLog, view: StreamView) -> None:
+        view.stream = replace(view.stream, shard_level_metrics=("IncomingRecords",))
+        answers = [answered(await record.put_records(streams, CALLER, framed())) for _ in range(2)]
+        told = _Told()
+        Measures(streams.directory, streams.traffic, told, world.clock).collect()
+        expected = Counter(name for name, _ in answers[0])
+        assert {name: (sample.count, sample.total) for name, sample in told.shards.items()} == {
+            name: (2, 2 * records) for name, records in expected.items()
+        }
+        incoming = told.stream["IncomingRecords"]
+        assert (incoming.count, incoming.total) == (2 * len(expected), 2 * len(ROWS))
+        assert (incoming.low, incoming.high) == (min(expected.values()), max(expected.values()))
+        assert told.stream["PutRecords.SuccessfulRecords"].total == 2 * len(ROWS)
 
     with_streams(tmp_path, scenario)

@@ -15,7 +15,7 @@ class Ring(Protocol):
 
 
 class ShardNames(Protocol):
-    """Ids of a stream's open shards, and their parts of sequence numbers, in the order of its ring."""
+    """Ids of a stream's open shards, their parts of sequence numbers and their numbers, in the order of its ring."""
 
 
 class Spread(Protocol):
@@ -94,6 +94,38 @@ class Rows(Protocol):
 
     def spread(self, ring: Ring) -> RequestSpread:
         """The records by shard, in the order in which shards first occur."""
+        ...
+
+
+Figures = tuple[int, int, int]  # records, bytes, milliseconds
+CallsRow = tuple[int, Figures, Figures, Figures]  # how many, and their totals, lows and highs
+
+
+class WriteCounts(Protocol):
+    """What was written to the shards of one stream lately, by requests that wrote to many; seconds and minutes as in streams/traffic.py."""
+
+    def add(self, spread: RequestSpread, names: ShardNames, second: int, took_ms: int) -> None:
+        """Count a request."""
+        ...
+
+    def take_new(self) -> list[int]:
+        """The numbers of shards that were written to for the first time since the last time, or since they were forgotten."""
+        ...
+
+    def forget(self, shard_no: int) -> None:
+        """Tell a shard as new when it is written to again."""
+        ...
+
+    def seconds(self, shard_no: int, first: int, end: int) -> tuple[int, int]:
+        """Bytes and records in the seconds from `first` up to `end`, as far as they are remembered."""
+        ...
+
+    def minutes(self, shard_no: int, first: int, end: int) -> tuple[int, int]:
+        """The same of minutes."""
+        ...
+
+    def take_calls(self) -> tuple[CallsRow, list[tuple[int, CallsRow]]]:
+        """What calls were like since the last time: of all shards, and of each that had any."""
         ...
 
 
@@ -179,8 +211,13 @@ class Native(Protocol):
         ...
 
     @property
-    def ShardNames(self) -> Callable[[Sequence[tuple[str, bytes]]], ShardNames]:  # noqa: N802
-        """Makes names of ids and numbers."""
+    def ShardNames(self) -> Callable[[Sequence[tuple[str, bytes, int]]], ShardNames]:  # noqa: N802
+        """Makes names of ids, parts of sequence numbers (24 bytes, little-endian) and numbers of shards."""
+        ...
+
+    @property
+    def WriteCounts(self) -> Callable[[], WriteCounts]:  # noqa: N802
+        """Makes empty counts."""
         ...
 
     @property

@@ -119,7 +119,7 @@ class StreamView:
             assert native.NATIVE is not None
             self._names = native.NATIVE.ShardNames(
                 [
-                    (held.shard_id, held.number_base.to_bytes(sequence.NUMBER_BYTES, "little"))
+                    (held.shard_id, held.number_base.to_bytes(sequence.NUMBER_BYTES, "little"), held.shard.no)
                     for held in self.ring.owners
                 ]
             )

@@ -82,19 +82,27 @@ class Measures:
     def _measure(self, view: StreamView, shards: list[ShardTraffic], of_stream: StreamTally, at_ms: Millis) -> None:
         stream, whole = view.stream, ShardTally()
         named = {"StreamName": stream.name}
+        scattered, of_shards = self._traffic.take_scattered(stream.uid)
+        whole.manies.merge(scattered)
         for counts in shards:
             tally = counts.take_tally()
-            if tally is None:
-                continue
-            whole.merge(tally)
-            for measure in shard_measures(tally) if stream.shard_level_metrics else ():
-                if measure.name in stream.shard_level_metrics:
-                    self._tell(view, {**named, "ShardId": shard_id(counts.no)}, measure, at_ms)
+            if tally is not None:
+                whole.merge(tally)
+            if stream.shard_level_metrics:
+                tally = tally or ShardTally()
+                tally.manies.merge(of_shards.get(counts.no) or Calls())
+                self._tell_shard(view, counts.no, tally, at_ms)
         for measure in stream_measures(whole, of_stream):
             self._tell(view, named, measure, at_ms)
         for consumer, held in of_stream.consumers.items():
             for measure in consumer_measures(held):
                 self._tell(view, {**named, "ConsumerName": consumer}, measure, at_ms)
+
+    def _tell_shard(self, view: StreamView, number: int, tally: ShardTally, at_ms: Millis) -> None:
+        dimensions = {"StreamName": view.stream.name, "ShardId": shard_id(number)}
+        for measure in shard_measures(tally):
+            if measure.name in view.stream.shard_level_metrics:
+                self._tell(view, dimensions, measure, at_ms)
 
     def _tell(self, view: StreamView, dimensions: Mapping[str, str], measure: Measure, at_ms: Millis) -> None:
         self._sink.take(view.stream.account, view.stream.region, dimensions, at_ms, measure)

@@ -57,6 +57,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
         return ":" in self.name
 
 
+def shard_log(uid: StreamUid, shard_no: int) -> LogId:
+    """The log that holds the records of a shard."""
+    return LogId(f"{uid}/{shard_no}")
+
+
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """A shard, open or closed."""
 
@@ -78,7 +83,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def log(self) -> LogId:
         """The log that holds its records."""
-        return LogId(f"{self.uid}/{self.no}")
+        return shard_log(self.uid, self.no)
 
     @property
     def origin(self) -> ShardOrigin:

@@ -10,6 +10,8 @@ import math
 
 import msgspec
 
+from penstock.wire.native import CallsRow
+
 
 class Sample(msgspec.Struct, frozen=True):
     """Values of one figure, added up."""
@@ -76,6 +78,17 @@ class Calls:
         self.count = self.records = self.size_bytes = self.took_ms = 0
         self.records_low = self.bytes_low = self.ms_low = math.inf
         self.records_high = self.bytes_high = self.ms_high = -math.inf
+
+    @classmethod
+    def of(cls, row: CallsRow) -> "Calls":
+        """Calls that the native part has added up."""
+        calls = cls()
+        calls.count = row[0]
+        if calls.count:
+            calls.records, calls.size_bytes, calls.took_ms = row[1]
+            calls.records_low, calls.bytes_low, calls.ms_low = row[2]
+            calls.records_high, calls.bytes_high, calls.ms_high = row[3]
+        return calls
 
     def add(self, records: int, size_bytes: int, took_ms: int) -> None:
         """Add a call."""

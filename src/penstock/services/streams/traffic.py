@@ -6,11 +6,12 @@ Rules of this file:
   1. No clock and no I/O: time is an argument.  One that steps back begins the rings anew.
   2. Called once per shard and request or page, never per record.  (A record that its quota refuses is counted by itself.)
   3. Bounded: rings are made at a shard's first traffic, and dropped with the shard or after an hour without any.
-  4. Counts are of this process, and lost with it.  What has to outlive it is in peaks.py.
+  4. What one request writes to many shards is counted by the native part, in the same spans; whoever asks a shard gets both.
+  5. Counts are of this process, and lost with it.  What has to outlive it is in peaks.py.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from penstock.core.errors import Error, ServiceError
@@ -18,7 +19,9 @@ from penstock.core.ids import Millis, StreamUid
 from penstock.core.limits import SECOND_MS, SHARD_WRITE_BYTES_PER_S, SHARD_WRITE_RECORDS_PER_S
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.quota import ShardRates
-from penstock.services.streams.tally import ShardTally, StreamTally
+from penstock.services.streams.state import shard_log
+from penstock.services.streams.tally import Calls, ShardTally, StreamTally
+from penstock.wire.native import NATIVE, RequestSpread, ShardNames, WriteCounts
 
 SPANS: Final = 60  # finished seconds and minutes that are remembered
 AGE_SPAN_MS: Final = 30_000  # an iterator age is the highest of the current and the last span of this length
@@ -37,6 +40,10 @@ class Counts(NamedTuple):
     def per_second(self, seconds: float) -> "Counts":
         """Totals of that many seconds, as rates."""
         return Counts(*(count / seconds for count in self))
+
+    def plus_written(self, size_bytes: int, records: int) -> "Counts":
+        """With more that was written."""
+        return self._replace(in_bytes=self.in_bytes + size_bytes, in_records=self.in_records + records)
 
     def highest(self, other: "Counts") -> "Counts":
         """Each figure where it is higher."""
@@ -66,10 +73,12 @@ class _Ring:
     __slots__ = ("_cells", "_last")
 
     def __init__(self, span: int) -> None:
-        self._cells = array("q", bytes(8 * FIELDS * (SPANS + 1)))  # one more: the current one
+        self._cells = array("q")  # made when there is something to add
         self._last = span
 
     def add(self, span: int, counts: Sequence[int]) -> None:
+        if not self._cells:
+            self._cells = array("q", bytes(8 * FIELDS * (SPANS + 1)))  # one more: the current one
         for stale in range(max(self._last + 1, span - SPANS), span + 1):
             at = stale % (SPANS + 1) * FIELDS
             self._cells[at : at + FIELDS] = array("q", bytes(8 * FIELDS))
@@ -80,6 +89,8 @@ class _Ring:
 
     def sum(self, first: int, end: int) -> Counts:
         """The totals of the spans from `first` up to `end`, as far as they are remembered."""
+        if not self._cells:
+            return NOTHING
         spans = range(max(first, self._last - SPANS), min(end, self._last + 1))
         places = [span % (SPANS + 1) * FIELDS for span in spans]
         return total(self._cells[at : at + FIELDS] for at in places)
@@ -89,14 +100,15 @@ class ShardTraffic:
     """The counts of one shard."""
 
     __slots__ = (
-        "_ages", "_minutes", "_second", "_seconds",
+        "_ages", "_minutes", "_second", "_seconds", "_wide",
         "in_bytes", "in_records", "log", "no", "out_bytes", "out_records", "refused_reads", "refused_writes", "tally", "uid",
     )  # fmt: skip
 
-    def __init__(self, held: ShardView, now_ms: int) -> None:
-        self.log = held.log
-        self.uid = held.shard.uid
-        self.no = held.shard.no
+    def __init__(self, uid: StreamUid, no: int, now_ms: int, wide: Mapping[StreamUid, WriteCounts]) -> None:
+        self.log = shard_log(uid, no)
+        self.uid = uid
+        self.no = no
+        self._wide = wide
         self.tally = ShardTally()
         self._begin(now_ms // SECOND_MS)
 
@@ -153,11 +165,14 @@ class ShardTraffic:
     def seconds(self, count: int, now_ms: int) -> Counts:
         """Mean rates over the last `count` (1 .. 60) finished seconds."""
         second = self.at(now_ms)._second
-        return self._seconds.sum(second - count, second).per_second(count)
+        counts = self._seconds.sum(second - count, second)
+        if (wide := self._wide.get(self.uid)) is not None:
+            counts = counts.plus_written(*wide.seconds(self.no, second - count, second))
+        return counts.per_second(count)
 
     def minute(self, number: int, now_ms: int) -> Counts:
         """Mean rates over a minute, numbered from the epoch, that is over; nothing if it is more than an hour ago."""
-        return self.at(now_ms)._minutes.sum(number, number + 1).per_second(60)
+        return self.at(now_ms)._minutes_sum(number, number + 1).per_second(60)
 
     def idle(self, now_ms: int) -> bool:
         """Whether nothing that is remembered happened."""
@@ -166,7 +181,13 @@ class ShardTraffic:
         refused = self.refused_writes or self.refused_reads
         if pending or refused or self.age_ms(now_ms) is not None:
             return False
-        return not any(self._minutes.sum(second // 60 - SPANS, second // 60 + 1))
+        return not any(self._minutes_sum(second // 60 - SPANS, second // 60 + 1))
+
+    def _minutes_sum(self, first: int, end: int) -> Counts:
+        counts = self._minutes.sum(first, end)
+        if (wide := self._wide.get(self.uid)) is not None:
+            counts = counts.plus_written(*wide.minutes(self.no, first, end))
+        return counts
 
 
 class Traffic:
@@ -175,6 +196,7 @@ class Traffic:
     def __init__(self) -> None:
         self._shards: dict[str, ShardTraffic] = {}  # by log id
         self._streams: dict[StreamUid, StreamTally] = {}  # what was tallied lately
+        self._wide: dict[StreamUid, WriteCounts] = {}  # of requests that wrote to many shards
 
     def stream(self, uid: StreamUid) -> StreamTally:
         """The tally of a stream."""
@@ -208,16 +230,20 @@ class Traffic:
         else:
             counts.tally.manies.add(records, size_bytes, now_ms - since_ms)
 
-    def scattered(
-        self, helds: Iterable[ShardView], counts: Iterable[int], sizes: Iterable[int], now_ms: Millis, since_ms: int
-    ) -> None:
-        """As `wrote`, of many shards.  Cost: 0.7 us a shard."""
-        took_ms = now_ms - since_ms
-        for held, records, size_bytes in zip(helds, counts, sizes, strict=True):
-            count = self._of(held, now_ms)
-            count.in_records += records
-            count.in_bytes += size_bytes
-            count.tally.manies.add(records, size_bytes, took_ms)
+    def scattered(self, uid: StreamUid, spread: RequestSpread, names: ShardNames, now_ms: Millis, took_ms: int) -> None:
+        """As `wrote`, of many shards of a stream.  Cost: 0.05 us a shard."""
+        counts = self._wide.get(uid)
+        if counts is None:
+            assert NATIVE is not None, "what is spread was spread by it"
+            counts = self._wide[uid] = NATIVE.WriteCounts()
+        counts.add(spread, names, now_ms // SECOND_MS, max(took_ms, 0))
+
+    def take_scattered(self, uid: StreamUid) -> tuple[Calls, dict[int, Calls]]:
+        """The calls of `scattered` since the last time: of a stream, and of each shard that had any."""
+        if uid not in self._wide:
+            return Calls(), {}
+        whole, each = self._wide[uid].take_calls()
+        return Calls.of(whole), {number: Calls.of(row) for number, row in each}
 
     def read(
         self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis, took_ms: int | None = None
@@ -248,21 +274,31 @@ class Traffic:
     def _of(self, held: ShardView, now_ms: Millis) -> ShardTraffic:
         counts = self._shards.get(held.log)
         if counts is None:
-            counts = self._shards[held.log] = ShardTraffic(held, now_ms)
+            counts = self._shards[held.log] = ShardTraffic(held.shard.uid, held.shard.no, now_ms, self._wide)
         return counts.at(now_ms)
+
+    def _meet(self) -> None:
+        """Know the shards that only `scattered` has counted."""
+        for uid, wide in self._wide.items():
+            for number in wide.take_new():
+                counts = ShardTraffic(uid, number, 0, self._wide)
+                self._shards.setdefault(counts.log, counts)
 
     def find(self, held: ShardView) -> ShardTraffic | None:
         """The counts of a shard, or None if it had no traffic lately."""
+        self._meet()
         return self._shards.get(held.log)
 
     def of(self, view: StreamView) -> list[ShardTraffic]:
         """The counts of the shards of a stream, open or closed, that had traffic lately."""
+        self._meet()
         if not self._shards:
             return []
         return [counts for held in view.shards.values() if (counts := self._shards.get(held.log)) is not None]
 
     def by_stream(self) -> dict[StreamUid, list[ShardTraffic]]:
         """All counts, by stream."""
+        self._meet()
         streams: dict[StreamUid, list[ShardTraffic]] = {}
         for counts in self._shards.values():
             streams.setdefault(counts.uid, []).append(counts)
@@ -272,3 +308,8 @@ class Traffic:
         """Drop the counts of shards."""
         for counts in gone:
             self._shards.pop(counts.log, None)
+            if counts.uid in self._wide:
+                self._wide[counts.uid].forget(counts.no)
+        left = {counts.uid for counts in self._shards.values()}
+        for uid in [uid for uid in self._wide if uid not in left]:
+            del self._wide[uid]

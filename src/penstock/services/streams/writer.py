@@ -155,8 +155,9 @@ class Writer:
         helds = [view.ring.owners[owner] for owner in spread.owners()]
         place = await self._log.scatter(view.fan, spread) if len(helds) >= SCATTERED_MIN else None
         if isinstance(place, Scattered):
-            self._count_scattered(view, helds, spread, place.arrival_ms)
-            return ScatteredRows(len(rows), spread, names, place)
+            result = ScatteredRows(len(rows), spread, names, place)
+            self._count_scattered(view, result)
+            return result
         if place is not None:
             return await self._conclude_framed(view, helds, [place] * len(helds), rows, spread.order())
         return await self._write_groups(view, helds, rows, spread)
@@ -284,14 +285,12 @@ class Writer:
         self._metrics.bytes_in.inc(size_bytes)
         self._traffic.wrote(held, records, size_bytes, self._clock.now_ms(), since_ms, alone=alone)
 
-    def _count_scattered(
-        self, view: StreamView, helds: Sequence[ShardView], spread: RequestSpread, since_ms: int
-    ) -> None:
-        counts = spread.counts()
-        self._metrics.records_in.inc(sum(counts))
-        self._metrics.bytes_in.inc(spread.size_bytes)
-        self._traffic.scattered(helds, counts, spread.sizes(), self._clock.now_ms(), since_ms)
-        self._traffic.stream(view.stream.uid).put_many(sum(counts), sum(counts), 0)
+    def _count_scattered(self, view: StreamView, rows: ScatteredRows) -> None:
+        self._metrics.records_in.inc(rows.records)
+        self._metrics.bytes_in.inc(rows.spread.size_bytes)
+        now_ms = self._clock.now_ms()
+        self._traffic.scattered(view.stream.uid, rows.spread, rows.names, now_ms, now_ms - rows.place.arrival_ms)
+        self._traffic.stream(view.stream.uid).put_many(rows.records, rows.records, 0)
 
     def _failure(self, view: StreamView, held: ShardView, records: int, outcome: AppendError) -> ServiceError:
         """Why records were not written, in AWS's words."""

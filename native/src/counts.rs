@@ -1,0 +1,146 @@
+//! What was written to each shard of a stream lately, where one request writes to many: `services/streams/traffic.py` in columns.
+//!
+//! Theory.  A span of time (a second, a minute) is a column: records and bytes of each shard, by its number.  The last 60 and the
+//! current one are remembered.  Beside them stands what calls were like since somebody last looked (`tally.py`).
+
+use crate::spread::{Grouped, Shards};
+
+const SPANS: i64 = 60;
+const NONE: i64 = i64::MIN;
+
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    bytes: u64,
+    records: u32,
+}
+
+/// Columns of the last spans of one length; spans are numbered from the epoch.
+struct Ring {
+    columns: Vec<(i64, Vec<Cell>)>,
+}
+
+impl Ring {
+    fn new() -> Self {
+        Self { columns: (0..=SPANS).map(|_| (NONE, Vec::new())).collect() }
+    }
+
+    fn column(&mut self, span: i64, shards: usize) -> &mut [Cell] {
+        let (held, cells) = &mut self.columns[span.rem_euclid(SPANS + 1) as usize];
+        if *held != span {
+            *held = span;
+            cells.clear();
+        }
+        if cells.len() < shards {
+            cells.resize(shards, Cell::default());
+        }
+        cells
+    }
+
+    fn sum(&self, shard: usize, first: i64, end: i64) -> (u64, u64) {
+        let within = self.columns.iter().filter(|(span, _)| (first..end).contains(span));
+        within
+            .filter_map(|(_, cells)| cells.get(shard))
+            .fold((0, 0), |(bytes, records), cell| (bytes + cell.bytes, records + u64::from(cell.records)))
+    }
+}
+
+/// Calls: how many, their records, bytes and milliseconds, and of each of these the lowest and the highest.
+#[derive(Clone, Copy)]
+pub struct Calls {
+    pub count: u64,
+    pub totals: [u64; 3],
+    pub lows: [u64; 3],
+    pub highs: [u64; 3],
+}
+
+const NO_CALLS: Calls = Calls { count: 0, totals: [0; 3], lows: [u64::MAX; 3], highs: [0; 3] };
+
+impl Calls {
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        for place in 0..3 {
+            self.totals[place] += other.totals[place];
+            self.lows[place] = self.lows[place].min(other.lows[place]);
+            self.highs[place] = self.highs[place].max(other.highs[place]);
+        }
+    }
+}
+
+/// The counts of one stream.
+pub struct Counts {
+    last: i64, // second
+    seconds: Ring,
+    minutes: Ring,
+    calls: Vec<Calls>,
+    known: Vec<bool>, // shards that were told as new
+    new: Vec<u32>,
+}
+
+impl Counts {
+    pub fn new() -> Self {
+        Self {
+            last: NONE,
+            seconds: Ring::new(),
+            minutes: Ring::new(),
+            calls: Vec::new(),
+            known: Vec::new(),
+            new: Vec::new(),
+        }
+    }
+
+    /// Count a call that took `took_ms` and ended in `second`; a second that steps back begins the rings anew.
+    pub fn add(&mut self, spread: &Grouped, shards: &Shards, second: i64, took_ms: u64) -> Option<()> {
+        if second < self.last {
+            (self.seconds, self.minutes) = (Ring::new(), Ring::new());
+        }
+        self.last = second;
+        let length = shards.numbers_end();
+        if self.calls.len() < length {
+            self.calls.resize(length, NO_CALLS);
+            self.known.resize(length, false);
+        }
+        let in_second = self.seconds.column(second, length);
+        let in_minute = self.minutes.column(second.div_euclid(60), length);
+        for ((owner, records), bytes) in spread.owners.iter().zip(spread.counts()).zip(spread.sizes()) {
+            let shard = shards.number(*owner)? as usize;
+            for cell in [&mut in_second[shard], &mut in_minute[shard]] {
+                cell.records += records as u32;
+                cell.bytes += bytes as u64;
+            }
+            let figures = [records as u64, bytes as u64, took_ms];
+            self.calls[shard].merge(&Calls { count: 1, totals: figures, lows: figures, highs: figures });
+            if !self.known[shard] {
+                self.known[shard] = true;
+                self.new.push(shard as u32);
+            }
+        }
+        Some(())
+    }
+
+    /// Shards that were written to for the first time since the last time, or since they were forgotten.
+    pub fn take_new(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.new)
+    }
+
+    pub fn forget(&mut self, shard: usize) {
+        if let Some(known) = self.known.get_mut(shard) {
+            *known = false;
+        }
+    }
+
+    /// Bytes and records of a shard in the seconds, or minutes, from `first` up to `end`.
+    pub fn sum(&self, shard: usize, first: i64, end: i64, in_minutes: bool) -> (u64, u64) {
+        (if in_minutes { &self.minutes } else { &self.seconds }).sum(shard, first, end)
+    }
+
+    /// The calls since the last time: of all shards, and of each that had any.
+    pub fn take_calls(&mut self) -> (Calls, Vec<(u32, Calls)>) {
+        let mut whole = NO_CALLS;
+        let mut each = Vec::new();
+        for (shard, calls) in self.calls.iter_mut().enumerate().filter(|(_, calls)| calls.count > 0) {
+            whole.merge(calls);
+            each.push((shard as u32, std::mem::replace(calls, NO_CALLS)));
+        }
+        (whole, each)
+    }
+}
