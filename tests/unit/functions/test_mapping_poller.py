@@ -418,6 +418,22 @@ def test_restart_when_a_batch_was_tried_then_it_is_the_same_and_has_the_attempts
     site.run(scenario)
 
 
+def test_function_when_it_is_missing_and_its_stream_changes_then_one_timer_waits_for_it() -> None:
+    site = Site(fine)
+
+    async def scenario() -> None:
+        await site.stream()
+        uuid = await site.map()
+        site.missing.add("work")
+        for _ in range(50):
+            site.mappings.registry._pollers[uuid].look()
+            await site.clock.sleep(1)
+        assert sum("tries again" in task.get_name() for task in site.tasks._running) == 1
+        assert "Function not found" in site.result(uuid)
+
+    site.run(scenario)
+
+
 def test_reads_count_as_those_of_whoever_reads_a_stream() -> None:
     site = Site(fine)
 

@@ -52,6 +52,7 @@ class Poller:
         self._adopter = adopter
         self._tasks = Owner(site.tasks)
         self._moved = asyncio.Event()
+        self._waits = False  # to try again
         self._followed: StreamView | None = None
         self._arn = parse_stream_arn(mapping.source_arn)
 
@@ -92,10 +93,16 @@ class Poller:
                 await self._review()
             except (ServiceError, AppendError, MetaUnavailable) as error:
                 self._problem(_words(error))
-                self._tasks.spawn(self._later, f"mapping {self.mapping.uuid} tries again")
+                self._try_again()
+
+    def _try_again(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._tasks.spawn(self._later, f"mapping {self.mapping.uuid} tries again")
 
     async def _later(self) -> None:
         await self._site.clock.sleep(RETRY_MS)
+        self._waits = False
         self._moved.set()
 
     async def _review(self) -> None:
