@@ -124,7 +124,9 @@ def test_versions_keep_what_was_published(functions: Any) -> None:
     listed = functions.list_versions_by_function(FunctionName="f")["Versions"]
     assert [(row["Version"], row["Timeout"]) for row in listed] == [("$LATEST", 10), ("1", 3), ("2", 10)]
     assert functions.get_function_configuration(FunctionName="f", Qualifier="1")["FunctionArn"] == ARN + ":1"
+    functions.put_function_event_invoke_config(FunctionName="f", Qualifier="1", MaximumRetryAttempts=0)
     functions.delete_function(FunctionName="f", Qualifier="1")
+    assert functions.list_function_event_invoke_configs(FunctionName="f")["FunctionEventInvokeConfigs"] == []
     assert [row["Version"] for row in functions.list_versions_by_function(FunctionName="f")["Versions"]] == [
         "$LATEST",
         "2",

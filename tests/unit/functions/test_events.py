@@ -187,6 +187,21 @@ def test_record_when_its_queue_does_not_take_it_then_it_is_lost_and_the_event_is
     assert "the record of event" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"), [(b"no JSON", "no JSON"), (b'"\xff"', '"\ufffd"'), (b"", None), (b"[1]", [1])]
+)
+def test_record_when_the_function_answers_anything_then_it_is_json(answer: bytes, told: object) -> None:
+    world = World(lambda _: Invoked("r", answer, None, "$LATEST"), config(on_success=QUEUE))
+
+    async def scenario(queue: EventQueue) -> None:
+        await queue.put(F, b"{}")
+        await world.clock.sleep(HOUR)
+
+    world.run(scenario)
+    [(_, body, _)] = world.messages.sent
+    assert json.loads(body)["responsePayload"] == told
+
+
 def test_event_when_a_bug_of_ours_strikes_then_it_waits_and_so_does_nobody_else() -> None:
     world = World(lambda _: FINE, config(on_success=QUEUE + "bug", age_s=60))
 

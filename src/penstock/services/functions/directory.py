@@ -8,6 +8,8 @@ Rule of this file: the view is changed in `_apply` and nowhere else.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from penstock.core.function_errors import FunctionError
 from penstock.core.ids import AccountId, Region
 from penstock.core.ports import Clock, Entropy
@@ -190,12 +192,17 @@ class Directory:
         await self._commit(function, [Write(function.key, None, held.version), *writes])
 
     async def remove_version(self, held: Held, number: str) -> None:
-        """Forget a published version, if it is there.  Raises CHANGED."""
+        """Forget a published version with its policy and configuration, if it is there.  Raises CHANGED."""
         function = held.function
         found = self._versions.get(function.uid, {}).get(number)
         if found is not None:
-            same = Write(function.key, encode(function), held.version)  # no alias may be given it meanwhile
-            await self._commit(function, [same, Write(version_key(function.uid, number), None, found.version)])
+            without = replace(
+                function,
+                policies={key: policy for key, policy in function.policies.items() if key != number},
+                event_configs={key: config for key, config in function.event_configs.items() if key != number},
+            )
+            rest = Write(function.key, encode(without), held.version)  # no alias may be given it meanwhile
+            await self._commit(function, [rest, Write(version_key(function.uid, number), None, found.version)])
 
     async def clear(self) -> None:
         """Forget everything.  Nothing else may be changing it."""

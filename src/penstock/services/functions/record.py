@@ -40,8 +40,18 @@ def describe(
         if invoked.function_error is not None:
             response["functionError"] = invoked.function_error
         record["responseContext"] = response
-        record["responsePayload"] = msgspec.Raw(invoked.payload or b"null")
+        record["responsePayload"] = _as_json(invoked.payload)
     return msgspec.json.encode(record)
+
+
+def _as_json(payload: bytes) -> msgspec.Raw | str:
+    """What a function answered; UNVERIFIED: a runtime of one's own may answer what is no JSON, which is told as a text."""
+    try:
+        msgspec.json.decode(payload or b"null")
+        payload.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return payload.decode(errors="replace")
+    return msgspec.Raw(payload or b"null")
 
 
 def bucket_key(name: str, now_ms: int, fresh_id: str) -> str:
