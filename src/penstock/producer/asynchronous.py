@@ -78,7 +78,7 @@ class AsyncProducer:
         core.driver.take_in()  # what was put before comes first
         if core.driver.must_wait or not core.driver.has_room:
             await core.driver.turn()
-        core.driver.put_all((lot,))
+        core.driver.put_lot(lot)
         return future
 
     def flush(self) -> None:

@@ -8,9 +8,10 @@ Rule of this file: the inbox and what is known of its size are guarded by one lo
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import Future
+from itertools import groupby
 from threading import Condition, Thread, get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from penstock.clients.aws import Connection
 from penstock.producer.config import ProducerConfig
@@ -150,7 +151,12 @@ class Producer:
     def _take_in(self) -> None:
         with self._change:
             given, self._inbox, self._inbox_records, self._inbox_bytes = self._inbox, [], 0, 0
-            self._core.driver.put_all(given)
+            for kind, some in groupby(given, type):
+                if kind is Lot:
+                    for lot in some:
+                        self._core.driver.put_lot(cast("Lot", lot))
+                else:
+                    self._core.driver.put_all(cast("list[Put]", list(some)))
 
     def _flush(self) -> None:
         self._take_in()

@@ -10,7 +10,7 @@ Rules of this file:
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from penstock.clients.aws import Service
@@ -82,21 +82,25 @@ class Driver:
             self._admit()
             self.must_wait = True  # and be it to let others run
 
-    def put_all(self, given: Iterable[Put | Lot]) -> None:
+    def put_lot(self, lot: Lot) -> None:
         """Take records that need not wait."""
         self.take_in()
-        self._hand_over(given)
+        self._hand_over((lot,))
+
+    def put_all(self, puts: Sequence[Put]) -> None:
+        """Take records that need not wait, and were put one by one."""
+        self.take_in()
+        self._hand_over(lots_of(puts, self._buffered_ms, self._ttl_ms))
 
     def take_in(self) -> None:
         """Hand over to the pipeline what was put since it was last done: many at a time are quicker than one by one."""
         puts = self._inbox
         if puts:
             self._inbox, self._inbox_bytes = [], 0
-            self._hand_over(puts)
+            self._hand_over(lots_of(puts, self._buffered_ms, self._ttl_ms))
         self._inbox_most_bytes = self._most_bytes - self.pipeline.under_way.held_bytes
 
-    def _hand_over(self, given: Iterable[Put | Lot]) -> None:
-        lots = lots_of(given, self._buffered_ms, self._ttl_ms)
+    def _hand_over(self, lots: Sequence[Lot]) -> None:
         if lots:
             self._work.set()
             self.pipeline.put(lots, self._clock.now_ms())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ KEYS_KEPT_MAX: Final = 16_384
 HELD_BYTES: Final = (
     600  # what a record takes in memory besides its data and key: itself, its future, its places in tables
 )
+LOT_MS: Final = 5
 NO_ATTEMPTS: Final[tuple["Attempt", ...]] = ()
 
 
@@ -147,7 +149,7 @@ class Put(Struct, eq=False, gc=False):
 
 
 class Lot(Struct, eq=False, kw_only=True):
-    """User records that came in the same millisecond and have shared their fate since: what happens to one happens to all.
+    """User records that came together, or nearly so, and have shared their fate since: what happens to one happens to all.
 
     They are columns, because a structure for each costs more than all else that is done with it.
     """
@@ -197,21 +199,15 @@ def held_bytes(partition_keys: Sequence[str], data: Sequence[bytes]) -> int:
     return HELD_BYTES * len(data) + sum(map(len, data)) + sum(map(len, partition_keys))
 
 
-def lots_of(given: Iterable[Put | Lot], buffered_ms: int, ttl_ms: int) -> list[Lot]:
-    """The same as lots: records that were put one by one are one if they came in the same millisecond."""
-    lots: list[Lot] = []
-    puts: list[Put] = []
-    for each in given:
-        if puts and (isinstance(each, Lot) or each.arrived_ms != puts[0].arrived_ms):
-            lots.append(_lot_of(puts, buffered_ms, ttl_ms))
-            puts = []
-        if isinstance(each, Lot):
-            lots.append(each)
-        else:
-            puts.append(each)
-    if puts:
-        lots.append(_lot_of(puts, buffered_ms, ttl_ms))
-    return lots
+def lots_of(puts: Sequence[Put], buffered_ms: int, ttl_ms: int) -> list[Lot]:
+    """Records that were put one by one, as lots: those that came within LOT_MS are one, and count as come with the first."""
+    if not puts:
+        return []
+    first_ms = puts[0].arrived_ms
+    if puts[-1].arrived_ms < first_ms + LOT_MS:
+        return [_lot_of(puts, buffered_ms, ttl_ms)]
+    spans = groupby(puts, lambda put: (put.arrived_ms - first_ms) // LOT_MS)
+    return [_lot_of(list(span), buffered_ms, ttl_ms) for _, span in spans]
 
 
 def _lot_of(puts: Sequence[Put], buffered_ms: int, ttl_ms: int) -> Lot:
@@ -355,7 +351,8 @@ def _checked_columns(given: Sequence[Given], largest_bytes: int) -> Columns:
             held.append(checked(key, data, explicit_hash_key, largest_bytes))
             keys.append(key)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"record {len(held)}: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # that of Unicode takes more than a text
+        raise kind(f"record {len(held)}: {error}") from None
     explicit = [each[1] for each in held]
     return keys, [each[0] for each in held], explicit if any(explicit) else None, [each[2] for each in held]
 
