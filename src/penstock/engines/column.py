@@ -46,8 +46,17 @@ class Column(Sequence[bytes]):
         if not values:
             return cls(width, ())
         if len(values) == 1:
-            return cls(width, (Span(len(values[0]).to_bytes(width, "little"), values[0]),))
+            return cls._single(values[0], width)
         return cls(width, (Span(pack(f"<{len(values)}{_CODES[width]}", *map(len, values)), b"".join(values)),))
+
+    @classmethod
+    def _single(cls, value: bytes, width: int) -> "Column":
+        """One value: what __init__ would find out is known."""
+        made = cls.__new__(cls)
+        size = made.size_bytes = len(value)
+        made.width, made._count = width, 1
+        made.spans = (Span(size.to_bytes(width, "little"), value),)
+        return made
 
     @classmethod
     def joined(cls, columns: Sequence["Column"], width: int) -> "Column":

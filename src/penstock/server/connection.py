@@ -164,8 +164,6 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._held += data
             data = self._held
-        else:
-            self._due_in(self._traffic.patience.head_s)
         if self._tunnel is not None and data[: len(HTTP2_PREFACE)] == HTTP2_PREFACE[: len(data)]:
             self._read_preface(data)
             return
@@ -182,13 +180,18 @@ class Connection(asyncio.Protocol):
         elif end >= 0:
             self._begin(bytes(data[begin:end]), bytes(data[end + len(_HEAD_END) :]))
         elif not self._held:
-            self._held = bytearray(data)
+            self._hold(data)
 
     def _read_preface(self, data: bytes | bytearray) -> None:
         if len(data) >= len(HTTP2_PREFACE):
             self._hand_over(bytes(data))
         elif not self._held:
-            self._held = bytearray(data)
+            self._hold(data)
+
+    def _hold(self, data: bytes | bytearray) -> None:
+        """A head has begun, and is not whole."""
+        self._held = bytearray(data)
+        self._due_in(self._traffic.patience.head_s)
 
     def _hand_over(self, data: bytes) -> None:
         """Let the tunnel have the connection."""

@@ -20,6 +20,9 @@ import google_crc32c
 from penstock.engines.local.columns import Damaged
 
 SECTOR_BYTES: Final = 4096
+JOINED_MAX_BYTES: Final = (
+    16 * 1024
+)  # up to here copying a body costs less than having its pieces summed and written one by one
 MAGIC: Final = 0x4B545350  # "PSTK"
 _HEADER: Final = struct.Struct("<IIIBxxxQQ")
 HEADER_BYTES: Final = _HEADER.size
@@ -60,8 +63,11 @@ class Tail(NamedTuple):
 
 
 def encode(kind: Kind, file_no: int, group: int, body: Sequence[bytes]) -> list[bytes]:
-    """The bytes of a frame, in pieces: nothing is copied."""
-    header = _HEADER.pack(MAGIC, 0, sum(map(len, body)), kind, file_no, group)
+    """The bytes of a frame, in pieces: nothing is copied but what is small."""
+    length = sum(map(len, body))
+    if length <= JOINED_MAX_BYTES:
+        body = [b"".join(body)]
+    header = _HEADER.pack(MAGIC, 0, length, kind, file_no, group)
     checksum = google_crc32c.value(header[_CHECKED_FROM:])
     for piece in body:
         checksum = google_crc32c.extend(checksum, piece)
