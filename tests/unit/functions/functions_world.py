@@ -67,8 +67,10 @@ class Told:
 
 
 class Keys:
+    until_ms: int | None = None  # that credentials are good for
+
     async def of_role(self, version: FunctionVersion) -> Credentials:
-        return Credentials(version.account, "secret")
+        return Credentials(version.account, "secret", until_ms=self.until_ms)
 
 
 class Missing(Exception):
@@ -81,6 +83,7 @@ class World:
     def __init__(self, folder: Path, make_launcher: MakeLauncher | None, account_max: int) -> None:
         self.folder = folder
         self.clock, self.log, self.told, self.blobs = TestClock(), Log(), Told(), Blobs()
+        self.keys = Keys()
         self.tasks, self.threads, entropy = LoopTasks(), WorkThreads(), SystemEntropy()
         self.place = Workplace()
         self.wards = Wards(lambda: self.place.path)
@@ -95,7 +98,7 @@ class World:
         around = Surroundings(self.clock, self.clock, SystemClock(), entropy, self.tasks, monotonic_s)
         self.meter = Meter(self.told, self.clock, self.tasks)
         code = CodeStore(self.blobs, self.place, self.threads, self.clock)
-        self.runner = Runner(self, code, launcher, around, self.log, self.meter, Keys(), Concurrency(account_max), 4)
+        self.runner = Runner(self, code, launcher, around, self.log, self.meter, self.keys, Concurrency(account_max), 4)
         self.invoker: Invoker = self.runner
 
     def find(self, account: AccountId, region: Region, function: str) -> FunctionVersion:

@@ -126,6 +126,26 @@ def test_processes_when_idle_for_long_are_ended_and_the_sweep_with_them(tmp_path
     asyncio.run(run())
 
 
+def test_process_when_its_credentials_end_is_ended_before_it_is_idle_for_long(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as made:
+            made.keys.until_ms = made.clock.now_ms() + 60_000
+            made.python("f", PID)
+            await made.invoke("f")
+            [held] = made.runner._pools.values()
+            await made.until(lambda: held.pool._idle)  # or its time is over before it asks for more
+            began_ms = made.clock.now_ms()
+
+            def later() -> bool:
+                made.clock.advance(10_000)
+                return made.runner.slots == 0
+
+            await made.until(later)
+            assert 60_000 <= made.clock.now_ms() - began_ms < 4 * 60_000
+
+    asyncio.run(run())
+
+
 def test_dry_run_when_asked_runs_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as made:
