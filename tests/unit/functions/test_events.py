@@ -202,6 +202,22 @@ def test_record_when_the_function_answers_anything_then_it_is_json(answer: bytes
     assert json.loads(body)["responsePayload"] == told
 
 
+def test_events_when_the_server_starts_again_then_the_oldest_comes_first() -> None:
+    world = World(lambda attempt: ServiceError("TooManyRequestsException", "no") if attempt <= 3 else FINE)
+
+    async def put(queue: EventQueue) -> None:
+        for request_id in ("c", "b", "a"):
+            await queue.put(F, b"{}", request_id)
+            await world.clock.sleep(100)
+
+    async def wait(queue: EventQueue) -> None:
+        await world.clock.sleep(HOUR)
+
+    world.run(put)
+    world.run(wait, first=False)
+    assert world.invoker.request_ids == ["c", "b", "a"] * 2
+
+
 def test_event_when_a_bug_of_ours_strikes_then_it_waits_and_so_does_nobody_else() -> None:
     world = World(lambda _: FINE, config(on_success=QUEUE + "bug", age_s=60))
 
