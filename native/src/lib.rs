@@ -410,8 +410,12 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
     bytes.try_into().map_err(|_| PyValueError::new_err("a number has 24 bytes"))
 }
 
+/// What Python asks for (`wire/native.py`); raised when what is offered here changes.
+const INTERFACE: u32 = 2;
+
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("INTERFACE", INTERFACE)?;
     module.add_class::<aggregate::Aggregate>()?;
     module.add_function(wrap_pyfunction!(aggregate::unpack, module)?)?;
     module.add_class::<head::HeadReader>()?;

@@ -3,9 +3,12 @@
 Rule of this file: None where it is not; everything that it does is done in Python too, and nothing may depend on it but speed.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, Literal, Protocol, cast
+
+logger = logging.getLogger(__name__)
 
 Format = Literal["json", "cbor"]
 
@@ -278,11 +281,18 @@ class Native(Protocol):
         ...
 
 
+INTERFACE: Final = 2  # that this release speaks to; one that was built for another is left alone
+
+
 def _find() -> Native | None:
     try:
-        return cast("Native", import_module("penstock_native"))
+        found = import_module("penstock_native")
     except ImportError:
         return None
+    if getattr(found, "INTERFACE", 1) != INTERFACE:
+        logger.warning("the native part is of another release, and is not used: make native")
+        return None
+    return cast("Native", found)
 
 
 NATIVE: Final = _find()
