@@ -13,7 +13,7 @@ from penstock.wire import native
 def test_native_when_it_is_of_another_release_then_it_is_left_alone_and_said(
     interface: dict[str, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "penstock_native", SimpleNamespace(**interface))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "penstock_native", SimpleNamespace(**interface))
     with caplog.at_level(logging.WARNING):
         assert native._find() is None
     assert "make native" in caplog.text
@@ -21,5 +21,5 @@ def test_native_when_it_is_of_another_release_then_it_is_left_alone_and_said(
 
 def test_native_when_it_is_of_this_release_then_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     part = SimpleNamespace(INTERFACE=native.INTERFACE)
-    monkeypatch.setitem(sys.modules, "penstock_native", part)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "penstock_native", part)
     assert native._find() is part

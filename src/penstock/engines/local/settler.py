@@ -48,7 +48,7 @@ class _Draft(NamedTuple):
     built: Built
 
 
-_Step = list[tuple[LogState, JournalBlock]]
+_Step = list[tuple[LogState, list[JournalBlock]]]
 
 
 def _steps(logs: Sequence[LogState], file: JournalFile) -> Iterator[_Step]:
@@ -56,10 +56,11 @@ def _steps(logs: Sequence[LogState], file: JournalFile) -> Iterator[_Step]:
     step: _Step = []
     size_bytes = 0
     for log in logs:
-        for held in log.blocks:
-            if held.file is file:
-                step.append((log, held))
-                size_bytes += held.length
+        found = log.blocks_in(file)
+        if not found:
+            continue
+        step.append((log, found))
+        size_bytes += sum([held.length for held in found])
         if size_bytes >= segment.BLOCK_TARGET_BYTES:
             yield step
             step, size_bytes = [], 0
@@ -176,8 +177,9 @@ class Settler:
         """The segments of a full file, in memory."""
         content = await file.file.read(0, file.end)
         by_stream: dict[str, list[LogState]] = {}
-        for log in list(self._logs.values()):
-            if any(block.file is file for block in log.blocks):
+        for log in self._logs.values():
+            blocks = log.blocks
+            if blocks and blocks[0].file.file_no <= file.file_no <= blocks[-1].file.file_no:
                 by_stream.setdefault(log.stream, []).append(log)
         return [
             _Draft(stream, built)
@@ -216,12 +218,13 @@ class Settler:
         """Segments of what a journal file holds of some logs, made in steps that let others run."""
         builders = [segment.Builder(self._ledger.data_id)]
         for step in _steps(logs, file):
-            size_bytes = sum([held.length for _, held in step])
-            small = size_bytes <= min(segment.SMALL_BLOCK_BYTES * len(step), self._segment_bytes)
+            blocks = [held for _, found in step for held in found]
+            size_bytes = sum([held.length for held in blocks])
+            small = size_bytes <= min(segment.SMALL_BLOCK_BYTES * len(blocks), self._segment_bytes)
             if not (
                 small
                 and builders[-1].takes(size_bytes, self._segment_bytes)
-                and builders[-1].add_small(content, file.file_no, [held.body_at for _, held in step])
+                and builders[-1].add_small(content, file.file_no, [held.body_at for held in blocks])
             ):
                 await self._add_each(builders, step, content)
             await self._clock.sleep(0)
@@ -229,7 +232,7 @@ class Settler:
 
     async def _add_each(self, builders: list[segment.Builder], step: "_Step", content: bytes) -> None:
         added_bytes = 0
-        for log, held in step:
+        for log, held in [(log, held) for log, found in step for held in found]:
             if not builders[-1].takes(held.length, self._segment_bytes):
                 builders.append(segment.Builder(self._ledger.data_id))
             self._add(builders[-1], log, held, content)

@@ -5,6 +5,7 @@ for what was damaged and is skipped.  Only what is durable is in here: `end` is 
 """
 
 import asyncio
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from operator import attrgetter
@@ -95,12 +96,13 @@ class LogState:
 
     __slots__ = (
         "blocks", "closing", "end", "grown", "last_arrival_ms", "log_no", "name", "next_offset", "sealed", "settled",
-        "start", "watchers",
+        "start", "stream", "watchers",
     )  # fmt: skip
 
     def __init__(self, log_no: int, name: LogId) -> None:
         self.log_no = log_no
         self.name = name
+        self.stream = sys.intern(name.partition("/")[0])  # the part of the name that logs of one stream share
         self.start = 0  # records before it are gone
         self.end = 0  # one past the newest durable record
         self.next_offset = 0  # what the next batch gets; ahead of `end` while a commit is under way
@@ -111,11 +113,6 @@ class LogState:
         self.blocks: list[JournalBlock] = []
         self.grown: asyncio.Event | None = None  # made by the first who waits
         self.watchers: tuple[Callable[[], None], ...] = ()
-
-    @property
-    def stream(self) -> str:
-        """The part of the name that logs of one stream share."""
-        return self.name.partition("/")[0]
 
     @property
     def settled_end(self) -> int:
@@ -165,6 +162,16 @@ class LogState:
         if row.end > self.start:  # else they were trimmed meanwhile
             self.settled.append(SettledRange(segment, row))
             segment.needed += 1
+
+    def blocks_in(self, file: JournalFile) -> list[JournalBlock]:
+        """Its blocks in a journal file: they follow each other, since files are written one after the other."""
+        found: list[JournalBlock] = []
+        for block in self.blocks:
+            if block.file is file:
+                found.append(block)
+            elif found:
+                break
+        return found
 
     def forget_blocks_of(self, file: JournalFile) -> None:
         """The blocks of the oldest journal file are no longer needed: it is settled."""

@@ -82,7 +82,7 @@ class Measures:
     def _measure(self, view: StreamView, shards: list[ShardTraffic], of_stream: StreamTally, at_ms: Millis) -> None:
         stream, whole = view.stream, ShardTally()
         named = {"StreamName": stream.name}
-        scattered, of_shards = self._traffic.take_scattered(stream.uid)
+        scattered, of_shards = self._traffic.take_scattered(stream.uid, apart=bool(stream.shard_level_metrics))
         whole.manies.merge(scattered)
         for counts in shards:
             tally = counts.take_tally()

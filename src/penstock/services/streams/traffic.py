@@ -238,12 +238,12 @@ class Traffic:
             counts = self._wide[uid] = NATIVE.WriteCounts()
         counts.add(spread, names, now_ms // SECOND_MS, max(took_ms, 0))
 
-    def take_scattered(self, uid: StreamUid) -> tuple[Calls, dict[int, Calls]]:
-        """The calls of `scattered` since the last time: of a stream, and of each shard that had any."""
+    def take_scattered(self, uid: StreamUid, *, apart: bool) -> tuple[Calls, dict[int, Calls]]:
+        """The calls of `scattered` since the last time: of a stream and, `apart`, of each shard that had any."""
         if uid not in self._wide:
             return Calls(), {}
         whole, each = self._wide[uid].take_calls()
-        return Calls.of(whole), {number: Calls.of(row) for number, row in each}
+        return Calls.of(whole), {number: Calls.of(row) for number, row in each} if apart else {}
 
     def read(
         self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis, took_ms: int | None = None

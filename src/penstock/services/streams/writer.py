@@ -150,14 +150,14 @@ class Writer:
         self, view: StreamView, rows: Rows
     ) -> WrittenRows | ScatteredRows | list[Written | ServiceError]:
         """As `write`, of records that the native part has read."""
-        spread = rows.spread(view.ring.native)
-        names = view.names
-        helds = [view.ring.owners[owner] for owner in spread.owners()]
-        place = await self._log.scatter(view.fan, spread) if len(helds) >= SCATTERED_MIN else None
+        ring, names = view.ring, view.names
+        spread = rows.spread(ring.native)
+        place = await self._log.scatter(view.fan, spread) if len(spread) >= SCATTERED_MIN else None
         if isinstance(place, Scattered):
             result = ScatteredRows(len(rows), spread, names, place)
             self._count_scattered(view, result)
             return result
+        helds = [ring.owners[owner] for owner in spread.owners()]
         if place is not None:
             return await self._conclude_framed(view, helds, [place] * len(helds), rows, spread.order())
         return await self._write_groups(view, helds, rows, spread)
