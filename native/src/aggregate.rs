@@ -133,8 +133,8 @@ impl Aggregate {
             let (key, data) = (partition_keys.get_item(at)?, data.get_item(at)?);
             let explicit = explicit_hash_keys.map(|column| column.get_item(at)).transpose()?;
             let id = unique_ids.map(|column| column.get_item(at)).transpose()?;
-            let explicit: Option<&str> = explicit.as_ref().map(|text| text.extract()).transpose()?.flatten();
-            let id: Option<&str> = id.as_ref().map(|text| text.extract()).transpose()?.flatten();
+            let explicit: Option<&str> = explicit.as_ref().map(PyAnyMethods::extract).transpose()?.flatten();
+            let id: Option<&str> = id.as_ref().map(PyAnyMethods::extract).transpose()?.flatten();
             if !self.add(key.extract()?, data.extract()?, explicit, id) {
                 return Ok(at);
             }
