@@ -90,7 +90,7 @@ def _kept_hash_key(partition_key: str) -> int:
 
 def begin_packing(max_bytes: int) -> AggregatePacker:
     """An aggregate to be packed, by the native part where it is there."""
-    return _packer(max_bytes)
+    return Aggregate(max_bytes) if NATIVE is None else NATIVE.Aggregate(max_bytes)
 
 
 class Aggregate:
@@ -219,11 +219,6 @@ class Aggregate:
         assert first is not None
         return Packed(AGGREGATE_KEY, str(first), data)
 
-
-# a native part that was made for an earlier version packs no columns
-_packer: Final[Callable[[int], AggregatePacker]] = (
-    NATIVE.Aggregate if NATIVE is not None and hasattr(NATIVE.Aggregate, "add_columns") else Aggregate
-)
 
 # what begins a field: its number and kind, as protobuf writes them
 _KEY_TABLE: Final = b"\x0a"  # AggregatedRecord 1

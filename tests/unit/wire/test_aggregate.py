@@ -29,14 +29,6 @@ def packed(*records: tuple[str, bytes, str | None, str | None]) -> bytes:
     return made.pack().data
 
 
-def test_packing_when_the_native_part_is_of_an_earlier_version_is_done_here() -> None:
-    script = (
-        "import sys, types; old = types.ModuleType('penstock_native'); old.Aggregate = object; sys.modules['penstock_native'] = old\n"
-        "from penstock.wire.aggregate import Aggregate, begin_packing; assert type(begin_packing(100)) is Aggregate"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
 def read_by_aws(data: bytes) -> list[tuple[str, str | None, bytes, int]]:
     """What aws_kinesis_agg reads from a Kinesis record."""
     kinesis = {
