@@ -305,13 +305,13 @@ class LocalLog:
 
     async def _journal_records(self, log: LogState, block: JournalBlock) -> Records | None:
         kept = block.held()
-        if isinstance(kept, Records):
+        if kept is not None:
             return kept
         key = (block.file.path, block.body_at)
         held = self._blocks.get(key)
         if held is not None:
             return held
-        body = kept if kept is not None else await block.file.read_frame(block.body_at, block.length)
+        body = await block.file.read_frame(block.body_at, block.length)
         try:
             if body is None:
                 raise Damaged("a frame whose checksum is wrong")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from penstock.engines.api import LogId
-from penstock.engines.local.columns import Records
+from penstock.engines.local.columns import Records, cut_one_run
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import JournalFile
 from penstock.engines.local.manifest import RangeRow
@@ -43,15 +43,16 @@ class JournalBlock(msgspec.Struct, gc=False):
     length: int
     kept: Kept | None = None
 
-    def held(self) -> Records | bytes | None:
-        """Its records or the bytes of its body, if they are in memory."""
+    def held(self) -> Records | None:
+        """Its records, if they are in memory."""
         if self.kept is None or self.kept.content is None:
             return None
         content = self.kept.content
         if isinstance(content, Records):
             return content
         at = self.body_at - self.kept.at
-        return content[at : at + self.length]
+        count = self.end - self.first_offset
+        return cut_one_run(content, at, at + self.length, self.first_offset, self.first_arrival_ms, count)
 
 
 class SettledRange(NamedTuple):
