@@ -9,7 +9,6 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from operator import attrgetter
-from typing import NamedTuple
 
 import msgspec
 
@@ -55,8 +54,8 @@ class JournalBlock(msgspec.Struct, gc=False):
         return cut_one_run(content, at, at + self.length, self.first_offset, self.first_arrival_ms, count)
 
 
-class SettledRange(NamedTuple):
-    """Records that lie in a segment."""
+class SettledRange(msgspec.Struct, gc=False):
+    """Records that lie in a segment.  There are many: what refers to one is never referred to by it."""
 
     segment: SegmentFile
     row: RangeRow
