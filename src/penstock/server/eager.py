@@ -40,7 +40,9 @@ class Begun(Coroutine[Any, Any, None], Generic[Result]):
         self._loop = loop
         self._context = context
         self._handed_on = False
-        self.task: asyncio.Task[None] | None = None  # kept here, so that it is not collected
+        self.task: asyncio.Task[None] | None = (
+            None  # kept while it runs, so that it is not collected; no longer, since it keeps this
+        )
         self._wait(first)
 
     def _wait(self, first: Any) -> None:
@@ -66,7 +68,8 @@ class Begun(Coroutine[Any, Any, None], Generic[Result]):
         """Go on; at first with what the coroutine waits for already."""
         if not self._handed_on:
             self._handed_on = True
-            return self._first
+            first, self._first = self._first, None
+            return first
         return self._step(self._coroutine.send, value)
 
     def throw(self, kind: Any, value: Any = None, trace: Any = None) -> Any:
@@ -85,9 +88,14 @@ class Begun(Coroutine[Any, Any, None], Generic[Result]):
         try:
             return step(given)
         except StopIteration as ended:
+            self.task = None
             self._done(ended.value)
         except Exception as error:  # noqa: BLE001 - it is handed on
+            self.task = None
             self._failed(error)
+        except BaseException:
+            self.task = None
+            raise
         raise StopIteration
 
 

@@ -1,6 +1,8 @@
 """Coroutines that are begun at once."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any
@@ -126,3 +128,31 @@ def test_taskless_future_when_a_task_waits_for_it_is_like_any_other() -> None:
         assert list(await both) == ["done", "done"]
 
     asyncio.run(run())
+
+
+class Body:
+    """What a request is read from."""
+
+
+def test_coroutine_when_it_has_ended_leaves_nothing_for_the_collector() -> None:
+    async def reading(body: "asyncio.Future[Body]") -> str:
+        return repr(await body)
+
+    async def run() -> None:
+        read: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+        outcome = Outcome(reading(read))
+        body = Body()
+        held = weakref.ref(body)
+        read.set_result(body)
+        del body, read
+        for _ in range(5):
+            await turn()
+        assert len(outcome.results) == 1
+        del outcome
+        assert held() is None
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
