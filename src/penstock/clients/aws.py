@@ -7,15 +7,17 @@ Each call is made once unless `attempts` says otherwise: who calls decides what 
 Rules of this file:
   1. botocore is imported, and a client made, by the first call, in its thread: both take a tenth of a second.
   2. A call ends within `deadline_ms` for whoever waits for it, whatever the other side does; its thread follows when the socket's
-     time-outs let it.
+     time-outs let it, and an event stream that it is answered with then is closed.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from socket import SHUT_RDWR
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -77,10 +79,15 @@ class Service:
 
         Raises one of `calls.CALL_ERRORS`; TimeoutError after `deadline_ms`, when it may still be carried out.
         """
-        loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(self._threads, lambda: self.ask(operation, **arguments))
-        async with asyncio.timeout(self._connection.deadline_ms / 1000):  # wait_for can lose a cancellation, until 3.12
-            return await asked
+        asked = self._threads.submit(self.ask, operation, **arguments)
+        try:
+            async with asyncio.timeout(
+                self._connection.deadline_ms / 1000
+            ):  # wait_for can lose a cancellation, until 3.12
+                return await asyncio.wrap_future(asked)
+        except BaseException:
+            asked.add_done_callback(_let_go)
+            raise
 
     def ask(self, operation: str, /, **arguments: object) -> dict[str, Any]:
         """`call` for a program that may block."""
@@ -118,6 +125,27 @@ class Service:
         with self._making:
             if self._client is not None:
                 self._client.close()
+
+
+def hang_up(stream: Any) -> None:
+    """Close an event stream, also where a thread waits for its next event: without its socket shut, closing waits for that thread.
+
+    botocore and urllib3 have no public way to the socket; where this one is not there, closing takes until the next event.
+    """
+    connection = getattr(getattr(stream, "_raw_stream", None), "_connection", None)
+    sock = getattr(connection, "sock", None)
+    if sock is not None:
+        with suppress(OSError):
+            sock.shutdown(SHUT_RDWR)
+    stream.close()
+
+
+def _let_go(asked: "Future[dict[str, Any]]") -> None:
+    """Nobody waits for the answer any more."""
+    if not asked.cancelled() and asked.exception() is None:
+        for stream in asked.result().values():
+            if hasattr(stream, "close"):
+                hang_up(stream)
 
 
 def _make_client(name: str, connection: Connection) -> Any:

@@ -6,13 +6,11 @@ Rules of this file:
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from socket import SHUT_RDWR
 from typing import Any, Final
 
-from penstock.clients.aws import Connection, Service
+from penstock.clients.aws import Connection, Service, hang_up
 from penstock.clients.calls import CALL_ERRORS, THROTTLING_CODES, Fate, error_code, error_text, fate_of
 from penstock.consumer.feed import CallFailed, Fetched, Raw, ShardGone, Start
 from penstock.consumer.lineage import Shard
@@ -81,7 +79,7 @@ class KinesisSource:
                         told = event["SubscribeToShardEvent"]
                         yield _fetched(told, told.get("ContinuationSequenceNumber") or None)
             finally:
-                _hang_up(stream)
+                hang_up(stream)
         except FAILURES as error:
             raise _told_apart(error) from error
 
@@ -95,19 +93,6 @@ class KinesisSource:
         """Take no more calls."""
         self._service.close()
         self._pushed.close()
-
-
-def _hang_up(stream: Any) -> None:
-    """Close an event stream, also where a thread waits for its next event: without its socket shut, closing waits for that thread.
-
-    botocore and urllib3 have no public way to the socket; where this one is not there, closing takes until the next event.
-    """
-    connection = getattr(getattr(stream, "_raw_stream", None), "_connection", None)
-    sock = getattr(connection, "sock", None)
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(SHUT_RDWR)
-    stream.close()
 
 
 def _told_apart(error: Exception) -> Exception:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -120,6 +121,31 @@ def test_events_of_a_subscription_come_one_by_one(server: PenstockServer) -> Non
 
     with closing(Service("kinesis", connection(server))) as kinesis:
         assert asyncio.run(first(kinesis)) == [b"one"]
+
+
+class LateClient:
+    """Answers with an event stream, when it is let."""
+
+    def __init__(self) -> None:
+        self.let, self.closed = threading.Event(), threading.Event()
+
+    def subscribe_to_shard(self) -> dict[str, Any]:
+        self.let.wait(10)
+        return {"EventStream": self}
+
+    def close(self) -> None:
+        if self.let.is_set():
+            self.closed.set()
+
+
+def test_event_stream_when_nobody_waits_for_it_any_more_is_closed(server: PenstockServer) -> None:
+    client = LateClient()
+
+    with closing(Service("kinesis", replace(connection(server), deadline_ms=50), client)) as kinesis:
+        with pytest.raises(TimeoutError):
+            asyncio.run(kinesis.call("subscribe_to_shard"))
+        client.let.set()
+        assert client.closed.wait(10)
 
 
 def test_call_by_stream_id_stays_at_the_endpoint_that_was_named(server: PenstockServer) -> None:
