@@ -23,6 +23,16 @@ def handler(event, context):
 """
 
 
+MEET = """
+import os, time
+def handler(event, context):
+    if "there" in event:
+        open(os.path.join(event["there"], str(os.getpid())), "w").close()
+        while len(os.listdir(event["there"])) < 3: time.sleep(0.01)
+    return os.getpid()
+"""
+
+
 async def together(made: World, count: int, event: Any = None) -> list[Invoked | BaseException]:
     asked = [made.invoke("f", event) for _ in range(count)]
     return await asyncio.gather(*asked, return_exceptions=True)
@@ -38,8 +48,10 @@ def waiting(made: World, tmp_path: Path) -> tuple[dict[str, str], Path, Path]:
 def test_invocations_when_they_come_at_once_each_have_a_process(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as made:
-            made.python("f", PID)
-            answers = await together(made, 3, {"s": 0.3})
+            made.python("f", MEET)
+            there = made.place_for("meeting")
+            there.chmod(0o777)
+            answers = await together(made, 3, {"there": str(there)})
             pids = {document(each) for each in answers if isinstance(each, Invoked)}
             assert len(pids) == 3
             assert {document(await made.invoke("f")) for _ in range(5)} <= pids
