@@ -111,7 +111,10 @@ def serve(**options: Any) -> None:
     """Run the server until Ctrl-C."""
     import asyncio
 
+    from penstock.host.allocator import share_arenas
+
     gc.set_threshold(*GC_THRESHOLDS)
+    share_arenas()
     settings = read_settings(options)
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
