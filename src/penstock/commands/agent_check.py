@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from penstock.agent import files
 from penstock.agent.flow import Plan
 from penstock.commands.paper import console, print_whole, table, tame
-from penstock.demo.screen import size_text
+from penstock.core.sizes import size_text
 
 
 def check(plans: Sequence[Plan]) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from penstock.clients.calls import CALL_ERRORS
 from penstock.commands.paper import clock_text, console, print_whole, table, tame
 from penstock.commands.place import CommandError, Server, Where
-from penstock.demo.screen import size_text
+from penstock.core.sizes import size_text
 
 PAGE: Final = "/_penstock/firehose"
 

@@ -26,7 +26,7 @@ from penstock.commands.paper import complain, ended_by_signals
 from penstock.commands.place import CommandError, Server, Where, pause
 from penstock.core.ids import parse_shard_id
 from penstock.core.limits import KIB, RECORD_MAX_MAX_KIB
-from penstock.demo.screen import size_text
+from penstock.core.sizes import size_text
 from penstock.host.clock import monotonic_s
 from penstock.host.entropy import SystemEntropy
 

@@ -14,7 +14,7 @@ from penstock.commands.family import Line, Shard, draw, from_listing, hex_text, 
 from penstock.commands.paper import console, heat_bar, print_whole, table
 from penstock.commands.place import Server, Where, patiently
 from penstock.commands.traffic import ShardTraffic, StreamTraffic, fetch_stream
-from penstock.demo.screen import size_text
+from penstock.core.sizes import size_text
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

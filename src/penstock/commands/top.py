@@ -31,7 +31,7 @@ from penstock.commands.paper import (
 from penstock.commands.place import CommandError, Server, Where, pause
 from penstock.commands.traffic import ShardTraffic, StreamTraffic, Traffic, fetch, no_page
 from penstock.core.ids import parse_shard_id
-from penstock.demo.screen import size_text
+from penstock.core.sizes import size_text
 
 Row = TypeVar("Row")
 

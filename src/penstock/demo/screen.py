@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.core.ids import parse_shard_id
+from penstock.core.sizes import size_text
 from penstock.demo.progress import Shard, Snapshot
 
 LIVE_EVERY_S: Final = 0.25
@@ -209,15 +210,6 @@ def _cells(rate: Shard, shard: Shard) -> tuple[RenderableType, ...]:
         Text(f"{shard.age_ms:,} ms", style=age_style),
         f"{shard.read_records:,}",
     )
-
-
-def size_text(size: float) -> str:
-    """A number of bytes, in the unit that suits it."""
-    for unit in ("B", "KiB", "MiB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} GiB"
 
 
 def record_text(data: bytes) -> str:

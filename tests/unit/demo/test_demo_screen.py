@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from penstock.core.sizes import size_text
 from penstock.demo.progress import Shard, Snapshot
-from penstock.demo.screen import LineView, Window, live_table, record_text, size_text
+from penstock.demo.screen import LineView, Window, live_table, record_text
 
 
 def snapshot(*read: int, refused: int = 0, waiting: str | None = None) -> Snapshot:
