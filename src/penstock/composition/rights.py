@@ -26,7 +26,7 @@ class _Rights:
 
     async def why_not(self, role: str, action: str, arn: str) -> str | None:
         """Why a role may not, in AWS's words; None if it may."""
-        target = await self._target([*role.split(":"), *[""] * 5][4], arn)
+        target = await self._target(account_of(role), arn)
         return self._authoriser.why_role_not(role, self._session, action, target)
 
     async def _target(self, account: str, arn: str) -> Target:
@@ -51,6 +51,12 @@ class _Rights:
                 return functions.target_of((await self._room.open(open_core)).directory, name)
             case _:
                 return Target(arn, account)
+
+
+def account_of(role: str) -> str:
+    """The account of a role's ARN; none where the function is gone, and with it what it was."""
+    parts = role.split(":")
+    return parts[4] if len(parts) > 4 else ""
 
 
 def rights_to_queues(room: Room, service: str) -> Callable[[str, str], str | None]:
