@@ -55,11 +55,12 @@ def test_demo_while_half_of_the_puts_fail_still_ends_well(penstock: PenstockServ
 
 
 def test_demo_that_reads_what_it_never_sent_fails(penstock: PenstockServer) -> None:
-    command = [sys.executable, "-m", "penstock", "demo", "--seconds", "2", "--rate", "100", "--stream", "shared"]
+    client = penstock.client()  # made beforehand: a busy machine takes the whole run for it
+    command = [sys.executable, "-m", "penstock", "demo", "--seconds", "4", "--rate", "100", "--stream", "shared"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         demo.stdout.readline()  # from here on the stream exists
-        penstock.client().put_record(StreamName="shared", PartitionKey="cpu:0", Data=b'{"key":"cpu:0","count":99999}')
+        client.put_record(StreamName="shared", PartitionKey="cpu:0", Data=b'{"key":"cpu:0","count":99999}')
         *_, last = demo.stdout
 
     assert demo.returncode == 1

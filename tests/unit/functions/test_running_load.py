@@ -196,7 +196,9 @@ def test_metrics_when_functions_ran_are_told_by_name_and_alias(tmp_path: Path) -
                     "Invocations": (2, 2), "Errors": (2, 1), "Throttles": (3, 1), "ConcurrentExecutions": (2, 2),
                 }  # fmt: skip
                 assert found["Duration"].count == 2
-                assert found["Duration"].total == sum(map(round, reports)), "starts are not counted"
+                assert abs(found["Duration"].total - sum(reports)) <= 2, (
+                    "two roundings to a millisecond; starts are not counted"
+                )
 
     asyncio.run(run())
 
