@@ -93,7 +93,7 @@ impl HeadReader {
 
     /// A head, given up to but without the empty line that ends it.  None where Python shall look.
     fn read<'py>(&self, py: Python<'py>, data: &'py [u8], headers_max: usize) -> PyResult<Option<Read<'py>>> {
-        let mut lines = Lines(Some(data));
+        let mut lines = Lines::of(data);
         let Some((method, minor)) = lines.next().and_then(read_line) else { return Ok(None) };
         // never waited for: whoever holds it may be waiting for the interpreter, which is ours
         let Ok(mut names) = self.names.try_lock() else { return Ok(None) };
@@ -125,7 +125,13 @@ impl HeadReader {
 }
 
 /// The lines of a head, without their ends.
-struct Lines<'a>(Option<&'a [u8]>);
+pub struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Lines<'a> {
+    pub fn of(head: &'a [u8]) -> Self {
+        Self(Some(head))
+    }
+}
 
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
@@ -143,7 +149,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// Method and minor version of a request for "/".
-fn read_line(line: &[u8]) -> Option<(&str, u8)> {
+pub fn read_line(line: &[u8]) -> Option<(&str, u8)> {
     let (method, minor) = match line.split_last()? {
         (b'0', rest) => (rest.strip_suffix(b" / HTTP/1.")?, 0),
         (b'1', rest) => (rest.strip_suffix(b" / HTTP/1.")?, 1),
@@ -156,7 +162,7 @@ fn read_line(line: &[u8]) -> Option<(&str, u8)> {
 }
 
 /// Name as it is spelled, and value without blanks around it.
-fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr(b':', line)?;
     let mut value = &line[colon + 1..];
     while let [b' ' | b'\t', rest @ ..] = value {
@@ -170,18 +176,22 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A name in lower case; None for what is no token.
 fn lowered(spelled: &[u8]) -> Option<String> {
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let fits = !spelled.is_empty() && spelled.iter().all(is_token);
-    if fits { String::from_utf8(spelled.to_ascii_lowercase()).ok() } else { None }
+    if is_token(spelled) { String::from_utf8(spelled.to_ascii_lowercase()).ok() } else { None }
+}
+
+/// Whether a header may have this name.
+pub fn is_token(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(fits)
 }
 
 /// A value of ASCII without control characters.
-fn plain(value: &[u8]) -> Option<&str> {
+pub fn plain(value: &[u8]) -> Option<&str> {
     let fits = value.iter().all(|&byte| matches!(byte, b' '..=b'~' | b'\t'));
     if fits { std::str::from_utf8(value).ok() } else { None }
 }
 
-fn digits(value: &[u8]) -> Option<u64> {
+pub fn digits(value: &[u8]) -> Option<u64> {
     let fits = (1..=LENGTH_MAX_DIGITS).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
     if fits { std::str::from_utf8(value).ok()?.parse().ok() } else { None }
 }

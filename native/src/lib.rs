@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod blocks;
+mod calls;
 mod cbor;
 mod counts;
 mod head;
@@ -411,13 +412,15 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 }
 
 /// What Python asks for (`wire/native.py`); raised when what is offered here changes.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("INTERFACE", INTERFACE)?;
     module.add_class::<aggregate::Aggregate>()?;
     module.add_function(wrap_pyfunction!(aggregate::unpack, module)?)?;
+    module.add_class::<calls::PutCall>()?;
+    module.add_class::<calls::PutCalls>()?;
     module.add_class::<head::HeadReader>()?;
     module.add_class::<sign::SignedNames>()?;
     module.add_class::<sign::SigningKey>()?;

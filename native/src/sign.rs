@@ -52,7 +52,7 @@ impl SignedNames {
         payload: &[u8],
         given: &[u8],
     ) -> bool {
-        self.verify(key, before, raw_headers, payload, given).is_some()
+        found_in(raw_headers).is_some_and(|pairs| self.verify(key, before, views(&pairs), payload, given).is_some())
     }
 
     /// The hash of the body, in hexadecimal, if `given` is the signature of a POST with it; else None.
@@ -64,18 +64,41 @@ impl SignedNames {
         body: &[u8],
         given: &[u8],
     ) -> Option<String> {
-        let payload = to_hex(&Sha256::digest(body).into());
-        self.verify(key, before, raw_headers, &payload, given)?;
-        String::from_utf8(payload.to_vec()).ok()
+        self.signs_body_of(key, before, views(&found_in(raw_headers)?), body, given)
     }
 }
 
+type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+/// Names and values of headers that Python holds.
+fn found_in<'py>(raw_headers: &Bound<'py, PyTuple>) -> Option<Vec<Pair<'py>>> {
+    raw_headers.iter().map(|pair| pair.extract().ok()).collect()
+}
+
+fn views<'a>(pairs: &'a [Pair<'_>]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+}
+
 impl SignedNames {
-    fn verify(
+    /// As `signs_body`, of headers in whatever case.
+    pub fn signs_body_of<'a>(
         &self,
         key: &SigningKey,
         before: &[u8],
-        raw_headers: &Bound<'_, PyTuple>,
+        headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        body: &[u8],
+        given: &[u8],
+    ) -> Option<String> {
+        let payload = to_hex(&Sha256::digest(body).into());
+        self.verify(key, before, headers, &payload, given)?;
+        String::from_utf8(payload.to_vec()).ok()
+    }
+
+    fn verify<'a>(
+        &self,
+        key: &SigningKey,
+        before: &[u8],
+        headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         payload: &[u8],
         given: &[u8],
     ) -> Option<()> {
@@ -84,7 +107,7 @@ impl SignedNames {
             return None;
         }
         let mut canonical = Sha256::new_with_prefix(b"POST\n/\n\n");
-        self.headers(raw_headers, &mut canonical)?;
+        self.headers(headers, &mut canonical)?;
         canonical.update(&self.listed);
         canonical.update(payload);
         let mut mac = key.begun.clone();
@@ -94,14 +117,11 @@ impl SignedNames {
     }
 
     /// Hash the signed headers; None where one is missing, came twice, or has blanks to be folded.
-    fn headers(&self, raw_headers: &Bound<'_, PyTuple>, canonical: &mut Sha256) -> Option<()> {
-        let mut found: [Option<Bound<'_, PyBytes>>; NAMES_MAX] = [const { None }; NAMES_MAX];
-        for pair in raw_headers.iter() {
-            let pair = pair.cast_into::<PyTuple>().ok()?;
-            let name = pair.get_item(0).ok()?.cast_into::<PyBytes>().ok()?;
-            if let Some(place) = self.names.iter().position(|each| each == name.as_bytes()) {
-                let value = pair.get_item(1).ok()?.cast_into::<PyBytes>().ok()?;
-                if found[place].is_some() || is_folded(value.as_bytes()) {
+    fn headers<'a>(&self, headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, canonical: &mut Sha256) -> Option<()> {
+        let mut found: [Option<&[u8]>; NAMES_MAX] = [None; NAMES_MAX];
+        for (name, value) in headers {
+            if let Some(place) = self.names.iter().position(|each| is_lower_of(each, name)) {
+                if found[place].is_some() || is_folded(value) {
                     return None;
                 }
                 found[place] = Some(value);
@@ -110,11 +130,15 @@ impl SignedNames {
         for (name, value) in self.names.iter().zip(&found) {
             canonical.update(name);
             canonical.update(b":");
-            canonical.update(value.as_ref()?.as_bytes());
+            canonical.update((*value)?);
             canonical.update(b"\n");
         }
         Some(())
     }
+}
+
+fn is_lower_of(lower: &[u8], name: &[u8]) -> bool {
+    lower.len() == name.len() && lower.iter().zip(name).all(|(low, byte)| *low == byte.to_ascii_lowercase())
 }
 
 /// Whether a value is signed in another form than it came.

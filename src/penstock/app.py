@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,6 +23,7 @@ from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
 from penstock.server.auditfile import open_audit
 from penstock.server.exchange import Answer, Exchange
+from penstock.server.gather import REQUEST_MAX_BYTES, Client, Gatherer
 from penstock.server.health import Collector, Gauge, LoopLag, RequestMetrics, scraped
 from penstock.server.listener import Handlers, Listener
 from penstock.server.measures import bounds_of, patience_of
@@ -104,7 +105,7 @@ class App:
             files={CODE: self._code},
             private=settings.auth == "enforced",
         )
-        handlers = Handlers(pages.handle, exchange.refuse, exchange.reject)
+        handlers = Handlers(pages.handle, exchange.refuse, exchange.reject, self._gather())
         self._listener = self._make_listener(handlers)
         try:
             self._ports.append(await self._listener.listen(plain_host(settings), settings.port, None))
@@ -120,6 +121,17 @@ class App:
         self._services.room.endpoint = self.endpoint.http
         (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
         return self.endpoint
+
+    def _gather(self) -> Callable[[bytes, Client], bool] | None:
+        """What takes small calls together.  Every call is told to an audit log in whole, if there is one; then nothing is gathered."""
+        if self._audit is not None:
+            return None
+        exchange = self._exchange
+        most = min(REQUEST_MAX_BYTES, self.settings.max_body, self.settings.max_head)
+        loop = asyncio.get_running_loop()
+        return Gatherer(
+            lambda: self._services.room.singles, exchange.draw_ids, self._requests, monotonic_s, loop, most
+        ).take
 
     def _make_listener(self, handlers: Handlers) -> "Listener | Crew":
         patience, bounds = patience_of(self.settings), bounds_of(self.settings)

@@ -20,7 +20,7 @@ from penstock.core.settings import SettingError, Settings
 from penstock.engine import Engine
 from penstock.engines.api import KEY_END
 from penstock.host.clock import SystemClock
-from penstock.server.door import Door, OpenDoor
+from penstock.server.door import Door
 from penstock.services.metrics.own import OwnMetrics
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.metrics.service import Metrics, open_metrics
@@ -99,9 +99,8 @@ async def _open(room: Room, metrics: StreamMetrics) -> Services:
     settings, clock = room.settings, room.clock
     if settings.functions == "sandbox" and shutil.which("bwrap") is None:
         raise SettingError("--functions sandbox needs bubblewrap: apt-get install bubblewrap")
-    door: Door = OpenDoor(settings.account_id)
     if settings.auth == "enforced":
-        door = await _enforce(room)
+        room.door = await _enforce(room)
     keys = LateKeys(room)
     if settings.kms_endpoint or settings.master_key_file:  # what is named is looked at now
         await keys.open()
@@ -125,7 +124,7 @@ async def _open(room: Room, metrics: StreamMetrics) -> Services:
     for row in ROWS:
         await _plug_where_kept(room, row, row.acting)
     router = Router(Entry(row.address, partial(_service, room, row)) for row in ROWS)
-    return Services(room, room.streams, room.metrics, router, door)
+    return Services(room, room.streams, room.metrics, router, room.door)
 
 
 async def _service(room: Room, row: Row) -> Service:

@@ -22,11 +22,13 @@ from penstock.engine import Engine
 from penstock.engines.api import AppendError, Conflict, MetaStore, MetaUnavailable, Watcher
 from penstock.host.masterkey import MASTER_KEY_FILE
 from penstock.host.tasks import LoopTasks
+from penstock.server.door import Door, OpenDoor
 from penstock.services.binding import Admit
 
 if TYPE_CHECKING:
     from penstock.services.iam.authorisation import Authoriser
     from penstock.services.metrics.service import Metrics
+    from penstock.services.streams.singles import Singles
     from penstock.services.streams.service import Streams
 
 logger = logging.getLogger(__name__)
@@ -103,7 +105,9 @@ class Room:
         self.entropy = entropy
         self.tasks = LoopTasks()
         self.endpoint = ""  # the URL of the server, once it listens
+        self.door: Door = OpenDoor(settings.account_id)
         self.authoriser: Authoriser | None = None  # with `--auth enforced`
+        self.singles: Singles | None = None  # once streams were asked for anything, where there is a native part
         self.metrics: Metrics  # open from the start, because streams are measured
         self.streams: Streams
         self._held: dict[Opener[Any], Held[Any]] = {}

@@ -93,7 +93,8 @@ class Connection(asyncio.Protocol):
         """Bytes arrived."""
         match self._phase:
             case Phase.HEAD:
-                self._read_head(data)
+                if self._held or not self._gathered(data):
+                    self._read_head(data)
             case Phase.BODY:
                 self._read_body(data)
             case Phase.ANSWER | Phase.ROOM | Phase.TURN:
@@ -289,6 +290,23 @@ class Connection(asyncio.Protocol):
             size_bytes, self._room_bytes = self._room_bytes, 0
             self._traffic.room.give_back(self._room_name, size_bytes)
 
+    # Calls that are gathered
+
+    def _gathered(self, data: bytes) -> bool:
+        """Whether what arrived is a call that was taken as it is."""
+        gather = self._traffic.handlers.gather
+        if gather is None or not gather(data, self):
+            return False
+        self._phase, self.due_s, self._tunnel = Phase.ANSWER, NEVER, None
+        self._keep_alive = not self._traffic.stopping
+        return True
+
+    def go_the_long_way(self, request: bytes) -> None:
+        """Handle a call that was taken, and not carried out, as if it had just arrived."""
+        if self._phase is not Phase.END:
+            self._phase = Phase.HEAD
+            self._read_head(request)
+
     # Answers
 
     def _handle(self, body: bytes) -> None:
@@ -297,10 +315,10 @@ class Connection(asyncio.Protocol):
         self._phase, self.due_s = Phase.ANSWER, NEVER
         traffic = self._traffic
         self._under_way = start(
-            traffic.handlers.handle(self._request.head, body), self._answer, self._fail, traffic.loop
+            traffic.handlers.handle(self._request.head, body), self.answer, self.fail, traffic.loop
         )
 
-    def _answer(self, answer: Answer) -> None:
+    def answer(self, answer: Answer) -> None:
         """The handler has answered."""
         self._under_way = None
         if self._room_bytes:
@@ -308,12 +326,12 @@ class Connection(asyncio.Protocol):
         if self._phase is Phase.END:
             self._under_way = discard(answer, self._traffic)
         else:
-            assert self._request is not None
-            if not self._request.minor and not isinstance(answer.body, bytes):
+            request = self._request
+            if request is not None and not request.minor and not isinstance(answer.body, bytes):
                 self._keep_alive = False  # nothing but the end of the connection ends a stream of HTTP/1.0
-            self._sender.send(answer, self._request, keep_alive=self._keep_alive)
+            self._sender.send(answer, request, keep_alive=self._keep_alive)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """The handler has failed, which it should never."""
         logger.error("a request could not be answered", exc_info=error)
         if self._phase is not Phase.END:

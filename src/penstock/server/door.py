@@ -4,11 +4,13 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from penstock.core.context import Caller
-from penstock.core.errors import Error
+from penstock.core.errors import Error, ServiceError
 from penstock.core.ids import AccountId, Region
 from penstock.core.settings import is_loopback
 from penstock.wire import sigv4
+from penstock.wire.authorization import TEXT_KEPT_MAX_CHARS, usual_parts
 from penstock.wire.route import Head, Route
+from penstock.wire.signature import Proof
 
 RUNS_CODE: Final = "lambda:"  # actions that make this machine run what is sent to it
 
@@ -21,6 +23,9 @@ def _is_ours(origin: str) -> bool:
         return False
 
 
+Claimant = tuple[Caller, Proof | None]  # and what its signature must be held against; None where it is believed
+
+
 class Door(Protocol):
     """Finds out who calls."""
 
@@ -30,6 +35,13 @@ class Door(Protocol):
         self, route: Route, head: Head, body: bytes, body_sha256: str | None = None, request_id: str = ""
     ) -> Caller:
         """Who calls; `body` is as it came, and so is its hash, if it is known already.  Raises the refusals of credentials."""
+        ...
+
+    def claimant(self, claim: str, date: str, action: str) -> "Claimant | None":
+        """Who makes a call that is spelled as SDKs do, for an operation of Kinesis; None: ask `caller`.
+
+        `claim`: its Authorization header up to the signature.
+        """
         ...
 
     def check_named(self, head: Head) -> None:
@@ -61,11 +73,26 @@ class OpenDoor:
             )
         credential = sigv4.read_credential(head.headers, head.query)
         key_id = credential.access_key_id
-        account = AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
+        account = self._account_of(key_id)
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
         return Caller(
             account, Region(credential.region), key_id, route.action, token, None, *head.surroundings, request_id
         )
+
+    def claimant(self, claim: str, date: str, action: str) -> Claimant | None:
+        """Who says that they call."""
+        parts = usual_parts(claim) if date and len(claim) <= TEXT_KEPT_MAX_CHARS else None
+        if parts is None:
+            return None
+        try:
+            credential = sigv4.credential_of(parts[1])
+        except ServiceError:
+            return None
+        key_id = credential.access_key_id
+        return Caller(self._account_of(key_id), Region(credential.region), key_id, action), None
+
+    def _account_of(self, key_id: str) -> AccountId:
+        return AccountId(key_id) if len(key_id) == 12 and key_id.isdecimal() else self._default_account
 
     def check_named(self, head: Head) -> None:
         """Raise what is wrong with the credentials' form."""

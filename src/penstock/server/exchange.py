@@ -171,7 +171,7 @@ class Exchange:
     def reject(self, status: int) -> Answer:
         """The answer for what could not be read as a request; `status` is HTTP's."""
         self._observer.observe("unknown", f"HTTP {status}", 0.0)
-        request_id, _ = self._draw_ids()
+        request_id, _ = self.draw_ids()
         return Answer(status, [("x-amzn-RequestId", request_id)], b"")
 
     def _route(self, head: Head, body: bytes) -> Route | Entry:
@@ -210,7 +210,7 @@ class Exchange:
             answer = _output(route, output, request_id)
         return Answer(200, [*route.headers, *_checksum(idiom_of(route.service.model), answer)], answer)
 
-    def _draw_ids(self) -> tuple[str, str]:
+    def draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""
         if not self._ids:
             self._ids = _made_ids(self._entropy.bytes(_IDS_DRAWN * (_ID_BYTES + _EXTENDED_ID_BYTES)))
@@ -218,7 +218,7 @@ class Exchange:
 
     def _identity(self, head: Head) -> Headers:
         """The headers that name a request, the request id first."""
-        request_id, extended_id = self._draw_ids()
+        request_id, extended_id = self.draw_ids()
         headers = [("x-amzn-RequestId", request_id), ("x-amz-id-2", extended_id)]
         if "origin" in head.headers:
             headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", _CORS_EXPOSED)]

@@ -25,6 +25,7 @@ from penstock.core.limits import (
     REQUEST_BODY_MAX_BYTES,
 )
 from penstock.server.exchange import Answer
+from penstock.server.gather import Client
 from penstock.server.replies import fixed_lines
 from penstock.server.room import BodyRoom
 from penstock.wire.route import Head
@@ -66,6 +67,7 @@ class Handlers(Struct, frozen=True):
     handle: Callable[[Head, bytes], Coroutine[Any, Any, Answer]]
     refuse: Callable[[Head, ServiceError], Answer]  # of a request whose body was not read
     reject: Callable[[int], Answer]  # of what is no request, with an HTTP status
+    gather: "Callable[[bytes, Client], bool] | None" = None  # a whole request, before anything else is done with it
 
 
 class Guest(Protocol):

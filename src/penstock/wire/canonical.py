@@ -9,10 +9,10 @@ Rules of this file:
 Source: AWS's guide to signed requests and its test suite; botocore's signer agrees, and a property test holds the two together.
 """
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from penstock.wire.native import NATIVE, SignedNames
@@ -23,6 +23,35 @@ LISTS_KEPT_MAX: Final = 256
 _UNRESERVED: Final = "-._~"
 
 RawHeaders = Sequence[tuple[bytes, bytes]]  # lower-case names, in order of arrival
+
+
+class SignedHead(Protocol):
+    """What must be known of a request's head."""
+
+    @property
+    def method(self) -> str:
+        """As it came."""
+        ...
+
+    @property
+    def target(self) -> bytes:
+        """Path and query exactly as they stood on the wire; of an absolute target, from the path on."""
+        ...
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Decoded fields of the query."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case name; of repeated ones the last."""
+        ...
+
+    @property
+    def raw_headers(self) -> RawHeaders:
+        """All of them, hop-by-hop ones too, with lower-case names, in order of arrival."""
+        ...
 
 
 class SignedHeaders(NamedTuple):

@@ -190,8 +190,71 @@ class SignedNames(Protocol):
         ...
 
 
+class PutCall(Protocol):
+    """One PutRecord, from the first byte of its head to the last of its body: nothing about it is unusual."""
+
+    @property
+    def origin(self) -> bytes:
+        """Who calls which stream in which form: calls with the same of it differ in nothing but signature and record."""
+        ...
+
+    @property
+    def claim(self) -> str:
+        """The Authorization header up to its signature."""
+        ...
+
+    @property
+    def date(self) -> str:
+        """X-Amz-Date."""
+        ...
+
+    @property
+    def stream(self) -> str:
+        """The name that it gives."""
+        ...
+
+    @property
+    def form(self) -> Format:
+        """Of the body, and of the answer's."""
+        ...
+
+    def is_signed(self, names: SignedNames, key: SigningKey, before: bytes) -> bool:
+        """Whether its signature is right; `before`: the string to sign up to the hash.  False also where Python shall look."""
+        ...
+
+
+class PutCalls(Protocol):
+    """PutRecords' worth of calls of PutRecord."""
+
+    def add(self, call: PutCall) -> bool:
+        """Whether one more was taken in; else there are too many."""
+        ...
+
+    def take(self) -> Rows:
+        """Their records; there are none afterwards."""
+        ...
+
+
+class PutCallReader(Protocol):
+    """The type of such calls."""
+
+    def read(self, request: bytes) -> PutCall | None:
+        """A whole request; None where it is unusual, or anything else than one request."""
+        ...
+
+
 class Native(Protocol):
     """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
+
+    @property
+    def PutCall(self) -> PutCallReader:  # noqa: N802
+        """Reads calls of PutRecord."""
+        ...
+
+    @property
+    def PutCalls(self) -> Callable[[], PutCalls]:  # noqa: N802
+        """Makes an empty request."""
+        ...
 
     @property
     def HeadReader(self) -> Callable[[], HeadReader]:  # noqa: N802
@@ -281,7 +344,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 2  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 3  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:

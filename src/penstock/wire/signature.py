@@ -38,7 +38,7 @@ from penstock.wire.authorization import (
     written,
 )
 from penstock.wire.canonical import (
-    RawHeaders,
+    SignedHead,
     SignedHeaders,
     canonical_path,
     canonical_query,
@@ -46,7 +46,7 @@ from penstock.wire.canonical import (
     read_signed_headers,
 )
 from penstock.wire.mac import mac, native_key, signing_key
-from penstock.wire.native import NATIVE
+from penstock.wire.native import NATIVE, SignedNames, SigningKey
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 STREAMING_PAYLOAD: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -63,35 +63,6 @@ _expires = re.compile(r"[0-9]{1,6}", re.ASCII)
 _NO_FIELDS: Final[frozenset[str]] = frozenset()
 _SIGNATURE_FIELD: Final = frozenset(("X-Amz-Signature",))
 _TOKEN_FIELDS: Final = frozenset(("X-Amz-Signature", "X-Amz-Security-Token"))
-
-
-class SignedHead(Protocol):
-    """What must be known of a request's head."""
-
-    @property
-    def method(self) -> str:
-        """As it came."""
-        ...
-
-    @property
-    def target(self) -> bytes:
-        """Path and query exactly as they stood on the wire; of an absolute target, from the path on."""
-        ...
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Decoded fields of the query."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """By lower-case name; of repeated ones the last."""
-        ...
-
-    @property
-    def raw_headers(self) -> RawHeaders:
-        """All of them, hop-by-hop ones too, with lower-case names, in order of arrival."""
-        ...
 
 
 class Expectation(NamedTuple):
@@ -186,10 +157,36 @@ def _verify_usual(
     plain = NATIVE is not None and head.target == b"/" and head.method == "POST"
     if not plain or "x-amz-security-token" in headers or "x-amz-content-sha256" in headers:
         return None
-    if len(authorization) + len(date) > TEXT_KEPT_MAX_CHARS:
+    proof = usual_proof(authorization[:-SIGNATURE_CHARS], date, now_ms, expected, lookup)
+    if proof is None or not isinstance(head.raw_headers, tuple):
         return None
-    read = _read_usual(authorization[:-SIGNATURE_CHARS], date, expected)
-    if read is None or read.signed.native is None or not isinstance(head.raw_headers, tuple):
+    given, payload = authorization[-SIGNATURE_CHARS:].encode(), body_sha256
+    if payload is None:
+        payload = proof.names.signs_body(proof.key, proof.before, head.raw_headers, body, given)
+    elif not proof.names.signs(proof.key, proof.before, head.raw_headers, payload.encode(), given):
+        return None
+    return None if payload is None else Verified(*proof.scope[:4], None, payload, None)
+
+
+class Proof(NamedTuple):
+    """What the native part holds a signature against."""
+
+    scope: Scope
+    names: SignedNames
+    key: SigningKey
+    before: bytes  # the string to sign up to the hash
+
+    def __repr__(self) -> str:
+        return f"Proof({self.scope})"
+
+
+def usual_proof(claim: str, date: str, now_ms: int, expected: Expectation, lookup: Lookup) -> Proof | None:
+    """What the signature must be of a call that is spelled as SDKs do and made in time, with a key that is no session's.
+
+    `claim`: its Authorization header up to the signature.  None: look closely.
+    """
+    read = _read_usual(claim, date, expected) if len(claim) + len(date) <= TEXT_KEPT_MAX_CHARS else None
+    if read is None or read.signed.native is None:
         return None
     scope = read.scope
     secret, skew_s = lookup(scope.access_key_id), expected.skew_min * 60
@@ -197,12 +194,7 @@ def _verify_usual(
     if secret is None or secret.session_token is not None or not timely:
         return None
     key = native_key(signing_key(secret.secret_key, scope.date, scope.region, scope.service))
-    names, given, payload = read.signed.native, authorization[-SIGNATURE_CHARS:].encode(), body_sha256
-    if payload is None:
-        payload = names.signs_body(key, read.before, head.raw_headers, body, given)
-    elif not names.signs(key, read.before, head.raw_headers, payload.encode(), given):
-        return None
-    return None if payload is None else Verified(*scope[:4], None, payload, None)
+    return Proof(scope, read.signed.native, key, read.before)
 
 
 def begin(head: SignedHead, now_ms: int, expected: Expectation, lookup: Lookup) -> Pending:

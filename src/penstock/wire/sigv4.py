@@ -52,6 +52,11 @@ def read_credential(headers: Mapping[str, str], query: Mapping[str, str]) -> Cre
         if claim.algorithm.startswith(_ASYMMETRIC):
             raise Error.AUTH_ALGORITHM(algorithm=claim.algorithm)
         text = claim.credential
+    return credential_of(text)
+
+
+def credential_of(text: str) -> Credential:
+    """The credential that a text is.  Raises AUTH_INCOMPLETE and AUTH_CREDENTIAL_PARTS."""
     return _credential(text) if len(text) <= TEXT_KEPT_MAX_CHARS else _credential.__wrapped__(text)
 
 

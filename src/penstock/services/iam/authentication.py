@@ -15,7 +15,7 @@ from penstock.services.iam.identities import Identities
 from penstock.wire import sigv4
 from penstock.wire.authorization import read_claim
 from penstock.wire.route import Head, Route
-from penstock.wire.signature import Expectation, verify
+from penstock.wire.signature import Expectation, Proof, usual_proof, verify
 
 _SKEW_MIN: Final = {"sts": 15}  # source: STS's own refusals name 15 minutes
 _ANONYMOUS: Final = "anonymous"
@@ -43,7 +43,7 @@ class SignedDoor:
             )
         identities, service = self._identities, route.service.model.signing_name
         token = head.headers.get("x-amz-security-token") or head.query.get("X-Amz-Security-Token")
-        expected = self._expectations.get(service) or self._expect(service)
+        expected = self._expect(service)
         signer = verify(head, body, self._machine.now_ms(), expected, identities.lookup(token), body_sha256)
         identity = identities.identity_of(signer.access_key_id, token, self._clock.now_ms())
         if identity is None:  # what was signed with is known; so it is a session, and over
@@ -60,10 +60,25 @@ class SignedDoor:
             request_id,
         )
 
+    def claimant(self, claim: str, date: str, action: str) -> tuple[Caller, Proof | None] | None:
+        """Who makes a call that is spelled as SDKs do, for an operation of Kinesis, if its signature is right; None: ask `caller`."""
+        identities, expected = self._identities, self._expect("kinesis")
+        proof = usual_proof(claim, date, self._machine.now_ms(), expected, identities.secret)
+        identity = (
+            None if proof is None else identities.identity_of(proof.scope.access_key_id, None, self._clock.now_ms())
+        )
+        if proof is None or identity is None:
+            return None
+        principal, scope = identity.principal, proof.scope
+        account, region = AccountId(principal.account), Region(scope.region)
+        return Caller(account, region, scope.access_key_id, action, None, principal.arn), proof
+
     def check_named(self, head: Head) -> None:
         """Raise what is wrong with the credentials' form."""
         read_claim(head.headers, head.query)
 
     def _expect(self, service: str) -> Expectation:
-        made = self._expectations[service] = Expectation(service, skew_min=_SKEW_MIN.get(service, 5))
-        return made
+        expected = self._expectations.get(service)
+        if expected is None:
+            expected = self._expectations[service] = Expectation(service, skew_min=_SKEW_MIN.get(service, 5))
+        return expected

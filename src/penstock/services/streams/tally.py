@@ -7,6 +7,7 @@ Cost: 0.15 us a call, once per shard and request.
 """
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -114,6 +115,17 @@ class Calls:
             self.records_low, self.records_high = min(self.records_low, 1), max(self.records_high, 1)
         if not self.ms_low <= took_ms <= self.ms_high:
             self.ms_low, self.ms_high = min(self.ms_low, took_ms), max(self.ms_high, took_ms)
+
+    def add_ones(self, sizes_bytes: Sequence[int], took_ms: int) -> None:
+        """Add calls that moved one record each, in the same time."""
+        self.add_one(min(sizes_bytes), took_ms)
+        if len(sizes_bytes) > 1:
+            self.add_one(max(sizes_bytes), took_ms)
+            others = len(sizes_bytes) - 2
+            self.count += others
+            self.records += others
+            self.size_bytes += sum(sizes_bytes) - min(sizes_bytes) - max(sizes_bytes)
+            self.took_ms += others * took_ms
 
     def merge(self, other: "Calls") -> None:
         """Add another's calls."""

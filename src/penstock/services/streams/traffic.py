@@ -230,6 +230,13 @@ class Traffic:
         else:
             counts.tally.manies.add(records, size_bytes, now_ms - since_ms)
 
+    def wrote_ones(self, held: ShardView, sizes_bytes: Sequence[int], now_ms: Millis, since_ms: int) -> None:
+        """As `wrote` `alone`, of several records."""
+        counts = self._of(held, now_ms)
+        counts.in_records += len(sizes_bytes)
+        counts.in_bytes += sum(sizes_bytes)
+        counts.tally.ones.add_ones(sizes_bytes, now_ms - since_ms)
+
     def scattered(self, uid: StreamUid, spread: RequestSpread, names: ShardNames, now_ms: Millis, took_ms: int) -> None:
         """As `wrote`, of many shards of a stream.  Cost: 0.05 us a shard."""
         counts = self._wide.get(uid)

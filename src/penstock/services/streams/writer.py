@@ -7,6 +7,7 @@ A shard that is being closed refuses its group; the group waits for the shard's 
 
 import logging
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import Final, NamedTuple
 
 import msgspec
@@ -24,7 +25,7 @@ from penstock.engines.api import (
     Scattered,
     Sealed,
 )
-from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span, size_of
+from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span, lengths_of, size_of
 from penstock.services.metrics.registry import StreamMetrics
 from penstock.services.streams import sequence
 from penstock.services.streams.directory import ShardView, StreamView
@@ -213,6 +214,29 @@ class Writer:
             return await self.write_one(view, key, blob, explicit, seal)
         return self._failure(view, held, 1, outcome)
 
+    async def write_ones(self, view: StreamView, rows: Rows) -> list[Written | None]:
+        """As `write_one`, of records of as many calls.  None for those whose shard did not take them: they are not written."""
+        spread = rows.spread(view.ring.native)
+        owners = view.ring.owners
+        groups = [(owners[group[0]], _framed_batch(owners[group[0]].log, *group[2:])) for group in spread.groups()]
+        outcomes = await self._log.append([batch for _, batch in groups])
+        numbers: list[int | None] = []
+        for (held, batch), outcome in zip(groups, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                numbers.append(held.number_base + sequence.tail(outcome.first, outcome.arrival_ms))
+                self._count_ones(held, batch, outcome.arrival_ms)
+            else:
+                numbers.append(None)
+        written: list[Written | None] = []
+        for group_no in memoryview(spread.order()).cast("H"):
+            number = numbers[group_no]
+            if number is None:
+                written.append(None)
+            else:
+                written.append(Written(groups[group_no][0].shard_id, str(number)))
+                numbers[group_no] = number + sequence.NEXT_RECORD
+        return written
+
     def _checks(self, view: StreamView) -> bool:
         """Whether anything may refuse a record before it is written."""
         return self._meter.meters(view) or not self._faults.quiet
@@ -284,6 +308,13 @@ class Writer:
         self._metrics.records_in.inc(records)
         self._metrics.bytes_in.inc(size_bytes)
         self._traffic.wrote(held, records, size_bytes, self._clock.now_ms(), since_ms, alone=alone)
+
+    def _count_ones(self, held: ShardView, batch: Batch, since_ms: int) -> None:
+        """Count what calls of one record each have written."""
+        sizes = list(map(add, lengths_of(batch.keys), lengths_of(batch.data)))
+        self._metrics.records_in.inc(len(sizes))
+        self._metrics.bytes_in.inc(sum(sizes))
+        self._traffic.wrote_ones(held, sizes, self._clock.now_ms(), since_ms)
 
     def _count_scattered(self, view: StreamView, rows: ScatteredRows) -> None:
         self._metrics.records_in.inc(rows.records)
