@@ -305,7 +305,8 @@ class Connection(asyncio.Protocol):
         """Handle a call that was taken, and not carried out, as if it had just arrived."""
         if self._phase is not Phase.END:
             self._phase = Phase.HEAD
-            self._read_head(request)
+            early, self._early = self._early, b""
+            self._read_head(request + early)
 
     # Answers
 
