@@ -358,6 +358,25 @@ def test_put_when_the_stream_is_no_longer_plain_goes_the_long_way(
     served(tmp_path, monkeypatch, scenario)
 
 
+def test_lot_when_its_stream_was_encrypted_meanwhile_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(server: Served) -> None:
+        singles, call = server.app._services.room.singles, read(request())
+        assert singles is not None
+        assert call is not None
+        standing = singles.stand(call)
+        assert standing is not None
+        lot = singles.lot(standing)
+        assert lot.add(call, standing)
+        key = {"StreamName": "orders", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+        assert await server.call("StartStreamEncryption", key) is None
+        await server.active()
+        assert await lot.carry_out() == [None]
+
+    served(tmp_path, monkeypatch, scenario)
+
+
 def test_puts_while_their_shard_is_split_are_all_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(server: Served) -> None:
         puts = [DOCUMENT | {"PartitionKey": f"key-{number}"} for number in range(300)]

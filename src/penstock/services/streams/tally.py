@@ -118,14 +118,8 @@ class Calls:
 
     def add_ones(self, sizes_bytes: Sequence[int], took_ms: int) -> None:
         """Add calls that moved one record each, in the same time."""
-        self.add_one(min(sizes_bytes), took_ms)
-        if len(sizes_bytes) > 1:
-            self.add_one(max(sizes_bytes), took_ms)
-            others = len(sizes_bytes) - 2
-            self.count += others
-            self.records += others
-            self.size_bytes += sum(sizes_bytes) - min(sizes_bytes) - max(sizes_bytes)
-            self.took_ms += others * took_ms
+        for size_bytes in sizes_bytes:
+            self.add_one(size_bytes, took_ms)
 
     def merge(self, other: "Calls") -> None:
         """Add another's calls."""
