@@ -28,8 +28,8 @@ from penstock.services.binding import Admit
 if TYPE_CHECKING:
     from penstock.services.iam.authorisation import Authoriser
     from penstock.services.metrics.service import Metrics
-    from penstock.services.streams.singles import Singles
     from penstock.services.streams.service import Streams
+    from penstock.services.streams.singles import Singles
 
 logger = logging.getLogger(__name__)
 

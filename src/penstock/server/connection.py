@@ -315,9 +315,7 @@ class Connection(asyncio.Protocol):
         assert self._request is not None
         self._phase, self.due_s = Phase.ANSWER, NEVER
         traffic = self._traffic
-        self._under_way = start(
-            traffic.handlers.handle(self._request.head, body), self.answer, self.fail, traffic.loop
-        )
+        self._under_way = start(traffic.handlers.handle(self._request.head, body), self.answer, self.fail, traffic.loop)
 
     def answer(self, answer: Answer) -> None:
         """The handler has answered."""
