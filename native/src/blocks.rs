@@ -15,8 +15,39 @@ pub struct Sizes {
     pub alone_bytes: usize,
 }
 
-/// A block in the index: log number, first offset, records, first and last arrival, position of the body, its length and checksum.
-pub type Row = (u64, u64, u32, i64, i64, usize, usize, u32);
+/// Blocks as they lie in a segment, each behind its checksum and length; their rows of its index, in MessagePack; what each log has.
+#[derive(Default)]
+pub struct Joined {
+    pub bytes: Vec<u8>,
+    pub index: Vec<u8>,
+    pub rows: usize,
+    pub ranges: Ranges,
+}
+
+/// Columns with a row for each log, little-endian: its number, first offset, end, first and last arrival.
+#[derive(Default)]
+pub struct Ranges {
+    pub columns: [Vec<u8>; 5],
+    last_log: Option<u64>,
+}
+
+impl Ranges {
+    /// Blocks of one log follow each other.
+    fn add(&mut self, log: u64, first: u64, end: u64, began_ms: i64, ended_ms: i64) {
+        let [logs, firsts, ends, begins, lasts] = &mut self.columns;
+        if self.last_log == Some(log) {
+            ends.truncate(ends.len() - 8);
+            lasts.truncate(lasts.len() - 8);
+        } else {
+            self.last_log = Some(log);
+            logs.extend_from_slice(&log.to_le_bytes());
+            firsts.extend_from_slice(&first.to_le_bytes());
+            begins.extend_from_slice(&began_ms.to_le_bytes());
+        }
+        ends.extend_from_slice(&end.to_le_bytes());
+        lasts.extend_from_slice(&ended_ms.to_le_bytes());
+    }
+}
 
 /// One block of the journal, cut into its columns.
 struct Block<'file> {
@@ -90,20 +121,20 @@ impl<'file> Block<'file> {
     }
 }
 
-/// Blocks as they lie in a segment from `at` on, each behind its checksum and length, and their rows of the index.
-pub fn join(content: &[u8], file_no: u64, bodies: &[usize], at: usize, sizes: &Sizes) -> Option<(Vec<u8>, Vec<Row>)> {
-    let mut out = Vec::new();
-    let mut rows = Vec::new();
+/// Blocks joined, to lie in a segment from `at` on.  `bodies`: where they begin in the file, eight bytes each, log by log.
+pub fn join(content: &[u8], file_no: u64, bodies: &[u8], at: usize, sizes: &Sizes) -> Option<Joined> {
+    let mut joined = Joined::default();
     let mut held: Vec<Block<'_>> = Vec::new();
     let mut held_bytes = 0;
-    for body_at in bodies {
-        let block = Block::read(content, file_no, *body_at)?;
+    for body_at in bodies.chunks_exact(8) {
+        let body_at = u64::from_le_bytes(body_at.try_into().expect("8 bytes"));
+        let block = Block::read(content, file_no, body_at.try_into().ok()?)?;
         if let (Some(first), Some(last)) = (held.first(), held.last()) {
             if first.size().max(block.size()) >= sizes.alone_bytes
                 || held_bytes + block.size() > sizes.target_bytes
                 || (last.log, last.end()) != (block.log, block.first)
             {
-                write(&held, at, &mut out, &mut rows);
+                write(&held, at, &mut joined);
                 held.clear();
                 held_bytes = 0;
             }
@@ -112,51 +143,96 @@ pub fn join(content: &[u8], file_no: u64, bodies: &[usize], at: usize, sizes: &S
         held.push(block);
     }
     if !held.is_empty() {
-        write(&held, at, &mut out, &mut rows);
+        write(&held, at, &mut joined);
     }
-    Some((out, rows))
+    Some(joined)
 }
 
 /// One block of blocks that follow each other.
-fn write(blocks: &[Block<'_>], at: usize, out: &mut Vec<u8>, rows: &mut Vec<Row>) {
+fn write(blocks: &[Block<'_>], at: usize, joined: &mut Joined) {
     let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-    let records = blocks.iter().map(|block| block.records).sum();
+    let records: u32 = blocks.iter().map(|block| block.records).sum();
+    let out = &mut joined.bytes;
     let lead_at = out.len();
     out.extend_from_slice(&[0; 8]);
     let body_at = out.len();
-    if blocks.len() == 1 {
-        out.extend_from_slice(first.body);
-    } else {
-        let runs = joined_runs(blocks);
-        out.extend_from_slice(&first.log.to_le_bytes());
-        out.extend_from_slice(&first.incarnation.to_le_bytes());
-        out.extend_from_slice(&u32::to_le_bytes(records));
-        out.extend_from_slice(&first.first.to_le_bytes());
-        out.extend_from_slice(&(runs.len() as u32).to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        for (count, arrival_ms) in runs {
-            out.extend_from_slice(&count.to_le_bytes());
-            out.extend_from_slice(&arrival_ms.to_le_bytes());
-        }
-        for block in blocks {
-            out.extend_from_slice(block.key_lengths);
-        }
-        for block in blocks {
-            out.extend_from_slice(block.data_lengths);
-        }
-        for block in blocks {
-            out.extend_from_slice(block.keys);
-        }
-        for block in blocks {
-            out.extend_from_slice(block.data);
-        }
-    }
+    write_body(blocks, records, out);
     let length = out.len() - body_at;
     let checksum = crc32c::crc32c(&out[body_at..]);
     out[lead_at..lead_at + 4].copy_from_slice(&checksum.to_le_bytes());
     out[lead_at + 4..body_at].copy_from_slice(&(length as u32).to_le_bytes());
     let (began_ms, ended_ms) = (first.runs[0].1, last.runs[last.runs.len() - 1].1);
-    rows.push((first.log, first.first, records, began_ms, ended_ms, at + body_at, length, checksum));
+    joined.ranges.add(first.log, first.first, first.first + u64::from(records), began_ms, ended_ms);
+    joined.rows += 1;
+    let index = &mut joined.index;
+    index.push(0x90 | 8); // an array of eight
+    for number in [first.log, first.first, u64::from(records)] {
+        pack(number, index);
+    }
+    for moment in [began_ms, ended_ms] {
+        pack_signed(moment, index);
+    }
+    for number in [(at + body_at) as u64, length as u64, u64::from(checksum)] {
+        pack(number, index);
+    }
+}
+
+fn write_body(blocks: &[Block<'_>], records: u32, out: &mut Vec<u8>) {
+    let first = &blocks[0];
+    if blocks.len() == 1 {
+        out.extend_from_slice(first.body);
+        return;
+    }
+    let runs = joined_runs(blocks);
+    out.extend_from_slice(&first.log.to_le_bytes());
+    out.extend_from_slice(&first.incarnation.to_le_bytes());
+    out.extend_from_slice(&records.to_le_bytes());
+    out.extend_from_slice(&first.first.to_le_bytes());
+    out.extend_from_slice(&(runs.len() as u32).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    for (count, arrival_ms) in runs {
+        out.extend_from_slice(&count.to_le_bytes());
+        out.extend_from_slice(&arrival_ms.to_le_bytes());
+    }
+    for column in [
+        |block: &Block<'_>| block.key_lengths,
+        |block: &Block<'_>| block.data_lengths,
+        |block: &Block<'_>| block.keys,
+        |block: &Block<'_>| block.data,
+    ] as [for<'a> fn(&Block<'a>) -> &'a [u8]; 4]
+    {
+        for block in blocks {
+            out.extend_from_slice(column(block));
+        }
+    }
+}
+
+/// A number in MessagePack, as short as it can be.
+fn pack(number: u64, out: &mut Vec<u8>) {
+    match number {
+        0..0x80 => out.push(number as u8),
+        0x80..0x100 => out.extend_from_slice(&[0xcc, number as u8]),
+        0x100..0x1_0000 => put(0xcd, &(number as u16).to_be_bytes(), out),
+        0x1_0000..0x1_0000_0000 => put(0xce, &(number as u32).to_be_bytes(), out),
+        _ => put(0xcf, &number.to_be_bytes(), out),
+    }
+}
+
+fn pack_signed(number: i64, out: &mut Vec<u8>) {
+    let bytes = number.to_be_bytes();
+    match number {
+        0.. => pack(u64::from_be_bytes(bytes), out),
+        -0x20..0 => out.push(bytes[7]),
+        -0x80..-0x20 => put(0xd0, &bytes[7..], out),
+        -0x8000..-0x80 => put(0xd1, &bytes[6..], out),
+        -0x8000_0000..-0x8000 => put(0xd2, &bytes[4..], out),
+        _ => put(0xd3, &bytes, out),
+    }
+}
+
+fn put(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(bytes);
 }
 
 fn joined_runs(blocks: &[Block<'_>]) -> Vec<(u32, i64)> {

@@ -298,7 +298,10 @@ fn write_page<'py>(
     Ok(Some(answer))
 }
 
-/// Blocks of a journal file as they lie in a segment from `at` on, and their rows of its index; None where Python shall look.
+/// Bytes of blocks, rows of the index and how many, columns of the logs' ranges.
+type JoinedBytes<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, usize, Vec<Bound<'py, PyBytes>>);
+
+/// Blocks of a journal file as they lie in a segment from `at` on, and what its index says of them; None where Python shall look.
 ///
 /// `bodies`: where they lie in the file, log by log.  Those of a log are joined up to `target_bytes`, but for those of `alone_bytes`.
 #[pyfunction]
@@ -306,14 +309,17 @@ fn join_blocks<'py>(
     py: Python<'py>,
     content: &[u8],
     file_no: u64,
-    bodies: Vec<usize>,
+    bodies: &[u8],
     at: usize,
     target_bytes: usize,
     alone_bytes: usize,
-) -> PyResult<Option<(Bound<'py, PyBytes>, Vec<blocks::Row>)>> {
+) -> PyResult<Option<JoinedBytes<'py>>> {
     let sizes = blocks::Sizes { target_bytes, alone_bytes };
-    let joined = unpanicked(|| py.detach(|| blocks::join(content, file_no, &bodies, at, &sizes)))?;
-    Ok(joined.map(|(bytes, rows)| (PyBytes::new(py, &bytes), rows)))
+    let joined = unpanicked(|| py.detach(|| blocks::join(content, file_no, bodies, at, &sizes)))?;
+    Ok(joined.map(|joined| {
+        let columns = joined.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
+        (PyBytes::new(py, &joined.bytes), PyBytes::new(py, &joined.index), joined.rows, columns)
+    }))
 }
 
 /// What was written to the shards of one stream lately.

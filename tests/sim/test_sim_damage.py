@@ -107,7 +107,7 @@ class Directory:
     def flip(self, path: str, at: int, length: int = 1) -> None:
         """Turn bits over."""
         live = self.image.find(path).live
-        for place in range(at, at + length):
+        for place in range(at, min(at + length, len(live))):
             live[place] ^= 0x5A
 
     def place_of(self, data: bytes) -> tuple[str, int]:

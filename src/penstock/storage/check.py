@@ -92,9 +92,7 @@ def _segments(directory: DataDirectory, held: Manifest, advance: Advance) -> Ite
         except FileNotFoundError:
             if row not in directory.find_manifest().manifest.segments:
                 continue  # nothing needed it any more
-            for ranged in row.ranges:
-                records = (ranged.first_offset, ranged.end)
-                yield Finding(row.path, "the file is missing", None, log_names.get(ranged.log_no), records)
+            yield Finding(row.path, "the file is missing")
 
 
 def _left_over(directory: DataDirectory, held: Manifest, running: bool) -> Iterator[Finding]:

@@ -1,22 +1,26 @@
 """What a data directory says of its logs: the manifest, and over it the journal, read independently of the engine's own recovery.
 
-Theory.  For each log the manifest names the stretches of records that lie in segments; the journal files from `first_file_no` on go on
+Theory.  For each log the indexes of segments tell the stretches of records in them; the journal files from `first_file_no` on go on
 from there.  Together they must tile the log from its start to its end.  What they do not cover was acknowledged once and is lost; what
 they cover twice cannot be.
 Rules of this file:
-  1. Only the journal is read, a file at a time; memory holds one file, and a row for each stretch.
+  1. Only indexes and the journal are read, a file at a time; memory holds one file, and a row for each stretch.
   2. The group numbers of one file go on in the next: so a tail that was torn is told from one that rotted.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.engines.local import columns, frame, journal
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.frame import SECTOR_BYTES, Frame, Kind, Tail
-from penstock.engines.local.manifest import FOLDER, Manifest
+from penstock.engines.local.manifest import FOLDER, Manifest, SegmentRow
+from penstock.engines.local.ranges import RangeRow
+from penstock.engines.local.segment import ranges_of
 from penstock.storage.directory import Advance, DataDirectory
 from penstock.storage.finding import Finding
+from penstock.storage.segments import read_index
 
 _NUMBERS: Final = {Kind.CREATE: 1, Kind.DROP: 1, Kind.SEAL: 2, Kind.TRIM: 2}  # in the body of a control frame
 
@@ -62,6 +66,7 @@ class Replayed:
     journal_bytes: int = 0  # up to where each file's good frames end
     findings: list[Finding] = field(default_factory=list)
     unfinished: bool = False  # the last commit is not there whole
+    unread: dict[str, str] = field(default_factory=dict)  # of a stream: the segment whose index was last found damaged
     overtaken: bool = False  # a server settled files while they were read: begin again with the newest manifest
 
 
@@ -70,15 +75,15 @@ def replay(directory: DataDirectory, manifest: Manifest, advance: Advance) -> Re
     found = Replayed(manifest)
     for row in manifest.logs:
         found.logs[row.name] = Log(row.log_no, row.name, row.start, row.start, row.last_arrival_ms, row.sealed)
-    _take_segments(found, manifest)
+    _take_segments(directory, found, manifest)
     _Journal(directory, found, advance).read()
     return found
 
 
-def _take_segments(found: Replayed, manifest: Manifest) -> None:
+def _take_segments(directory: DataDirectory, found: Replayed, manifest: Manifest) -> None:
     by_number = {log.log_no: log for log in found.logs.values()}
     for segment in manifest.segments:
-        for held in segment.ranges:
+        for held in _ranges(directory, found, segment):
             log = by_number.get(held.log_no)
             if log is not None and held.end > log.start:
                 arrivals = (held.first_arrival_ms, held.last_arrival_ms)
@@ -86,21 +91,44 @@ def _take_segments(found: Replayed, manifest: Manifest) -> None:
     for row in manifest.logs:
         log = found.logs[row.name]
         if log.end < row.end:
-            found.findings.append(_lost(log, row.end, f"{FOLDER}/", "names no segment that holds them"))
+            found.findings.append(_lost(found, log, row.end, f"{FOLDER}/", "names no segment that holds them"))
             log.end = row.end
         elif log.stretches and log.end > row.end:
             what = "holds records behind the end that the manifest gives"
             found.findings.append(Finding(log.stretches[-1].path, what, None, row.name, (row.end, log.end)))
 
 
-def _lost(log: Log, until: int, path: str, what: str = "records before it are missing") -> Finding:
-    return Finding(path, what, None, log.name, (log.end, until))
+def _ranges(directory: DataDirectory, found: Replayed, segment: SegmentRow) -> Iterable[RangeRow]:
+    """What a segment holds, by its index; nothing where that is damaged, which shows when the segment is verified."""
+    try:
+        with directory.open(segment.path) as file:
+            rows, _ = read_index(file, segment)
+        return ranges_of(rows)
+    except FileNotFoundError:
+        found.unread[_stream(segment.path)] = segment.path
+        found.overtaken = found.overtaken or segment not in directory.find_manifest().manifest.segments
+    except Damaged:
+        found.unread[_stream(segment.path)] = segment.path
+    return ()
+
+
+def _stream(path: str) -> str:
+    return path.split("/")[1]
+
+
+def _lost(found: Replayed, log: Log, until: int, path: str, what: str) -> Finding:
+    records = (log.end, until)
+    if log.stream in found.unread:
+        return Finding(
+            found.unread[log.stream], "records that it must have held cannot be found", None, log.name, records
+        )
+    return Finding(path, what, None, log.name, records)
 
 
 def _add(found: Replayed, log: Log, held: Stretch) -> None:
     """Take in the next stretch of a log; complain unless it goes on where the last one ended."""
     if held.first > log.end:
-        found.findings.append(_lost(log, held.first, held.path))
+        found.findings.append(_lost(found, log, held.first, held.path, "records before it are missing"))
     elif held.first < log.end and log.stretches:
         overlap = (held.first, min(log.end, held.end))
         found.findings.append(Finding(held.path, "records that lie elsewhere too", None, log.name, overlap))

@@ -1,4 +1,4 @@
-"""Verification of one segment: every byte of it against its checksums, its index against its blocks, its ranges against the manifest.
+"""Verification of one segment: every byte of it against its checksums, its index against its blocks and the manifest.
 
 Theory.  Blocks stand back to back from the header to the index, each behind its checksum and length; so they can be walked without the
 index, and where the index is damaged they are.
@@ -12,7 +12,7 @@ import google_crc32c
 
 from penstock.engines.local import columns, segment
 from penstock.engines.local.columns import Block, Damaged
-from penstock.engines.local.manifest import RangeRow, SegmentRow
+from penstock.engines.local.manifest import SegmentRow
 from penstock.engines.local.segment import BlockRow
 from penstock.storage.directory import Advance, DataDirectory, ReadOnlyFile
 from penstock.storage.finding import Finding
@@ -36,7 +36,6 @@ class SegmentCheck:
         self._data_id = data_id
         self._log_names = log_names
         self._advance = advance
-        self._ranges: dict[int, RangeRow] = {}  # as the blocks say
         self.records = 0
         self.blocks = 0
 
@@ -50,15 +49,12 @@ class SegmentCheck:
             if file.read(0, segment.HEADER_BYTES) != wanted:
                 yield self._finding("its header is damaged, or of another data directory", (0, segment.HEADER_BYTES))
             try:
-                rows, end = read_index(file)
+                rows, end = read_index(file, self._row)
             except BadIndex as error:
                 yield self._finding(f"{error}: none of its records can be read", error.span)
-                for held in self._row.ranges:
-                    yield self._lost(held.log_no, (held.first_offset, held.end), "cannot be found")
                 yield from self._walk(file, size - segment.TRAILER_BYTES)
                 return
             yield from self._blocks(file, rows, end)
-            yield from self._compare_ranges()
             self._advance(size - end)
 
     def _blocks(self, file: ReadOnlyFile, rows: list[BlockRow], end: int) -> Iterator[Finding]:
@@ -110,20 +106,6 @@ class SegmentCheck:
     def _count(self, row: BlockRow) -> None:
         self.records += row.records
         self.blocks += 1
-        held = self._ranges.get(row.log_no)
-        first = held.first_offset if held is not None else row.first_offset
-        arrived = held.first_arrival_ms if held is not None else row.first_arrival_ms
-        self._ranges[row.log_no] = RangeRow(row.log_no, first, row.end, arrived, row.last_arrival_ms)
-
-    def _compare_ranges(self) -> Iterator[Finding]:
-        told = {held.log_no: held for held in self._row.ranges}
-        for log_no in sorted(told.keys() | self._ranges.keys()):
-            wanted, found = told.get(log_no), self._ranges.get(log_no)
-            if wanted != found:
-                known = found or wanted
-                assert known is not None
-                what = "the manifest and the index differ in what it holds"
-                yield self._lost(log_no, (known.first_offset, known.end), what)
 
     def _walk(self, file: ReadOnlyFile, end: int) -> Iterator[Finding]:
         """Blocks without their index: which of them are sound, for whoever repairs it."""
@@ -154,13 +136,15 @@ class SegmentCheck:
         return Finding(self._row.path, what, span, name, records, harmless=name is None)
 
 
-def read_index(file: ReadOnlyFile) -> tuple[list[BlockRow], int]:
-    """The index of a segment, and where it begins.  Raises BadIndex."""
+def read_index(file: ReadOnlyFile, noted: SegmentRow | None = None) -> tuple[list[BlockRow], int]:
+    """The index of a segment, and where it begins; held against what a manifest notes of it.  Raises BadIndex."""
     size = file.size_bytes
     span = (max(0, size - segment.TRAILER_BYTES), size)
     trailer = file.read(span[0], segment.TRAILER_BYTES)
     try:
         at, length, checksum = segment.index_place(trailer, size)
+        if noted is not None and noted.index_checksum not in (None, checksum):
+            raise Damaged("an index that is not the one that the manifest notes")
         span = (at, at + length)
         return segment.decode_index(file.read(at, length), checksum), at
     except Damaged as error:

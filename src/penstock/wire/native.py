@@ -299,11 +299,12 @@ class Native(Protocol):
         ...
 
     def join_blocks(
-        self, content: bytes, file_no: int, bodies: Sequence[int], at: int, target_bytes: int, alone_bytes: int
-    ) -> tuple[bytes, list[tuple[int, int, int, int, int, int, int, int]]] | None:
-        """Blocks of a journal file as they lie in a segment from `at` on, and their rows of its index (engines/local/segment.py).
+        self, content: bytes, file_no: int, bodies: bytes, at: int, target_bytes: int, alone_bytes: int
+    ) -> tuple[bytes, bytes, int, Sequence[bytes]] | None:
+        """Blocks of a journal file as they lie in a segment from `at` on (engines/local/segment.py).
 
-        None where Python shall look: one of them is damaged.
+        Then the rows of its index in MessagePack, how many they are, and the columns of ranges.py.  `bodies`: where they begin in the
+        file, eight bytes each.  None where Python shall look: one of them is damaged.
         """
         ...
 

@@ -83,7 +83,7 @@ def test_builder_when_a_body_is_damaged_then_it_is_refused_and_the_rest_is_kept(
 def test_builder_when_nothing_was_added_then_the_segment_is_empty_and_sound() -> None:
     built = _built()
     assert _read(built) == []
-    assert built.ranges == []
+    assert list(built.ranges) == []
 
 
 def test_builder_when_blocks_of_two_logs_were_added_then_the_ranges_say_where_each_begins_and_ends() -> None:

@@ -17,12 +17,14 @@ from penstock.engines.local import manifest
 from penstock.engines.local.log import Options
 from penstock.engines.local.manifest import Manifest
 from penstock.engines.local.meta import SqliteMeta
+from penstock.engines.local.segment import ranges_of
 from penstock.host.lock import DirectoryLock
 from penstock.services.streams.peaks import TRAFFIC_ROOT, DayPeak, TrafficRecord
 from penstock.services.streams.state import Consumer, encode
 from penstock.storage.check import EXIT_DAMAGED, EXIT_SOUND, EXIT_USAGE, Report, check, run, total_bytes
 from penstock.storage.directory import DataDirectory
 from penstock.storage.finding import Names, line
+from penstock.storage.segments import read_index
 
 PEAK_MAX_BYTES: Final = 12 << 20
 
@@ -105,7 +107,9 @@ def test_a_missing_segment_is_named_with_its_records(tmp_path: Path) -> None:
     path = DataDirectory(tmp_path / "data").find_manifest().manifest.segments[0].path
     (tmp_path / "data" / path).unlink()
     told = lines(checked(tmp_path / "data"))
-    assert [text.partition(": stream")[0] for text in told] == [f"{path}: the file is missing"] * 2
+    lost = "records that it must have held cannot be found: stream orders shardId-00000000000"
+    expected = [f"{path}: {lost}0, records 0 to 699", f"{path}: {lost}1, records 0 to 599", f"{path}: the file is missing"]
+    assert told == expected
 
 
 def test_segments_that_changed_places_are_told(tmp_path: Path) -> None:
@@ -115,7 +119,9 @@ def test_segments_that_changed_places_are_told(tmp_path: Path) -> None:
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
-    assert any("the manifest and the index differ" in text for text in lines(checked(tmp_path / "data")))
+    assert any(
+        "an index that is not the one that the manifest notes" in text for text in lines(checked(tmp_path / "data"))
+    )
 
 
 def test_records_that_nothing_holds_are_told(tmp_path: Path) -> None:
@@ -125,7 +131,8 @@ def test_records_that_nothing_holds_are_told(tmp_path: Path) -> None:
     republish(tmp_path / "data", msgspec.structs.replace(held, segments=held.segments[:-1]))
     report = checked(tmp_path / "data")
     [told] = lines(report)
-    [lost] = dropped.ranges
+    with DataDirectory(tmp_path / "data").open(dropped.path) as file:
+        [lost] = ranges_of(read_index(file)[0])
     assert told == (
         "manifest/: names no segment that holds them: stream clicks shardId-000000000000, "
         f"records {lost.first_offset} to {lost.end - 1}"

@@ -4,10 +4,13 @@ Theory.  A manifest is a snapshot: which logs exist, where each stood when the j
 settled records.  It is written whole under a new number and put in place by a rename; the journal files from `first_file_no` on say what
 happened since.  The newest one that is sound is the truth; whatever file it does not name is rubbish of a crash and is deleted.  So the
 one before would not do in its place: each is stored twice, and damage to one copy costs nothing.
-Rules of this file: fields are added with defaults and never renamed or reordered.
+It is written at every settling, so it has logs in columns, and leaves to each segment's index which records of which log are in it.
+Rules of this file: fields are added with defaults and never renamed or reordered; a version that was released is read for ever.
 """
 
-from typing import Final
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, NamedTuple, Self
 
 import google_crc32c
 import msgspec
@@ -16,12 +19,12 @@ from msgspec.structs import replace
 from penstock.core.ports import Disk
 from penstock.engines.local.columns import Damaged
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 FOLDER: Final = "manifest"
 _CHECKSUM_BYTES: Final = 4
 
 
-class LogRow(msgspec.Struct, frozen=True, array_like=True):
+class LogRow(NamedTuple):
     """A log as it stood at the snapshot."""
 
     log_no: int
@@ -32,14 +35,36 @@ class LogRow(msgspec.Struct, frozen=True, array_like=True):
     sealed: bool
 
 
-class RangeRow(msgspec.Struct, frozen=True, array_like=True):
-    """The records of one log in a segment."""
+class LogTable(msgspec.Struct, frozen=True, array_like=True):
+    """Logs in columns of eight bytes a log, little-endian."""
 
-    log_no: int
-    first_offset: int
-    end: int
-    first_arrival_ms: int
-    last_arrival_ms: int
+    names: list[str] = msgspec.field(default_factory=list)
+    log_nos: bytes = b""
+    starts: bytes = b""
+    ends: bytes = b""
+    last_arrivals_ms: bytes = b""
+    sealed: bytes = b""  # a byte a log
+
+    def __post_init__(self) -> None:
+        if any(len(column) != 8 * len(self.names) for column in self._numbers()) or len(self.sealed) != len(self.names):
+            raise ValueError("columns of logs that differ in length")
+
+    @classmethod
+    def of(cls, rows: Collection[LogRow]) -> Self:
+        """The table of some rows."""
+        log_nos, names, starts, ends, arrivals, sealed = zip(*rows, strict=True) if rows else [()] * 6
+        numbers = array("Q", log_nos).tobytes(), array("Q", starts).tobytes(), array("Q", ends).tobytes()
+        return cls(list(names), *numbers, array("q", arrivals).tobytes(), bytes(sealed))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[LogRow]:
+        log_nos, starts, ends, arrivals = map(array, "QQQq", self._numbers())
+        return map(LogRow, log_nos, self.names, starts, ends, arrivals, map(bool, self.sealed))
+
+    def _numbers(self) -> Sequence[bytes]:
+        return self.log_nos, self.starts, self.ends, self.last_arrivals_ms
 
 
 class SegmentRow(msgspec.Struct, frozen=True, array_like=True):
@@ -47,7 +72,7 @@ class SegmentRow(msgspec.Struct, frozen=True, array_like=True):
 
     path: str
     size_bytes: int
-    ranges: list[RangeRow]
+    index_checksum: int | None = None  # crc32c; None: version 1 did not note it
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +84,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     first_file_no: int = 0  # journal files before it are settled
     next_log_no: int = 1
     next_segment_no: int = 1
-    logs: list[LogRow] = msgspec.field(default_factory=list)
+    logs: LogTable = LogTable()
     segments: list[SegmentRow] = msgspec.field(default_factory=list)
 
 
@@ -87,6 +112,8 @@ def decode(content: bytes) -> Manifest:
         version = msgspec.msgpack.decode(packed, type=_Version).format_version
         if version > FORMAT_VERSION:
             raise NewerFormat(f"the data directory has format {version}; this release reads {FORMAT_VERSION}")
+        if version == 1:
+            return msgspec.msgpack.decode(packed, type=_Manifest1).today()
         return msgspec.msgpack.decode(packed, type=Manifest)
     except msgspec.MsgspecError as error:
         raise Damaged(f"a manifest that does not decode: {error}") from None
@@ -94,6 +121,43 @@ def decode(content: bytes) -> Manifest:
 
 class _Version(msgspec.Struct):
     format_version: int
+
+
+class _LogRow1(msgspec.Struct, array_like=True):
+    log_no: int
+    name: str
+    start: int
+    end: int
+    last_arrival_ms: int
+    sealed: bool
+
+
+class _SegmentRow1(msgspec.Struct, array_like=True):
+    path: str
+    size_bytes: int
+    # then what the segment holds of each log; its index says the same
+
+
+class _Manifest1(msgspec.Struct, kw_only=True):
+    data_id: str
+    number: int
+    first_file_no: int
+    next_log_no: int
+    next_segment_no: int
+    logs: list[_LogRow1]
+    segments: list[_SegmentRow1]
+
+    def today(self) -> Manifest:
+        """The same in today's form."""
+        return Manifest(
+            data_id=self.data_id,
+            number=self.number,
+            first_file_no=self.first_file_no,
+            next_log_no=self.next_log_no,
+            next_segment_no=self.next_segment_no,
+            logs=LogTable.of([LogRow(*msgspec.structs.astuple(row)) for row in self.logs]),
+            segments=[SegmentRow(row.path, row.size_bytes) for row in self.segments],
+        )
 
 
 async def publish(disk: Disk, manifest: Manifest) -> None:

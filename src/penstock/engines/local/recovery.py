@@ -15,7 +15,8 @@ from penstock.engines.local import columns, frame, journal, manifest, settler
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.frame import SECTOR_BYTES, Frame, Kind
 from penstock.engines.local.journal import JournalFile
-from penstock.engines.local.manifest import Manifest
+from penstock.engines.local.manifest import Manifest, SegmentRow
+from penstock.engines.local.ranges import RangeRow, Ranges
 from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.settler import Ledger
 from penstock.engines.local.state import JournalBlock, LogState
@@ -52,28 +53,77 @@ async def recover(disk: Disk, entropy: Entropy, file_bytes: int) -> Recovered:
     if held is None:
         held = Manifest(data_id=entropy.bytes(DATA_ID_BYTES).hex())
         await manifest.publish(disk, held)
-    found = _from_manifest(disk, held)
+    found = await _from_manifest(disk, held)
     found.damage += damage
     await _replay_journal(disk, found, file_bytes)
     await _remove_orphans(disk, found)
     return found
 
 
-def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
-    segments = [SegmentFile(disk, row) for row in held.segments]
-    ledger = Ledger(held.data_id, held.number, held.first_file_no, held.next_log_no, held.next_segment_no, segments)
+async def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
+    ledger = Ledger(held.data_id, held.number, held.first_file_no, held.next_log_no, held.next_segment_no)
     found = Recovered(ledger, next_file_no=held.first_file_no)
     for row in held.logs:
         log = LogState(row.log_no, LogId(row.name))
         log.start, log.sealed, log.last_arrival_ms = row.start, row.sealed, row.last_arrival_ms
         log.end = log.next_offset = row.end
         _add(found, log)
-    for segment in segments:
-        for ranged in segment.row.ranges:
-            owner = found.by_number.get(ranged.log_no)
-            if owner is not None:
-                owner.settle(segment, ranged)
+    unread = _Unread(found)
+    for segment in held.segments:
+        ledger.segments.append(await _segment(disk, found, segment, unread))
+    unread.conclude()
     return found
+
+
+async def _segment(disk: Disk, found: Recovered, row: SegmentRow, unread: "_Unread") -> SegmentFile:
+    held = SegmentFile(disk, row, Ranges())
+    try:
+        await held.find_ranges()
+    except Damaged as error:
+        found.damage.append(f"{row.path}: {error}; its records cannot be read")
+        unread.add(held)
+        return held
+    for ranged in held.ranges:
+        owner = found.by_number.get(ranged.log_no)
+        if owner is not None:
+            unread.claim(owner, ranged.first_offset)
+            owner.settle(held, ranged.end)
+    return held
+
+
+class _Unread:
+    """Segments whose index is damaged: what others leave out of a log was in them, and is lost; they are kept as long as it were."""
+
+    def __init__(self, found: Recovered) -> None:
+        self._found = found
+        self._segments: list[SegmentFile] = []
+        self._rows: dict[str, list[RangeRow]] = {}  # by path
+        self._passed: dict[int, int] = {}  # of each log: how many of these segments lie before its last claim
+
+    def add(self, segment: SegmentFile) -> None:
+        """One more."""
+        self._segments.append(segment)
+        self._rows[segment.row.path] = []
+
+    def claim(self, log: LogState, first: int) -> None:
+        """The next records of a log that are there begin with `first`."""
+        passed = self._passed.get(log.log_no, 0)
+        if passed == len(self._segments):
+            return
+        self._passed[log.log_no] = len(self._segments)
+        last = log.settled[-1].ranges.find(log.log_no) if log.settled else None
+        begin, arrived_ms = (last.end, last.last_arrival_ms) if last is not None else (log.start, 0)
+        for segment in self._segments[passed:]:
+            if begin < first and segment.row.path.split("/")[1] == log.stream:
+                self._rows[segment.row.path].append(RangeRow(log.log_no, begin, first, arrived_ms, arrived_ms))
+                log.settle(segment, first)
+
+    def conclude(self) -> None:
+        """Every segment was looked at."""
+        for log in self._found.logs.values() if self._segments else ():
+            self.claim(log, log.end)
+        for segment in self._segments:
+            segment.hold(Ranges.of(self._rows[segment.row.path]))
 
 
 def _add(found: Recovered, log: LogState) -> None:

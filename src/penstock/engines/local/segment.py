@@ -19,7 +19,7 @@ import msgspec
 
 from penstock.engines.local import columns
 from penstock.engines.local.columns import Block, Damaged
-from penstock.engines.local.manifest import RangeRow
+from penstock.engines.local.ranges import RangeRow, Ranges
 from penstock.wire.native import NATIVE
 
 MAGIC: Final = b"PSTKSEG1"
@@ -57,7 +57,8 @@ class Built(NamedTuple):
 
     pieces: list[bytes]
     size_bytes: int
-    ranges: list[RangeRow]
+    index_checksum: int
+    ranges: Ranges
 
 
 class Builder:
@@ -65,7 +66,9 @@ class Builder:
 
     def __init__(self, data_id: str) -> None:
         self._pieces = [MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]
-        self._rows: list[BlockRow] = []
+        self._index: list[bytes] = []  # rows, in MessagePack
+        self._rows = 0
+        self._ranges = Ranges()
         self._held: list[tuple[Block, bytes]] = []  # to become one block, with their bodies
         self._held_bytes = 0
         self.size_bytes = HEADER_BYTES  # so far, without what is held
@@ -91,8 +94,8 @@ class Builder:
         self._held.append((block, body))
         self._held_bytes += block.size_bytes
 
-    def add_small(self, content: bytes, file_no: int, bodies: Sequence[int]) -> bool:
-        """Take all blocks that a journal file has of some logs, as `add` would one by one; `bodies`: where in the file.
+    def add_small(self, content: bytes, file_no: int, bodies: bytes) -> bool:
+        """Take all blocks that a journal file has of some logs, as `add` would one by one; `bodies`: where in the file, eight bytes each.
 
         False where nothing was taken and `add` is to do it.  Cost: 1 us a block of 1 KiB.
         """
@@ -103,9 +106,11 @@ class Builder:
         joined = NATIVE.join_blocks(content, file_no, bodies, self.size_bytes, BLOCK_TARGET_BYTES, BLOCK_ALONE_BYTES)
         if joined is None:
             return False
-        written, rows = joined
+        written, index, rows, ranges = joined
         self._pieces.append(written)
-        self._rows += [BlockRow(*row) for row in rows]
+        self._index.append(index)
+        self._rows += rows
+        self._ranges.extend(ranges)
         self.size_bytes += len(written)
         return True
 
@@ -113,10 +118,11 @@ class Builder:
         """The segment."""
         if self._held:
             self._join()
-        index = msgspec.msgpack.encode(self._rows)
-        trailer = _TRAILER.pack(self.size_bytes, len(index), google_crc32c.value(index), _TRAILER_MAGIC)
+        index = b"".join([_array_head(self._rows), *self._index])
+        checksum = google_crc32c.value(index)
+        trailer = _TRAILER.pack(self.size_bytes, len(index), checksum, _TRAILER_MAGIC)
         size_bytes = self.size_bytes + len(index) + TRAILER_BYTES
-        return Built([*self._pieces, index, trailer], size_bytes, _ranges(self._rows))
+        return Built([*self._pieces, index, trailer], size_bytes, checksum, self._ranges)
 
     def _join(self) -> None:
         [block, body], *others = self._held
@@ -129,7 +135,10 @@ class Builder:
         for piece in pieces:
             checksum = google_crc32c.extend(checksum, piece)
         self._pieces += [_BLOCK.pack(checksum, length), *pieces]
-        self._rows.append(_row(block, self.size_bytes + _BLOCK.size, length, checksum))
+        row = _row(block, self.size_bytes + _BLOCK.size, length, checksum)
+        self._index.append(msgspec.msgpack.encode(row))
+        self._rows += 1
+        self._ranges.add(_range(row))
         self.size_bytes += _BLOCK.size + length
 
 
@@ -168,11 +177,20 @@ def _row(block: Block, at: int, length: int, checksum: int) -> BlockRow:
     return BlockRow(block.log_no, block.first_offset, block.records, first, last, at, length, checksum)
 
 
-def _ranges(rows: Sequence[BlockRow]) -> list[RangeRow]:
-    ranges: dict[int, RangeRow] = {}
-    for row in rows:
-        held = ranges.get(row.log_no)
-        first = held.first_offset if held is not None else row.first_offset
-        arrived = held.first_arrival_ms if held is not None else row.first_arrival_ms
-        ranges[row.log_no] = RangeRow(row.log_no, first, row.end, arrived, row.last_arrival_ms)
-    return list(ranges.values())
+def ranges_of(rows: Sequence[BlockRow]) -> Ranges:
+    """What a segment with this index holds of each log.  Raises Damaged."""
+    try:
+        return Ranges.of([_range(row) for row in rows])
+    except OverflowError:
+        raise Damaged("a segment index with numbers that none has") from None
+
+
+def _range(row: BlockRow) -> RangeRow:
+    return RangeRow(row.log_no, row.first_offset, row.end, row.first_arrival_ms, row.last_arrival_ms)
+
+
+def _array_head(length: int) -> bytes:
+    """How an array of so many begins in MessagePack."""
+    if length < 16:
+        return bytes([0x90 | length])
+    return b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big")

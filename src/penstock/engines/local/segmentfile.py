@@ -8,6 +8,7 @@ from penstock.core.ports import Disk, File
 from penstock.engines.local import segment
 from penstock.engines.local.columns import Block, Damaged
 from penstock.engines.local.manifest import SegmentRow
+from penstock.engines.local.ranges import Ranges
 from penstock.engines.local.segment import BlockRow
 
 _end = attrgetter("end")
@@ -17,7 +18,7 @@ _last_arrival = attrgetter("last_arrival_ms")
 class SegmentFile:
     """One segment.  Every read raises Damaged where the bytes are not what was written."""
 
-    def __init__(self, disk: Disk, row: SegmentRow) -> None:
+    def __init__(self, disk: Disk, row: SegmentRow, ranges: Ranges) -> None:
         self.row = row
         self._disk = disk
         self._file: File | None = None
@@ -27,7 +28,7 @@ class SegmentFile:
         self._resting = False  # to be closed by its last reader
         self.given_up = False  # no log needs it any more
         self.needed = 0  # logs that still have records in it
-        self.records = sum([each.end - each.first_offset for each in row.ranges])
+        self.hold(ranges)
 
     async def block_at(self, log_no: int, offset: int) -> BlockRow | None:
         """The first block of a log that ends after `offset`."""
@@ -48,15 +49,30 @@ class SegmentFile:
     async def index(self) -> dict[int, list[BlockRow]]:
         """The blocks of each log, in offset order."""
         if self._index is None:
-            size = self.row.size_bytes
-            trailer = await self._read(max(0, size - segment.TRAILER_BYTES), segment.TRAILER_BYTES)
-            at, length, checksum = segment.index_place(trailer, size)
             index: dict[int, list[BlockRow]] = {}
-            for row in segment.decode_index(await self._read(at, length), checksum):
+            for row in await self._index_rows():
                 index.setdefault(row.log_no, []).append(row)
             self._index = index
             return index
         return self._index
+
+    async def find_ranges(self) -> None:
+        """Learn from its index what it holds."""
+        self.hold(segment.ranges_of(await self._index_rows()))
+        await self.rest()
+
+    def hold(self, ranges: Ranges) -> None:
+        """Hold these records."""
+        self.ranges = ranges
+        self.records = ranges.records
+
+    async def _index_rows(self) -> list[BlockRow]:
+        size = self.row.size_bytes
+        trailer = await self._read(max(0, size - segment.TRAILER_BYTES), segment.TRAILER_BYTES)
+        at, length, checksum = segment.index_place(trailer, size)
+        if self.row.index_checksum not in (None, checksum):
+            raise Damaged("a segment whose index is not the one that the manifest notes")
+        return segment.decode_index(await self._read(at, length), checksum)
 
     async def rest(self) -> None:
         """Give back the index and the open file; the next read opens it again."""

@@ -8,7 +8,9 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 
 import asyncio
 import logging
+from array import array
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -18,7 +20,7 @@ from penstock.engines.api import LogId
 from penstock.engines.local import frame, manifest, segment
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.journal import Journal, JournalFile
-from penstock.engines.local.manifest import LogRow, Manifest, SegmentRow
+from penstock.engines.local.manifest import LogRow, LogTable, Manifest, SegmentRow
 from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.state import JournalBlock, LogState
@@ -177,7 +179,7 @@ class Settler:
         """The segments of a full file, in memory."""
         content = await file.file.read(0, file.end)
         by_stream: dict[str, list[LogState]] = {}
-        for log in self._logs.values():
+        for log in sorted(self._logs.values(), key=attrgetter("log_no")):
             blocks = log.blocks
             if blocks and blocks[0].file.file_no <= file.file_no <= blocks[-1].file.file_no:
                 by_stream.setdefault(log.stream, []).append(log)
@@ -192,9 +194,9 @@ class Settler:
         made = [await self._write_segment(draft) for draft in drafts]
         by_number = {log.log_no: log for log in self._logs.values()}
         for held in made:
-            for row in held.row.ranges:
-                if (log := by_number.get(row.log_no)) is not None:  # else it was dropped meanwhile
-                    log.settle(held, row)
+            for log_no, end in zip(held.ranges.log_nos, held.ranges.ends, strict=True):
+                if (log := by_number.get(log_no)) is not None:  # else it was dropped meanwhile
+                    log.settle(held, end)
         for log in by_number.values():
             log.forget_blocks_of(file)
         self._ledger.segments += made
@@ -212,7 +214,7 @@ class Settler:
         self._rubbish.append(path)  # until all segments of the file are durable
         await self._disk.store(path, *built.pieces)
         await self._disk.sync_folder(folder)
-        return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.ranges))
+        return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.index_checksum), built.ranges)
 
     async def _built(self, logs: list[LogState], file: JournalFile, content: bytes) -> list[Built]:
         """Segments of what a journal file holds of some logs, made in steps that let others run."""
@@ -224,7 +226,9 @@ class Settler:
             if not (
                 small
                 and builders[-1].takes(size_bytes, self._segment_bytes)
-                and builders[-1].add_small(content, file.file_no, [held.body_at for held in blocks])
+                and builders[-1].add_small(
+                    content, file.file_no, array("Q", [held.body_at for held in blocks]).tobytes()
+                )
             ):
                 await self._add_each(builders, step, content)
             await self._clock.sleep(0)
@@ -266,7 +270,7 @@ class Settler:
                 first_file_no=ledger.first_file_no,
                 next_log_no=ledger.next_log_no,
                 next_segment_no=ledger.next_segment_no,
-                logs=rows,
+                logs=LogTable.of(rows),
                 segments=[held.row for held in ledger.segments],
             ),
         )

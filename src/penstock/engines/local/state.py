@@ -6,9 +6,10 @@ for what was damaged and is skipped.  Only what is durable is in here: `end` is 
 
 import asyncio
 import sys
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,7 @@ from penstock.engines.api import LogId
 from penstock.engines.local.columns import Records, cut_one_run
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import JournalFile
-from penstock.engines.local.manifest import RangeRow
+from penstock.engines.local.ranges import RangeRow
 from penstock.engines.local.segmentfile import SegmentFile
 
 
@@ -54,8 +55,8 @@ class JournalBlock(msgspec.Struct, gc=False):
         return cut_one_run(content, at, at + self.length, self.first_offset, self.first_arrival_ms, count)
 
 
-class SettledRange(msgspec.Struct, gc=False):
-    """Records that lie in a segment.  There are many: what refers to one is never referred to by it."""
+class SettledRange(NamedTuple):
+    """Records of one log that lie in a segment."""
 
     segment: SegmentFile
     row: RangeRow
@@ -109,7 +110,7 @@ class LogState:
         self.last_arrival_ms = -1
         self.sealed = False
         self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
-        self.settled: list[SettledRange] = []
+        self.settled: list[SegmentFile] = []  # that hold records of it
         self.blocks: list[JournalBlock] = []
         self.grown: asyncio.Event | None = None  # made by the first who waits
         self.watchers: tuple[Callable[[], None], ...] = ()
@@ -122,7 +123,7 @@ class LogState:
     @property
     def size_bytes(self) -> int:
         """About what its records take on the disk."""
-        return sum(held.size_bytes for held in self.settled) + sum(block.length for block in self.blocks)
+        return sum(self._range(held).size_bytes for held in self.settled) + sum(block.length for block in self.blocks)
 
     def wake(self) -> None:
         """Let those who wait, and then those who watch, look again."""
@@ -143,24 +144,17 @@ class LogState:
 
     def piece_at(self, offset: int) -> Piece | None:
         """The first piece that ends after `offset`, or None."""
-        for pieces in (self.settled, self.blocks):
-            at = bisect_right(pieces, offset, key=_end)
-            if at < len(pieces):
-                return pieces[at]
-        return None
+        return self._settled_where(_end, offset) or _block_where(self.blocks, _end, offset)
 
     def piece_since(self, at_ms: int) -> Piece | None:
         """The first piece with a record that arrived at or after `at_ms`, or None."""
-        for pieces in (self.settled, self.blocks):
-            at = bisect_left(pieces, at_ms, key=_last_arrival)
-            if at < len(pieces):
-                return pieces[at]
-        return None
+        before_ms = at_ms - 1
+        return self._settled_where(_last_arrival, before_ms) or _block_where(self.blocks, _last_arrival, before_ms)
 
-    def settle(self, segment: SegmentFile, row: RangeRow) -> None:
-        """Records moved from the journal into a segment."""
-        if row.end > self.start:  # else they were trimmed meanwhile
-            self.settled.append(SettledRange(segment, row))
+    def settle(self, segment: SegmentFile, end: int) -> None:
+        """Records up to `end` moved from the journal into a segment."""
+        if end > self.start:  # else they were trimmed meanwhile
+            self.settled.append(segment)
             segment.needed += 1
 
     def blocks_in(self, file: JournalFile) -> list[JournalBlock]:
@@ -185,7 +179,7 @@ class LogState:
     def trim(self, start: int) -> None:
         """Forget what lies before `start`."""
         self.start = max(self.start, min(start, self.end))
-        self._forget_settled(bisect_right(self.settled, self.start, key=_end))
+        self._forget_settled(self._settled_before(_end, self.start))
         gone = bisect_right(self.blocks, self.start, key=_end)
         del self.blocks[:gone]
 
@@ -197,5 +191,24 @@ class LogState:
     def _forget_settled(self, gone: int) -> None:
         """Forget the first ranges."""
         for held in self.settled[:gone]:
-            held.segment.needed -= 1
+            held.needed -= 1
         del self.settled[:gone]
+
+    def _range(self, segment: SegmentFile) -> SettledRange:
+        row = segment.ranges.find(self.log_no)
+        assert row is not None  # else it would not be in `settled`
+        return SettledRange(segment, row)
+
+    def _settled_before(self, figure: Callable[[Piece], int], most: int) -> int:
+        """How many settled ranges have a figure of at most `most`; figures do not go down."""
+        return bisect_right(self.settled, most, key=lambda held: figure(self._range(held)))
+
+    def _settled_where(self, figure: Callable[[Piece], int], above: int) -> SettledRange | None:
+        if not self.settled or figure(self._range(self.settled[-1])) <= above:  # most ask for what is newest
+            return None
+        return self._range(self.settled[self._settled_before(figure, above)])
+
+
+def _block_where(blocks: list[JournalBlock], figure: Callable[[Piece], int], above: int) -> JournalBlock | None:
+    at = bisect_right(blocks, above, key=figure)
+    return blocks[at] if at < len(blocks) else None
