@@ -2,12 +2,19 @@
 //!
 //! Theory.  What is here is many small blocks; a frame or a block that is not sound makes all of it Python's.
 
+use std::collections::HashMap;
+
+use crate::number::Writer;
+
 const FRAME_MAGIC: u32 = 0x4B54_5350;
 const FRAME_KIND: u8 = 2; // RECORDS
 const FRAME_HEAD_BYTES: usize = 32;
 const CHECKED_FROM: usize = 8;
+const SECTOR_BYTES: usize = 4096;
 const HEAD_BYTES: usize = 32;
 const RUN_BYTES: usize = 12;
+const LENGTHS_BYTES: usize = 6; // of a record's key and data
+const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
 
 /// What `segment.py` joins to.
 pub struct Sizes {
@@ -15,10 +22,9 @@ pub struct Sizes {
     pub alone_bytes: usize,
 }
 
-/// Blocks as they lie in a segment, each behind its checksum and length; their rows of its index, in MessagePack; what each log has.
+/// What the index of a segment says of blocks: rows in MessagePack, and what each log has.
 #[derive(Default)]
-pub struct Joined {
-    pub bytes: Vec<u8>,
+pub struct Told {
     pub index: Vec<u8>,
     pub rows: usize,
     pub ranges: Ranges,
@@ -121,89 +127,130 @@ impl<'file> Block<'file> {
     }
 }
 
-/// Blocks joined, to lie in a segment from `at` on.  `bodies`: where they begin in the file, eight bytes each, log by log.
-pub fn join(content: &[u8], file_no: u64, bodies: &[u8], at: usize, sizes: &Sizes) -> Option<Joined> {
-    let mut joined = Joined::default();
-    let mut held: Vec<Block<'_>> = Vec::new();
-    let mut held_bytes = 0;
-    for body_at in bodies.chunks_exact(8) {
-        let body_at = u64::from_le_bytes(body_at.try_into().expect("8 bytes"));
-        let block = Block::read(content, file_no, body_at.try_into().ok()?)?;
-        if let (Some(first), Some(last)) = (held.first(), held.last()) {
-            if first.size().max(block.size()) >= sizes.alone_bytes
-                || held_bytes + block.size() > sizes.target_bytes
-                || (last.log, last.end()) != (block.log, block.first)
-            {
-                write(&held, at, &mut joined);
-                held.clear();
-                held_bytes = 0;
+/// Blocks of a journal file, and which of them become one.
+pub struct Plan<'file> {
+    blocks: Vec<Block<'file>>,
+    ends: Vec<usize>, // of each block of the segment among them
+}
+
+impl<'file> Plan<'file> {
+    /// `bodies`: where they begin in the file, eight bytes each, log by log.
+    pub fn new(content: &'file [u8], file_no: u64, bodies: &[u8], sizes: &Sizes) -> Option<Self> {
+        let mut blocks: Vec<Block<'_>> = Vec::with_capacity(bodies.len() / 8);
+        let mut ends = Vec::new();
+        let mut begin = 0;
+        let mut held_bytes = 0;
+        for body_at in bodies.chunks_exact(8) {
+            let body_at = u64::from_le_bytes(body_at.try_into().expect("8 bytes"));
+            let block = Block::read(content, file_no, body_at.try_into().ok()?)?;
+            if let (Some(first), Some(last)) = (blocks.get(begin), blocks.last()) {
+                if first.size().max(block.size()) >= sizes.alone_bytes
+                    || held_bytes + block.size() > sizes.target_bytes
+                    || (last.log, last.end()) != (block.log, block.first)
+                {
+                    begin = blocks.len();
+                    ends.push(begin);
+                    held_bytes = 0;
+                }
             }
+            held_bytes += block.size();
+            blocks.push(block);
         }
-        held_bytes += block.size();
-        held.push(block);
+        if !blocks.is_empty() {
+            ends.push(blocks.len());
+        }
+        Some(Self { blocks, ends })
     }
-    if !held.is_empty() {
-        write(&held, at, &mut joined);
-    }
-    Some(joined)
-}
 
-/// One block of blocks that follow each other.
-fn write(blocks: &[Block<'_>], at: usize, joined: &mut Joined) {
-    let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-    let records: u32 = blocks.iter().map(|block| block.records).sum();
-    let out = &mut joined.bytes;
-    let lead_at = out.len();
-    out.extend_from_slice(&[0; 8]);
-    let body_at = out.len();
-    write_body(blocks, records, out);
-    let length = out.len() - body_at;
-    let checksum = crc32c::crc32c(&out[body_at..]);
-    out[lead_at..lead_at + 4].copy_from_slice(&checksum.to_le_bytes());
-    out[lead_at + 4..body_at].copy_from_slice(&(length as u32).to_le_bytes());
-    let (began_ms, ended_ms) = (first.runs[0].1, last.runs[last.runs.len() - 1].1);
-    joined.ranges.add(first.log, first.first, first.first + u64::from(records), began_ms, ended_ms);
-    joined.rows += 1;
-    let index = &mut joined.index;
-    index.push(0x90 | 8); // an array of eight
-    for number in [first.log, first.first, u64::from(records)] {
-        pack(number, index);
+    fn joined(&self) -> impl Iterator<Item = &[Block<'file>]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| &self.blocks[std::mem::replace(&mut begin, *end)..*end])
     }
-    for moment in [began_ms, ended_ms] {
-        pack_signed(moment, index);
+
+    /// What `write` writes.
+    pub fn length(&self) -> usize {
+        self.joined().map(|blocks| LEAD_BYTES + body_length(blocks)).sum()
     }
-    for number in [(at + body_at) as u64, length as u64, u64::from(checksum)] {
-        pack(number, index);
+
+    /// The blocks as they lie in a segment from `at` on, each behind its checksum and length.
+    pub fn write(&self, at: usize, out: &mut Writer<'_>) -> Told {
+        let mut told = Told::default();
+        let mut body_at = at;
+        for blocks in self.joined() {
+            body_at += LEAD_BYTES;
+            let length = body_length(blocks);
+            let place = out.take(LEAD_BYTES + length);
+            write_body(blocks, &mut Writer::new(&mut place[LEAD_BYTES..]));
+            let checksum = crc32c::crc32c(&place[LEAD_BYTES..]);
+            place[..4].copy_from_slice(&checksum.to_le_bytes());
+            place[4..LEAD_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
+            told.add(blocks, body_at, length, checksum);
+            body_at += length;
+        }
+        told
     }
 }
 
-fn write_body(blocks: &[Block<'_>], records: u32, out: &mut Vec<u8>) {
+impl Told {
+    fn add(&mut self, blocks: &[Block<'_>], body_at: usize, length: usize, checksum: u32) {
+        let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+        let (began_ms, ended_ms) = (first.runs[0].1, last.runs[last.runs.len() - 1].1);
+        self.ranges.add(first.log, first.first, last.end(), began_ms, ended_ms);
+        self.rows += 1;
+        self.index.push(0x90 | 8); // an array of eight
+        for number in [first.log, first.first, u64::from(records_of(blocks))] {
+            pack(number, &mut self.index);
+        }
+        for moment in [began_ms, ended_ms] {
+            pack_signed(moment, &mut self.index);
+        }
+        for number in [body_at as u64, length as u64, u64::from(checksum)] {
+            pack(number, &mut self.index);
+        }
+    }
+}
+
+fn records_of(blocks: &[Block<'_>]) -> u32 {
+    blocks.iter().map(|block| block.records).sum()
+}
+
+/// Of blocks that become one.
+fn body_length(blocks: &[Block<'_>]) -> usize {
+    if let [alone] = blocks {
+        return alone.body.len();
+    }
+    let bytes: usize = blocks.iter().map(Block::size).sum();
+    HEAD_BYTES + RUN_BYTES * joined_runs(blocks).len() + LENGTHS_BYTES * records_of(blocks) as usize + bytes
+}
+
+fn write_body(blocks: &[Block<'_>], out: &mut Writer<'_>) {
     let first = &blocks[0];
     if blocks.len() == 1 {
-        out.extend_from_slice(first.body);
+        out.put(first.body);
         return;
     }
     let runs = joined_runs(blocks);
-    out.extend_from_slice(&first.log.to_le_bytes());
-    out.extend_from_slice(&first.incarnation.to_le_bytes());
-    out.extend_from_slice(&records.to_le_bytes());
-    out.extend_from_slice(&first.first.to_le_bytes());
-    out.extend_from_slice(&(runs.len() as u32).to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
+    out.put(&first.log.to_le_bytes());
+    out.put(&first.incarnation.to_le_bytes());
+    out.put(&records_of(blocks).to_le_bytes());
+    out.put(&first.first.to_le_bytes());
+    out.put(&(runs.len() as u32).to_le_bytes());
+    out.put(&[0; 4]);
     for (count, arrival_ms) in runs {
-        out.extend_from_slice(&count.to_le_bytes());
-        out.extend_from_slice(&arrival_ms.to_le_bytes());
+        out.put(&count.to_le_bytes());
+        out.put(&arrival_ms.to_le_bytes());
     }
-    for column in [
-        |block: &Block<'_>| block.key_lengths,
-        |block: &Block<'_>| block.data_lengths,
-        |block: &Block<'_>| block.keys,
-        |block: &Block<'_>| block.data,
-    ] as [for<'a> fn(&Block<'a>) -> &'a [u8]; 4]
-    {
-        for block in blocks {
-            out.extend_from_slice(column(block));
-        }
+    for block in blocks {
+        out.put(block.key_lengths);
+    }
+    for block in blocks {
+        out.put(block.data_lengths);
+    }
+    for block in blocks {
+        out.put(block.keys);
+    }
+    for block in blocks {
+        out.put(block.data);
     }
 }
 
@@ -244,4 +291,88 @@ fn joined_runs(blocks: &[Block<'_>]) -> Vec<(u32, i64)> {
         }
     }
     runs
+}
+
+/// Blocks of whole logs of one stream, enough of them to be worth a call.
+pub struct Step {
+    pub stream: usize,
+    pub bodies: Vec<u8>, // where they begin, eight bytes each
+    pub size_bytes: usize,
+}
+
+/// The logs whose blocks are wanted, stream by stream.
+pub struct Wanted<'py> {
+    pub logs: &'py [u8],       // numbers, eight bytes each
+    pub starts: &'py [u8],     // offsets before which nothing is wanted, eight bytes each
+    pub streams: &'py [usize], // how many of the logs each has
+}
+
+/// The wanted blocks of a journal file in the order of logs, some at a time; None where Python shall look.
+///
+/// Their checksums are left to who reads the blocks; those of all other frames are verified.
+pub fn steps(content: &[u8], file_no: u64, wanted: &Wanted<'_>, step_bytes: usize) -> Option<Vec<Step>> {
+    let mut places: HashMap<u64, (usize, u64)> = HashMap::with_capacity(wanted.logs.len() / 8);
+    for (place, (log, start)) in wanted.logs.chunks_exact(8).zip(wanted.starts.chunks_exact(8)).enumerate() {
+        places.insert(u64_at(log, 0)?, (place, u64_at(start, 0)?));
+    }
+    let mut found: Vec<(usize, usize, usize)> = Vec::new(); // place of the log, of the body, its length
+    let mut at = SECTOR_BYTES;
+    while at < content.len() {
+        let Some(length) = length_at(content, at, file_no) else {
+            at = blank_to(content, at)?;
+            continue;
+        };
+        let frame = content.get(at..at + FRAME_HEAD_BYTES + length)?;
+        let place = if frame[12] == FRAME_KIND { wanted_place(&frame[FRAME_HEAD_BYTES..], &places)? } else { None };
+        match place {
+            Some(place) => found.push((place, at + FRAME_HEAD_BYTES, length)),
+            None if u32_at(frame, 4)? == crc32c::crc32c(&frame[CHECKED_FROM..]) => (),
+            None => return None,
+        }
+        at += frame.len();
+    }
+    found.sort_unstable();
+    Some(cut(&found, wanted.streams, step_bytes))
+}
+
+/// Where the log of a block stands among the wanted, if the block is.
+fn wanted_place(body: &[u8], places: &HashMap<u64, (usize, u64)>) -> Option<Option<usize>> {
+    let end = u64_at(body, 16)?.checked_add(u64::from(u32_at(body, 12)?))?;
+    Some(places.get(&u64_at(body, 0)?).filter(|(_, start)| end > *start).map(|(place, _)| *place))
+}
+
+/// How long the body of the frame at `at` is, if one begins there.
+fn length_at(content: &[u8], at: usize, file_no: u64) -> Option<usize> {
+    let head = content.get(at..at + FRAME_HEAD_BYTES)?;
+    let begun = u32_at(head, 0)? == FRAME_MAGIC && u64_at(head, 16)? == file_no;
+    if begun { Some(u32_at(head, 8)? as usize) } else { None }
+}
+
+/// The end of the sector, if nothing but zeros is up to it.
+fn blank_to(content: &[u8], at: usize) -> Option<usize> {
+    let end = at.next_multiple_of(SECTOR_BYTES);
+    let rest = content.get(at..end)?;
+    if !rest.is_empty() && rest.iter().all(|byte| *byte == 0) { Some(end) } else { None }
+}
+
+fn cut(found: &[(usize, usize, usize)], streams: &[usize], step_bytes: usize) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut before = None; // the log of the block before
+    let (mut stream, mut stream_end) = (0, streams.first().copied().unwrap_or(0));
+    for (place, body_at, length) in found {
+        while *place >= stream_end && stream + 1 < streams.len() {
+            stream += 1;
+            stream_end += streams[stream];
+        }
+        let full = |step: &Step| step.stream != stream || before != Some(*place) && step.size_bytes >= step_bytes;
+        if steps.last().is_none_or(full) {
+            steps.push(Step { stream, bodies: Vec::new(), size_bytes: 0 });
+        }
+        if let Some(step) = steps.last_mut() {
+            step.bodies.extend_from_slice(&(*body_at as u64).to_le_bytes());
+            step.size_bytes += length;
+        }
+        before = Some(*place);
+    }
+    steps
 }

@@ -24,6 +24,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
+use blocks::{Plan, Told};
 use number::{NUMBER_BYTES, Number, Writer};
 use pages::{Page, Span};
 use rows::Columns;
@@ -315,11 +316,34 @@ fn join_blocks<'py>(
     alone_bytes: usize,
 ) -> PyResult<Option<JoinedBytes<'py>>> {
     let sizes = blocks::Sizes { target_bytes, alone_bytes };
-    let joined = unpanicked(|| py.detach(|| blocks::join(content, file_no, bodies, at, &sizes)))?;
-    Ok(joined.map(|joined| {
-        let columns = joined.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
-        (PyBytes::new(py, &joined.bytes), PyBytes::new(py, &joined.index), joined.rows, columns)
-    }))
+    let Some(plan) = unpanicked(|| py.detach(|| Plan::new(content, file_no, bodies, &sizes)))? else { return Ok(None) };
+    let mut told = Told::default();
+    let bytes = filled(py, plan.length(), |out| told = py.detach(|| plan.write(at, out)))?;
+    let columns = told.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
+    Ok(Some((bytes, PyBytes::new(py, &told.index), told.rows, columns)))
+}
+
+/// Place of the stream, where blocks begin (eight bytes each), and their bytes.
+type StepRow<'py> = (usize, Bound<'py, PyBytes>, usize);
+
+/// The blocks that a journal file has of some logs, in the order of logs, of whole logs and `step_bytes` or more at a time.
+///
+/// `logs` and `starts`: numbers and first offsets that are wanted, eight bytes each, stream by stream; `streams`: how many logs each has.
+/// None where Python shall look.
+#[pyfunction]
+fn find_blocks<'py>(
+    py: Python<'py>,
+    content: &[u8],
+    file_no: u64,
+    logs: &[u8],
+    starts: &[u8],
+    streams: Vec<usize>,
+    step_bytes: usize,
+) -> PyResult<Option<Vec<StepRow<'py>>>> {
+    let wanted = blocks::Wanted { logs, starts, streams: &streams };
+    let found = unpanicked(|| py.detach(|| blocks::steps(content, file_no, &wanted, step_bytes)))?;
+    let row = |step: blocks::Step| (step.stream, PyBytes::new(py, &step.bodies), step.size_bytes);
+    Ok(found.map(|steps| steps.into_iter().map(row).collect()))
 }
 
 /// What was written to the shards of one stream lately.
@@ -435,6 +459,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ShardNames>()?;
     module.add_class::<Spread>()?;
     module.add_class::<WriteCounts>()?;
+    module.add_function(wrap_pyfunction!(find_blocks, module)?)?;
     module.add_function(wrap_pyfunction!(join_blocks, module)?)?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_record, module)?)?;

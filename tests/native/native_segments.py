@@ -72,7 +72,7 @@ def told(built: Built) -> tuple[bytes, int, int, object]:
     max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(blocks=BLOCKS)
-def test_add_small_when_given_any_blocks_builds_what_python_builds(
+def test_add_joined_when_given_any_blocks_builds_what_python_builds(
     blocks: list[tuple[bool, int, list[tuple[bytes, bytes]], list[int]]],
 ) -> None:
     bodies = bodies_of(blocks)
@@ -80,37 +80,37 @@ def test_add_small_when_given_any_blocks_builds_what_python_builds(
     for body in bodies:
         one_by_one.add(body)
     content, places = journal_of(bodies)
-    assert at_once.add_small(content, FILE_NO, places)
+    assert at_once.add_joined(content, FILE_NO, places)
     assert told(at_once.finish()) == told(one_by_one.finish())
 
 
-def test_add_small_when_it_follows_others_then_they_are_not_joined() -> None:
+def test_add_joined_when_it_follows_others_then_they_are_not_joined() -> None:
     bodies = bodies_of([(True, 0, [(b"k", b"a")], []), (True, 0, [(b"k", b"b")], [])])
     content, places = journal_of(bodies)
     builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
     builder.add(bodies[0])
-    assert builder.add_small(content, FILE_NO, places[8:])
+    assert builder.add_joined(content, FILE_NO, places[8:])
     for body in bodies:
         expected.add(body)
     assert told(builder.finish()) == told(expected.finish())
 
 
-def test_add_small_when_a_byte_is_wrong_then_it_takes_nothing() -> None:
+def test_add_joined_when_a_byte_is_wrong_then_it_takes_nothing() -> None:
     content, places = journal_of(bodies_of([(True, 0, [(b"k", b"ab"), (b"l", b"c")], [1])]))
     for at in range(64, len(content)):
         damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
         builder = segment.Builder(DATA_ID)
-        assert not builder.add_small(damaged, FILE_NO, places)
+        assert not builder.add_joined(damaged, FILE_NO, places)
         assert builder.empty
 
 
 @pytest.mark.parametrize("places", [[0], [31], [10**9], [2**63], [96, 97]])
-def test_add_small_when_there_is_no_block_then_it_takes_nothing(places: list[int]) -> None:
+def test_add_joined_when_there_is_no_block_then_it_takes_nothing(places: list[int]) -> None:
     content, _ = journal_of(bodies_of([(True, 0, [(b"k", b"ab")], [])]))
-    assert not segment.Builder(DATA_ID).add_small(content, FILE_NO, array("Q", places).tobytes())
+    assert not segment.Builder(DATA_ID).add_joined(content, FILE_NO, array("Q", places).tobytes())
 
 
-def test_add_small_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_takes_nothing() -> None:
+def test_add_joined_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_takes_nothing() -> None:
     [body] = bodies_of([(True, 0, [(b"k", b"ab"), (b"l", b"c")], [1])])
     for at in range(len(body)):
         lying = body[:at] + bytes([body[at] ^ 0x41]) + body[at + 1 :]
@@ -119,7 +119,7 @@ def test_add_small_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_takes
         try:
             expected.add(lying)
         except columns.Damaged:
-            assert not builder.add_small(content, FILE_NO, places)
+            assert not builder.add_joined(content, FILE_NO, places)
         else:
-            assert builder.add_small(content, FILE_NO, places)
+            assert builder.add_joined(content, FILE_NO, places)
             assert told(builder.finish()) == told(expected.finish())

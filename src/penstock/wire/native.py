@@ -298,6 +298,17 @@ class Native(Protocol):
         """
         ...
 
+    def find_blocks(
+        self, content: bytes, file_no: int, log_nos: bytes, starts: bytes, streams: Sequence[int], step_bytes: int
+    ) -> list[tuple[int, bytes, int]] | None:
+        """The blocks that a journal file has of some logs, log by log; of whole logs and `step_bytes` or more at a time.
+
+        `log_nos` and `starts`: numbers, and offsets before which nothing is wanted, eight bytes each, stream by stream; `streams`: how
+        many logs each has.  Answers the place of the stream, where the blocks' bodies begin, eight bytes each, and their bytes; None
+        where Python shall look.  Whether blocks are sound shows when they are joined.
+        """
+        ...
+
     def join_blocks(
         self, content: bytes, file_no: int, bodies: bytes, at: int, target_bytes: int, alone_bytes: int
     ) -> tuple[bytes, bytes, int, Sequence[bytes]] | None:

@@ -108,7 +108,11 @@ def test_a_missing_segment_is_named_with_its_records(tmp_path: Path) -> None:
     (tmp_path / "data" / path).unlink()
     told = lines(checked(tmp_path / "data"))
     lost = "records that it must have held cannot be found: stream orders shardId-00000000000"
-    expected = [f"{path}: {lost}0, records 0 to 699", f"{path}: {lost}1, records 0 to 599", f"{path}: the file is missing"]
+    expected = [
+        f"{path}: {lost}0, records 0 to 699",
+        f"{path}: {lost}1, records 0 to 599",
+        f"{path}: the file is missing",
+    ]
     assert told == expected
 
 

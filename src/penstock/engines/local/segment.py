@@ -29,7 +29,6 @@ _BLOCK: Final = struct.Struct("<II")
 HEADER_BYTES: Final = 32
 TRAILER_BYTES: Final = _TRAILER.size
 BLOCK_TARGET_BYTES: Final = 1 << 20
-SMALL_BLOCK_BYTES: Final = 16 << 10  # blocks that are no larger in the mean are joined by the native part
 BLOCK_ALONE_BYTES: Final = 256 << 10  # a block as large as this is not joined with others: it would have to be copied
 assert BLOCK_ALONE_BYTES <= BLOCK_TARGET_BYTES
 
@@ -94,7 +93,7 @@ class Builder:
         self._held.append((block, body))
         self._held_bytes += block.size_bytes
 
-    def add_small(self, content: bytes, file_no: int, bodies: bytes) -> bool:
+    def add_joined(self, content: bytes, file_no: int, bodies: bytes) -> bool:
         """Take all blocks that a journal file has of some logs, as `add` would one by one; `bodies`: where in the file, eight bytes each.
 
         False where nothing was taken and `add` is to do it.  Cost: 1 us a block of 1 KiB.

@@ -9,7 +9,8 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 import asyncio
 import logging
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.state import JournalBlock, LogState
 from penstock.engines.local.together import both
+from penstock.wire.native import NATIVE
 
 logger = logging.getLogger(__name__)
 
@@ -48,26 +50,6 @@ class _Draft(NamedTuple):
 
     stream: str
     built: Built
-
-
-_Step = list[tuple[LogState, list[JournalBlock]]]
-
-
-def _steps(logs: Sequence[LogState], file: JournalFile) -> Iterator[_Step]:
-    """The blocks that a journal file has of some logs: of whole logs, and a megabyte or more, at a time."""
-    step: _Step = []
-    size_bytes = 0
-    for log in logs:
-        found = log.blocks_in(file)
-        if not found:
-            continue
-        step.append((log, found))
-        size_bytes += sum([held.length for held in found])
-        if size_bytes >= segment.BLOCK_TARGET_BYTES:
-            yield step
-            step, size_bytes = [], 0
-    if step:
-        yield step
 
 
 class Settler:
@@ -183,11 +165,39 @@ class Settler:
             blocks = log.blocks
             if blocks and blocks[0].file.file_no <= file.file_no <= blocks[-1].file.file_no:
                 by_stream.setdefault(log.stream, []).append(log)
+        drafts = await self._joined(by_stream, file, content)
+        if drafts is not None:
+            return drafts
         return [
             _Draft(stream, built)
             for stream, logs in by_stream.items()
             for built in await self._built(logs, file, content)
         ]
+
+    async def _joined(
+        self, by_stream: dict[str, list[LogState]], file: JournalFile, content: bytes
+    ) -> "list[_Draft] | None":
+        """The same by the native part, from the file alone, in steps that let others run; None where Python is to do all of it."""
+        if NATIVE is None:
+            return None
+        logs = list(chain.from_iterable(by_stream.values()))
+        log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.start for log in logs])
+        counts = [len(held) for held in by_stream.values()]
+        steps = NATIVE.find_blocks(
+            content, file.file_no, log_nos.tobytes(), starts.tobytes(), counts, segment.BLOCK_TARGET_BYTES
+        )
+        builders: list[list[segment.Builder]] = [[] for _ in by_stream]
+        for stream, bodies, size_bytes in steps or ():
+            await self._clock.sleep(0)
+            held = builders[stream]
+            if not held or not held[-1].takes(size_bytes, self._segment_bytes):
+                held.append(segment.Builder(self._ledger.data_id))
+            if size_bytes > self._segment_bytes or not held[-1].add_joined(content, file.file_no, bodies):
+                return None
+        if steps is None:
+            return None
+        named = zip(by_stream, builders, strict=True)
+        return [_Draft(stream, builder.finish()) for stream, held in named for builder in held]
 
     async def _settle(self, file: JournalFile, drafts: "Sequence[_Draft]") -> None:
         """Make the segments of a full file durable, name them in a manifest, and give the file up."""
@@ -219,24 +229,8 @@ class Settler:
     async def _built(self, logs: list[LogState], file: JournalFile, content: bytes) -> list[Built]:
         """Segments of what a journal file holds of some logs, made in steps that let others run."""
         builders = [segment.Builder(self._ledger.data_id)]
-        for step in _steps(logs, file):
-            blocks = [held for _, found in step for held in found]
-            size_bytes = sum([held.length for held in blocks])
-            small = size_bytes <= min(segment.SMALL_BLOCK_BYTES * len(blocks), self._segment_bytes)
-            if not (
-                small
-                and builders[-1].takes(size_bytes, self._segment_bytes)
-                and builders[-1].add_small(
-                    content, file.file_no, array("Q", [held.body_at for held in blocks]).tobytes()
-                )
-            ):
-                await self._add_each(builders, step, content)
-            await self._clock.sleep(0)
-        return [builder.finish() for builder in builders if not builder.empty]
-
-    async def _add_each(self, builders: list[segment.Builder], step: "_Step", content: bytes) -> None:
         added_bytes = 0
-        for log, held in [(log, held) for log, found in step for held in found]:
+        for log, held in [(each, held) for each in logs for held in each.blocks_in(file)]:
             if not builders[-1].takes(held.length, self._segment_bytes):
                 builders.append(segment.Builder(self._ledger.data_id))
             self._add(builders[-1], log, held, content)
@@ -244,6 +238,7 @@ class Settler:
             if added_bytes > segment.BLOCK_TARGET_BYTES:
                 added_bytes = 0
                 await self._clock.sleep(0)
+        return [builder.finish() for builder in builders if not builder.empty]
 
     def _add(self, builder: segment.Builder, log: LogState, held: JournalBlock, content: bytes) -> None:
         """Add a block of a journal file.  One that is damaged is left out: its records were lost before."""
