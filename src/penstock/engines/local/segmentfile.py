@@ -4,6 +4,8 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from penstock.core.ports import Disk, File
 from penstock.engines.local import segment
 from penstock.engines.local.columns import Block, Damaged
@@ -72,7 +74,9 @@ class SegmentFile:
         at, length, checksum = segment.index_place(trailer, size)
         if self.row.index_checksum not in (None, checksum):
             raise Damaged("a segment whose index is not the one that the manifest notes")
-        return segment.decode_index(await self._read(at, length), checksum)
+        rows = segment.decode_index(await self._read(at, length), checksum)
+        self.row = replace(self.row, index_checksum=checksum)
+        return rows
 
     async def rest(self) -> None:
         """Give back the index and the open file; the next read opens it again."""
