@@ -166,7 +166,7 @@ class PenstockServer:
 
 
 class Clock:
-    """The server's clock: the machine's time, plus what was advanced."""
+    """The server's clock: the machine's time, or where it was told to stand, plus what was advanced."""
 
     def __init__(self, server: PenstockServer) -> None:
         self._server = server
@@ -185,6 +185,16 @@ class Clock:
                 await clock.sleep(0)
 
         self._server._call(move())
+
+    def stand(self) -> None:
+        """Stop time until the server is reset: only `advance` moves it, so that no test depends on how fast the machine is."""
+
+        async def stop() -> None:
+            clock = self._server._running.clock
+            assert isinstance(clock, TestClock)
+            clock.stand()
+
+        self._server._call(stop())
 
     @property
     def now_ms(self) -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import boto3
@@ -25,6 +26,18 @@ def test_reset_leaves_nothing_behind(engine: str) -> None:
         assert kinesis.list_streams()["StreamNames"] == []
         kinesis.create_stream(StreamName="a", ShardCount=1)
         kinesis.put_record(StreamName="a", Data=b"d", PartitionKey="k")
+
+
+def test_clock_when_it_stands_moves_only_when_advanced(penstock: PenstockServer) -> None:
+    penstock.clock.stand()
+    at_ms = penstock.clock.now_ms
+    while time.time_ns() // 1_000_000 <= at_ms + 10:  # noqa: TID251 - the machine's own time
+        penstock.client().list_streams()
+    assert penstock.clock.now_ms == at_ms
+    penstock.clock.advance(seconds=1)
+    assert penstock.clock.now_ms == at_ms + 1000
+    penstock.reset()
+    assert penstock.clock.now_ms > at_ms
 
 
 def test_the_fixture_sets_the_environment_for_the_code_under_test(penstock: PenstockServer) -> None:

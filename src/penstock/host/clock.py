@@ -44,13 +44,20 @@ class TestClock:
     def __init__(self) -> None:
         self._system = SystemClock()
         self._offset_ms = 0
+        self._stands_at_ms: int | None = None
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def now_ms(self) -> Millis:
         """Milliseconds since the epoch, on the advanced clock."""
-        return Millis(self._system.now_ms() + self._offset_ms)
+        machine_ms = self._system.now_ms() if self._stands_at_ms is None else self._stands_at_ms
+        return Millis(machine_ms + self._offset_ms)
+
+    def stand(self) -> None:
+        """Stand still until the next reset: from now on only `advance` moves this clock, however long the machine takes."""
+        self._stands_at_ms = self._system.now_ms()
+        self._wake()
 
     def advance(self, duration_ms: int) -> None:
         """Move the clock forward and wake who slept until then."""
@@ -61,6 +68,7 @@ class TestClock:
     def reset(self) -> None:
         """Go back to the machine's time.  Nobody may be asleep."""
         self._offset_ms = 0
+        self._stands_at_ms = None
 
     async def sleep(self, duration_ms: int) -> None:
         """Return when `duration_ms` have passed on this clock."""
@@ -82,7 +90,7 @@ class TestClock:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._sleepers:
+        if self._sleepers and self._stands_at_ms is None:
             delay_ms = self._sleepers[0][0] - now
             self._timer = asyncio.get_running_loop().call_later(delay_ms / 1000, self._wake)
 

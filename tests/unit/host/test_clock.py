@@ -10,7 +10,7 @@ import pytest
 from penstock.host.clock import SystemClock, TestClock, monotonic_s
 
 HOUR_MS = 3_600_000
-HANG_S = 20
+HANG_S = 60
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -171,6 +171,26 @@ def test_sleep_when_part_of_it_is_advanced_then_real_time_does_the_rest() -> Non
         clock.advance(HOUR_MS - 20)
         assert not sleeping.done()
         await sleeping
+
+    run(scenario())
+
+
+def test_clock_when_it_stands_then_only_an_advance_moves_it_until_a_reset() -> None:
+    async def scenario() -> None:
+        clock = TestClock()
+        sleepers = Sleepers(clock)
+        tasks = [sleepers.begin("before", 20)]
+        await turns(clock)
+        clock.stand()
+        at_ms = clock.now_ms()
+        tasks.append(sleepers.begin("after", 20))
+        await SystemClock().sleep(50)
+        assert (clock.now_ms(), sleepers.woken) == (at_ms, [])
+        clock.advance(20)
+        await asyncio.gather(*tasks)
+        assert clock.now_ms() == at_ms + 20
+        clock.reset()
+        assert clock.now_ms() >= at_ms + 50
 
     run(scenario())
 
