@@ -109,7 +109,7 @@ class Identities:
         """The vault, its master key made now if there is none.  Raises MasterKeyProblem."""
         if self._vault is None:
             found = await self._ask(self._master.read)
-            if found is None and self._records:
+            if found is None and self._records and self._vault is None:  # or another call made both meanwhile
                 raise MasterKeyProblem(
                     f"the secrets of {len(self._records)} access keys were sealed with a master key that is not there;"
                     " put it back, or revoke those keys"

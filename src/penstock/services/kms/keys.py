@@ -83,7 +83,7 @@ class Keys:
         """The vault, its master key made now if there is none.  Raises MASTER_KEY."""
         if self._vault is None:
             found = await self._ask(self._master.read)
-            if found is None and self._keys:
+            if found is None and self._keys and self._vault is None:  # or another call made both meanwhile
                 raise KmsError.MASTER_KEY(problem="keys were made under one that is not there; put it back")
             self._vault = Vault(await self._ask(self._master.make) if found is None else found)
         return self._vault
