@@ -11,7 +11,7 @@ from penstock.testing import PenstockServer
 ROLE: Final = "arn:aws:iam::123456789012:role/firehose"
 BUCKET: Final = "arn:aws:s3:::lake"
 DESTINATION: Final = "destinationId-000000000001"
-WAIT_S: Final = 10  # longest that anything here may take
+WAIT_S: Final = 60  # longest that anything here may take
 pause: Final = threading.Event().wait  # never set: only its timeout ends it
 
 

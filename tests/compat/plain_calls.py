@@ -12,7 +12,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 class Reply(NamedTuple):

@@ -51,7 +51,7 @@ def test_agent_when_it_runs_then_lines_come_as_they_are_written_and_sigterm_flus
         log.write_bytes(lines(3))
         assert sorted(reader.wait(lambda datas: len(datas) == 3)) == numbered(1, 2, 3)
         agent.process.send_signal(signal.SIGTERM)
-        assert agent.process.wait(30) == 0
+        assert agent.process.wait(60) == 0
     assert sorted(Reader(penstock.client(), "other").datas) == numbered(1, 2, 3), "the second flow had not sent before"
 
 

@@ -72,7 +72,7 @@ def test_agent_when_a_role_is_named_then_records_are_put_as_it(tmp_path: Path) -
         with running(alone) as agent:
             assert agent.logged("AccessDeniedException"), agent.log
             agent.process.terminate()
-            assert agent.process.wait(30) == 0
+            assert agent.process.wait(60) == 0
         role = {
             "assumeRoleARN": f"arn:aws:iam::{account}:role/feeder",
             "assumeRoleExternalId": "shared",
@@ -146,7 +146,7 @@ def test_agent_when_servers_lie_or_are_silent_then_it_says_so_and_sends_again(tm
         with answering(answer) as url, running(configure(tmp_path, url, **keys)) as agent:
             assert agent.logged("they go again"), agent.log
             agent.process.terminate()
-            assert agent.process.wait(30) == 0
+            assert agent.process.wait(60) == 0
             log = "".join(agent.log)
             assert text in log, log
             assert "Traceback" not in log

@@ -50,6 +50,7 @@ def test_a_change_of_mode_keeps_the_shards(kinesis: "KinesisClient", read_all: C
 
 def test_the_mode_changes_twice_a_day_under_aws_limits(refused: Refused) -> None:
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client()
         kinesis.create_stream(StreamName="a", ShardCount=1)
         kinesis.update_stream_mode(StreamARN=ARN, StreamModeDetails=ON_DEMAND)

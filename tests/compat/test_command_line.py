@@ -83,7 +83,7 @@ def test_serve_tells_where_everything_is(served: tuple[subprocess.Popen[str], st
 def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path: Path, number: signal.Signals) -> None:
     process, _ = served
     process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=60)
     assert (process.returncode, output.strip()) == (0, "Stopping.")
     assert not (tmp_path / "data" / "endpoint.json").exists()
 

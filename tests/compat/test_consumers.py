@@ -119,6 +119,7 @@ def test_an_on_demand_stream_of_a_committed_account_has_at_most_fifty(
 
 def test_five_can_be_creating_at_once() -> None:
     with PenstockServer(transition_ms=60_000) as server:
+        server.clock.stand()
         kinesis = server.client()
         kinesis.create_stream(StreamName="a", ShardCount=1)
         server.clock.advance(minutes=1)

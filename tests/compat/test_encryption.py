@@ -119,6 +119,7 @@ def test_keys_that_are_not_there_are_refused_when_encryption_is_started(
 
 def test_the_key_can_be_changed_25_times_a_day_under_aws_limits(refused: Refused) -> None:
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client()
         kinesis.create_stream(StreamName="a", ShardCount=1)
         asked = {"StreamName": "a", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}

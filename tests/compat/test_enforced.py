@@ -127,10 +127,10 @@ def test_request_when_it_is_signed_then_it_is_taken_over_every_way(house: House,
 
 def test_url_when_it_is_presigned_then_whoever_has_it_is_its_maker_until_it_expires(house: House) -> None:
     url = house.root("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         assert f"<Arn>arn:aws:iam::{OWNER}:root</Arn>" in answer.read().decode()
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(url.replace("X-Amz-Expires=60", "X-Amz-Expires=61"), timeout=20)
+        urllib.request.urlopen(url.replace("X-Amz-Expires=60", "X-Amz-Expires=61"), timeout=60)
     with caught.value as refused:
         assert refused.code == 403
         assert "<Code>SignatureDoesNotMatch</Code>" in refused.read().decode()

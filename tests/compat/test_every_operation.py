@@ -359,6 +359,7 @@ def world(server: PenstockServer) -> Iterator[World]:
     """A world of its own."""
     server.faults.clear()
     server.reset()
+    server.clock.stand()
     made = World(server)
     yield made
     made.close()

@@ -20,7 +20,8 @@ SHARD_0 = "shardId-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def stream(kinesis: "KinesisClient") -> None:
+def stream(kinesis: "KinesisClient", penstock: PenstockServer) -> None:
+    penstock.clock.stand()
     kinesis.create_stream(StreamName="a", ShardCount=1)
 
 

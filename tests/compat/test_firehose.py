@@ -95,6 +95,7 @@ def test_description_when_asked_then_it_has_awss_members_and_defaults(server: Pe
 
 def test_delivery_stream_when_its_transition_takes_time_then_it_is_creating_and_takes_no_records(lake: Lake) -> None:
     with PenstockServer(buckets=f"file://{lake.root}", transition_ms=500) as server:
+        server.clock.stand()
         firehose = create(server)
         assert describe(firehose)["DeliveryStreamStatus"] == "CREATING"
         code, _ = refusal(firehose.put_record, DeliveryStreamName="orders", Record={"Data": b""})
@@ -284,6 +285,7 @@ def test_batch_when_a_fault_is_set_then_part_of_it_is_told_to_slow_down(server: 
 
 def test_batch_when_it_is_over_the_quota_then_part_of_it_is_told_to_slow_down(lake: Lake) -> None:
     with PenstockServer(buckets=f"file://{lake.root}", limits="aws") as server:
+        server.clock.stand()
         firehose = create(server)
         answer = firehose.put_record_batch(DeliveryStreamName="orders", Records=rows(*[b"x" * 10_000] * 300))
         assert 190 <= answer["FailedPutCount"] <= 196  # 1 MiB a second

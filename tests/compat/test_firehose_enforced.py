@@ -70,7 +70,7 @@ def test_reset_when_asked_then_no_delivery_stream_is_left() -> None:
     with PenstockServer() as server:
         firehose = create(server)
         firehose.put_record(DeliveryStreamName="orders", Record={"Data": b"x"})
-        urlopen(Request(f"{server.endpoint_url}/_penstock/reset", method="POST"), timeout=20).close()
+        urlopen(Request(f"{server.endpoint_url}/_penstock/reset", method="POST"), timeout=60).close()
         assert firehose.list_delivery_streams()["DeliveryStreamNames"] == []
         create(server)
         assert firehose.list_delivery_streams()["DeliveryStreamNames"] == ["orders"]

@@ -51,6 +51,7 @@ def test_the_code_of_a_function_is_had_from_its_location_for_ten_minutes(
 
 def test_states_last_as_long_as_transitions(functions: Any) -> None:
     with PenstockServer(transition_ms=1000) as server:
+        server.clock.stand()
         client = server.client("lambda", config=QUIET)
         assert made(client)["State"] == "Pending"
         with pytest.raises(client.exceptions.ResourceConflictException, match="in the following state: Pending"):

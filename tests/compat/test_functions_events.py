@@ -14,7 +14,7 @@ RUNTIME = f"python3.{sys.version_info.minor}"
 SOURCE = (
     "def handler(event, context):\n    if event.get('fail'):\n        raise ValueError('as asked')\n    return 'done'\n"
 )
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def received(sqs: Any, queue: str) -> dict[str, Any]:

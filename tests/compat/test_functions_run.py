@@ -218,7 +218,7 @@ def test_server_when_it_ends_leaves_no_process_and_no_file_of_a_function(
             pids = [int(event["message"]) for event in events if event["message"].strip().isdigit()]
         assert all(map(running, pids))
         process.send_signal(number)
-        process.wait(30)
+        process.wait(60)
         until = time.monotonic() + 30
         while any(map(running, pids)) or list(tmp_path.glob("penstock-functions-*")):
             assert time.monotonic() < until, "something is left"

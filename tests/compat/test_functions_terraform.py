@@ -29,6 +29,7 @@ READ = ("FunctionName", "FunctionArn", "Role", "Handler", "Runtime", "Timeout", 
 def server() -> Iterator[PenstockServer]:
     """A server whose functions are seen Pending and being updated."""
     with PenstockServer(transition_ms=2000) as started:
+        started.clock.stand()
         yield started
 
 

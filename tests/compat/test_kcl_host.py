@@ -13,7 +13,7 @@ import pytest
 from penstock.host.clock import monotonic_s
 from penstock.testing import PenstockServer
 
-SOON_S = 40
+SOON_S = 60
 pause = threading.Event().wait
 
 PROGRAM = """

@@ -81,6 +81,7 @@ def test_data_beyond_every_limit_is_refused_by_the_model(
 
 def test_a_large_record_is_a_debt_under_aws_limits() -> None:
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client()
         kinesis.create_stream(StreamName="a", ShardCount=1, MaxRecordSizeInKiB=10_240)
         kinesis.put_record(StreamName="a", Data=bytes(LARGEST), PartitionKey="k")

@@ -133,6 +133,7 @@ def test_a_table_is_changed_and_deleted(db: Any, table: str, refused: Refused) -
 
 def test_transitions_take_their_time_when_they_are_asked_to() -> None:
     with PenstockServer(transition_ms=60_000) as server:
+        server.clock.stand()
         db = server.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
         made = {
             "TableName": "app",

@@ -44,6 +44,7 @@ def test_a_token_remembers_the_filter_and_start(kinesis: "KinesisClient") -> Non
 def test_a_token_expires_after_300_seconds(
     kinesis: "KinesisClient", penstock: PenstockServer, refused: Refused
 ) -> None:
+    penstock.clock.stand()
     token = kinesis.list_shards(StreamName="a", MaxResults=1)["NextToken"]
     penstock.clock.advance(seconds=299)
     assert _ids(kinesis.list_shards(NextToken=token)) == IDS[1:]

@@ -212,6 +212,7 @@ def test_tags_when_they_are_given_added_and_taken_away_then_they_are_listed(made
 def test_terraform_when_it_makes_changes_and_destroys_a_mapping_then_every_state_that_it_waits_for_comes() -> None:
     """Create, Get until Enabled; Update, Get until Enabled or Disabled; Delete, Get until it is gone."""
     with PenstockServer(transition_ms=200) as server:
+        server.clock.stand()
         made = Made.__new__(Made)
         made.kinesis, made.functions = server.client("kinesis"), server.client("lambda")
         made.kinesis.create_stream(StreamName="orders", ShardCount=1)

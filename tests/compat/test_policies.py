@@ -95,6 +95,7 @@ def test_policies_of_what_does_not_exist_are_refused(
 
 def test_policies_need_an_active_resource_and_are_deleted_with_it(refused: Refused) -> None:
     with PenstockServer(transition_ms=1000) as server:
+        server.clock.stand()
         kinesis = server.client()
         kinesis.create_stream(StreamName="a", ShardCount=1)
         assert refused(kinesis.put_resource_policy, ResourceARN=ARN, Policy=policy()) == (

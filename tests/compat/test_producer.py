@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import wait
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -185,6 +186,12 @@ def test_records_when_the_stream_is_resharded_under_them_all_arrive(server: Pens
     assert all(result.successful for result in wrong)
 
 
+def page(server: PenstockServer) -> str:
+    """The server's metrics."""
+    with urlopen(server.endpoint_url + "/metrics") as told:
+        return str(told.read(), "utf-8")
+
+
 def refused_writes(server: PenstockServer) -> int:
     return server._running.streams.metrics.refused_writes.value
 
@@ -196,12 +203,12 @@ def test_records_when_a_shard_is_throttled_wait_and_arrive(server: PenstockServe
         wait([producer.put("warm", b"up", 2**127)])
         stuck = producer.put("a", b"stuck", 0)
         free = producer.put("a", b"free", 2**127)
-        assert free.result(10).successful
+        assert free.result(60).successful
         assert not stuck.done()
         while refused_writes(server) == refused_before:  # until it has been tried
-            producer.put("a", b"free", 2**127).result(10)
+            producer.put("a", b"free", 2**127).result(60)
         server.faults.clear()
-        result = stuck.result(10)
+        result = stuck.result(60)
     assert {attempt.error_code for attempt in result.attempts[:-1]} == {"ProvisionedThroughputExceededException"}
 
 
@@ -209,24 +216,27 @@ def test_records_when_they_are_throttled_for_too_long_expire(server: PenstockSer
     server.faults.throttle(STREAM)
     with Producer(STREAM, {**QUICK, "RecordTtl": 150}, connection=connection(server)) as producer:
         future = producer.put("a", b"never")
-        error = future.exception(10)
+        error = future.exception(60)
     assert isinstance(error, UserRecordFailed)
     assert error.result.attempts[-1].error_code == "Expired"
 
 
 def test_stream_when_it_does_not_exist_is_told_by_each_record(running: PenstockServer) -> None:
-    with Producer("nobody", {**QUICK, "RecordTtl": 150}, connection=connection(running)) as producer:
-        error = producer.put("a", b"x").exception(10)
-    assert isinstance(error, UserRecordFailed)
-    assert error.result.attempts[0].error_code == "ResourceNotFoundException"
+    with Producer("nobody", QUICK, connection=connection(running)) as producer:
+        future = producer.put("a", b"x")
+        while 'operation="PutRecords",outcome="ResourceNotFoundException"' not in page(running):
+            assert not future.done()
+        running.client().create_stream(StreamName="nobody", ShardCount=1)
+        result = future.result(60)
+    assert result.attempts[0].error_code == "ResourceNotFoundException"
 
 
 def test_stream_may_be_named_by_its_arn(server: PenstockServer) -> None:
     summary = server.client().describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
     with Producer(stream_arn=summary["StreamARN"], config=QUICK, connection=connection(server)) as producer:
-        assert producer.put("a", b"x").result(10).successful
+        assert producer.put("a", b"x").result(60).successful
     with Producer(stream_id=summary["StreamId"], config=QUICK, connection=connection(server)) as producer:
-        assert producer.put("a", b"y").result(10).successful
+        assert producer.put("a", b"y").result(60).successful
 
 
 def test_puts_when_much_is_under_way_wait_and_memory_stays_bounded(server: PenstockServer) -> None:

@@ -112,23 +112,23 @@ def test_receive_waits_for_a_message_until_its_time_is_over(penstock: PenstockSe
     thread, found = in_background()
     settled(1)
     sqs.send_message(QueueUrl=url, MessageBody="sent meanwhile")
-    thread.join(20)
+    thread.join(60)
     assert found == ["sent meanwhile"]
     sqs.send_message(QueueUrl=url, MessageBody="delayed", DelaySeconds=10)
     thread, found = in_background()
     settled(1)
     penstock.clock.advance(seconds=10)
-    thread.join(20)
+    thread.join(60)
     assert found == ["delayed"]
     thread, found = in_background()
     settled(1)
     penstock.clock.advance(seconds=20)
-    thread.join(20)
+    thread.join(60)
     assert (found, waiting()) == ([], 0)
     thread, found = in_background()
     settled(1)
     sqs.delete_queue(QueueUrl=url)
-    thread.join(20)
+    thread.join(60)
     assert (found, waiting()) == ([], 0)
 
 
@@ -177,7 +177,7 @@ def test_queues_are_made_once_listed_purged_and_deleted(
     assert [each.rpartition("/")[2] for page in pages for each in page["QueueUrls"]] == ["a1", "a2", "a3"]
     assert sqs.get_queue_url(QueueName="jobs", QueueOwnerAWSAccountId="123456789012")["QueueUrl"] == url
     for number in range(3):
-        sqs.send_message(QueueUrl=url, MessageBody=str(number), DelaySeconds=number)
+        sqs.send_message(QueueUrl=url, MessageBody=str(number), DelaySeconds=60 * number)
     [held] = received(sqs, url)
     counted = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     names = (

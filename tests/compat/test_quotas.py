@@ -79,6 +79,7 @@ def test_control_calls_over_their_rate_are_refused_under_aws_limits(
         else f"Rate exceeded for account {ACCOUNT}."
     )
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client(**ONCE)
         kinesis.create_stream(StreamName="a", ShardCount=1)
         call = getattr(kinesis, operation)
@@ -92,6 +93,7 @@ def test_control_calls_over_their_rate_are_refused_under_aws_limits(
 
 def test_what_is_refused_has_not_begun() -> None:
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client(**ONCE)
         names = [f"s{number:03}" for number in range(250)]
         number = iter(names)
@@ -110,6 +112,7 @@ def test_control_calls_are_free_without_aws_limits(penstock: PenstockServer, kin
 
 def test_five_streams_at_most_come_and_go_at_once_under_aws_limits(refused: Refused) -> None:
     with PenstockServer(limits="aws", transition_ms=10_000) as server:
+        server.clock.stand()
         kinesis = server.client(**ONCE)
         for number in range(5):
             kinesis.create_stream(StreamName=f"s{number}", ShardCount=1)

@@ -118,6 +118,7 @@ def test_put_records_takes_500_records_and_10_mib(kinesis: "KinesisClient", refu
 def test_iterators_of_every_kind_begin_where_they_say(
     kinesis: "KinesisClient", penstock: PenstockServer, read_all: Callable[..., list[bytes]]
 ) -> None:
+    penstock.clock.stand()
     kinesis.create_stream(StreamName="a", ShardCount=1)
     start = kinesis.list_shards(StreamName="a")["Shards"][0]["SequenceNumberRange"]["StartingSequenceNumber"]
     numbers, times = [], []
@@ -198,6 +199,7 @@ def test_a_sequence_number_of_the_other_shard_or_the_future_is_refused(
 def test_iterators_expire_after_five_minutes(
     kinesis: "KinesisClient", penstock: PenstockServer, refused: Refused, stream: str
 ) -> None:
+    penstock.clock.stand()
     iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=SHARD_0, ShardIteratorType="LATEST")[
         "ShardIterator"
     ]
@@ -259,6 +261,7 @@ def test_get_records_pages_by_limit_and_by_10_mib(kinesis: "KinesisClient", stre
 def test_millis_behind_latest_is_the_age_of_what_was_read(
     kinesis: "KinesisClient", penstock: PenstockServer, stream: str
 ) -> None:
+    penstock.clock.stand()
     for _ in range(2):
         kinesis.put_record(StreamName=stream, Data=b"", PartitionKey="x", ExplicitHashKey="0")
         penstock.clock.advance(seconds=60)
@@ -272,6 +275,7 @@ def test_millis_behind_latest_is_the_age_of_what_was_read(
 
 def test_limits_aws_refuses_per_record_and_recovers() -> None:
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client(config=Config(retries={"total_max_attempts": 1}))
         kinesis.create_stream(StreamName="a", ShardCount=2)
         half = {"Data": bytes(512 * 1024 - 1), "PartitionKey": "x", "ExplicitHashKey": "0"}

@@ -155,6 +155,7 @@ def test_update_shard_count_when_a_shard_count_is_not_nested_then_every_step_is_
 def test_list_shards_when_a_stream_has_generations_then_each_filter_sees_its_own(
     penstock: PenstockServer, kinesis: "KinesisClient"
 ) -> None:
+    penstock.clock.stand()
     create(kinesis, 1)
     penstock.clock.advance(seconds=10)
     kinesis.split_shard(StreamName="s", ShardToSplit=shard(0), NewStartingHashKey=MIDDLE)
@@ -283,6 +284,7 @@ def test_update_shard_count_when_called_eleven_times_in_a_day_under_aws_limits_t
     refused: Refused,
 ) -> None:
     with PenstockServer(limits="aws") as server:
+        server.clock.stand()
         kinesis = server.client()
         create(kinesis, 2)
         for number in range(10):
@@ -297,6 +299,7 @@ def test_reshard_when_it_takes_a_while_then_the_stream_is_updating_and_takes_rea
     refused: Refused,
 ) -> None:
     with PenstockServer(transition_ms=1000) as server:
+        server.clock.stand()
         kinesis = server.client()
         create(kinesis, 1)
         server.clock.advance(seconds=2)

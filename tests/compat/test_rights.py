@@ -20,7 +20,7 @@ ACCOUNT: Final = "123456789012"
 QUEUE: Final = f"arn:aws:sqs:us-east-1:{ACCOUNT}:readers"
 TOPIC: Final = f"arn:aws:sns:us-east-1:{ACCOUNT}:news"
 STREAM: Final = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/orders"
-WAIT_S: Final = 20
+WAIT_S: Final = 60
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ def test_on_demand_when_a_shard_is_hot_for_a_minute_then_it_is_cut_and_after_qui
     penstock: PenstockServer,
 ) -> None:
     kinesis = penstock.client()
+    penstock.clock.stand()
     kinesis.create_stream(StreamName="orders", StreamModeDetails={"StreamMode": "ON_DEMAND"})
     assert len(open_shards(kinesis, "orders")) == 4
     to_next_minute(penstock)

@@ -31,7 +31,9 @@ def figures(server: PenstockServer, *others: str, after_s: float = 10) -> dict[s
 
 
 @pytest.fixture
-def orders(kinesis: "KinesisClient") -> "KinesisClient":
+def orders(kinesis: "KinesisClient", penstock: PenstockServer) -> "KinesisClient":
+    penstock.clock.stand()
+    penstock.clock.advance(seconds=60 - penstock.clock.now_ms % 60_000 / 1000)  # so that all is told of one minute
     kinesis.create_stream(StreamName="orders", ShardCount=2)
     return kinesis
 

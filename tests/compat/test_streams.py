@@ -247,6 +247,7 @@ def test_update_max_record_size_lets_larger_records_in(kinesis: "KinesisClient",
 
 def test_states_are_seen_while_a_transition_lasts() -> None:
     with PenstockServer(transition_ms=5000) as server:
+        server.clock.stand()
         kinesis = server.client()
 
         def status() -> str:

@@ -27,6 +27,7 @@ NAME = "orders"
 def slow_server() -> Iterator[PenstockServer]:
     """A server whose streams are seen CREATING, UPDATING and DELETING."""
     with PenstockServer(transition_ms=2000) as server:
+        server.clock.stand()
         yield server
 
 

@@ -21,7 +21,7 @@ from penstock.host.disk import SystemDisk
 from penstock.host.entropy import SystemEntropy
 from penstock.host.tasks import LoopTasks
 
-HANG_S: Final = 20  # longest that a scenario may take before it counts as hanging
+HANG_S: Final = 60  # longest that a scenario may take before it counts as hanging
 
 
 class Engine(NamedTuple):

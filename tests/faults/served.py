@@ -24,7 +24,7 @@ class Server(NamedTuple):
     ca: str | None  # the authority's certificate, a file in PEM
 
     def client(self) -> "KinesisClient":
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60)
         client: KinesisClient = boto3.client(
             "kinesis", endpoint_url=self.url, region_name="us-east-1", config=config,
             aws_access_key_id="test", aws_secret_access_key="test",

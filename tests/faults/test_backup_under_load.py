@@ -12,6 +12,7 @@ from penstock.storage.check import EXIT_SOUND
 
 BACKUPS: Final = 4
 CLIENTS: Final = 2
+RECORDS: Final = 100  # before the first backup, at least
 
 
 def test_backups_of_a_server_at_work_hold_all_that_was_answered_before(tmp_path: Path) -> None:
@@ -37,6 +38,8 @@ def test_backups_of_a_server_at_work_hold_all_that_was_answered_before(tmp_path:
         threads.append(threading.Thread(target=come_and_go))
         for thread in threads:
             thread.start()
+        while len(acknowledged.so_far()) <= RECORDS and threads[0].is_alive():
+            threads[0].join(0.1)
         for number in range(BACKUPS):
             answered.append(acknowledged.so_far())
             assert backup(tmp_path / "data", tmp_path / f"backup-{number}") == EXIT_SOUND
@@ -45,7 +48,7 @@ def test_backups_of_a_server_at_work_hold_all_that_was_answered_before(tmp_path:
         running.process.kill()
         for thread in threads:
             thread.join()
-    assert len(answered[-1]) > 100, "the load was none"
+    assert len(answered[-1]) > RECORDS, "the load was none"
     for number in (0, BACKUPS - 1):
         with server(tmp_path / f"backup-{number}") as restored:
             found = read_back(restored.client())

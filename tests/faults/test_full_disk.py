@@ -25,7 +25,7 @@ SIZE_BYTES: Final = 24 << 20
 LOG: Final = LogId("orders00000000000000-000/0")
 BATCH: Final = 200
 RETRY_MS: Final = 1000
-PATIENCE_S: Final = 10
+PATIENCE_S: Final = 60
 
 
 @contextmanager

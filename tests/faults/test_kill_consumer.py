@@ -14,7 +14,7 @@ from penstock.host.clock import monotonic_s
 from penstock.testing import PenstockServer
 
 STREAM = "orders"
-SOON_S = 40
+SOON_S = 60
 KEYS = 20
 pause = threading.Event().wait
 

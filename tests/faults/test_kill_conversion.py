@@ -16,7 +16,7 @@ from penstock.host.entropy import SeededEntropy
 
 ROUNDS: Final = max(2, int(os.environ.get("PENSTOCK_KILL_ROUNDS", "2")))
 LONGEST_S: Final = 1.5  # from the first record to the kill
-WAIT_S: Final = 30
+WAIT_S: Final = 60
 QUERY: Final = "{part: (.id % 3)}"  # which needs jq
 DELIVERY: Final[dict[str, Any]] = {
     "RoleARN": ROLE,

@@ -17,12 +17,12 @@ from penstock.host.entropy import SeededEntropy
 ROUNDS: Final = max(3, int(os.environ.get("PENSTOCK_KILL_ROUNDS", "3")))
 LONGEST_S: Final = 1.2  # from the start of writing to the kill
 BATCH: Final = 100
-WAIT_S: Final = 30
+WAIT_S: Final = 60
 SOURCE: Final = {"KinesisStreamARN": "arn:aws:kinesis:us-east-1:123456789012:stream/s", "RoleARN": ROLE}
 
 
 def client(where: Server, service: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60)
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=where.url,

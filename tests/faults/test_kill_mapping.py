@@ -53,7 +53,7 @@ def test_records_when_the_server_is_killed_again_and_again_are_all_taken_and_few
     counts: Counter[str] = Counter()
     with server(directory):  # what it does, it does by itself
         while len(counts) < ROUNDS * RECORDS:
-            counts.update(record["data"] for record in taken.told.get(timeout=30))
+            counts.update(record["data"] for record in taken.told.get(timeout=60))
     taken.server.shutdown()
     taken.server.server_close()
     assert sum(counts.values()) - len(counts) <= ROUNDS * (UNFINISHED + QUICK), "repeats"

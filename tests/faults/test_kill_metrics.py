@@ -16,7 +16,7 @@ STARTED_S = int(time.time()) // 60 * 60  # noqa: TID251 - the data's own time; t
 
 
 def client(running: Server) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60)
     return boto3.client(
         "cloudwatch", endpoint_url=running.url, region_name="us-east-1", config=config,
         aws_access_key_id="test", aws_secret_access_key="test",

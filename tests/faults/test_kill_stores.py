@@ -16,7 +16,7 @@ SIZE = 3000  # of an event: some twenty fill a chunk
 
 
 def client(service: str, running: Server) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=60)
     session: Any = boto3.Session("test", "test", region_name="us-east-1")
     return session.client(service, endpoint_url=running.url, config=config)
 

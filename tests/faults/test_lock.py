@@ -24,7 +24,7 @@ def test_a_second_server_is_refused_in_one_line(tmp_path: Path) -> None:
         while len(list(data.glob("journal/spare-*"))) < SPARES:  # which it writes in the background
             time.sleep(0.01)  # noqa: TID251 - a real process
         before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
-        second = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=30, check=False)
+        second = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
         assert second.returncode == 2
         assert second.stdout == ""
         [line] = second.stderr.splitlines()

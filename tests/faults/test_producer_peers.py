@@ -17,7 +17,7 @@ WHOLE: Final = {
     "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": str(HASH_KEY_MAX)},
     "ShardId": "shardId-000000000000",
 }
-ANSWER_S: Final = 20
+ANSWER_S: Final = 60
 
 Answer = Callable[["Handler", dict[str, Any]], None]
 
@@ -135,7 +135,7 @@ def producer(peer: Peer, **config: object) -> Producer:
     where = Connection(
         endpoint=f"http://127.0.0.1:{peer.server_port}", region="us-east-1", access_key_id="a", secret_access_key="b"
     )
-    return Producer("orders", {"RecordMaxBufferedTime": 10, "RequestTimeout": 100, **config}, connection=where)
+    return Producer("orders", {"RecordMaxBufferedTime": 10, "RequestTimeout": 60_000, **config}, connection=where)
 
 
 def warm_up(running: Producer, peer: Peer) -> None:
@@ -159,15 +159,16 @@ def warm_up(running: Producer, peer: Peer) -> None:
     ],
 )
 def test_record_when_an_answer_cannot_be_used_is_put_again(peer: Peer, answer: Answer, code: str) -> None:
-    with producer(peer) as running:
+    patience = {"RequestTimeout": 200} if answer is silent else {}
+    with producer(peer, **patience) as running:
         warm_up(running, peer)
         peer.script = [answer, answer]
         result = running.put("k", b"x").result(ANSWER_S)
     attempts = [attempt.error_code or "" for attempt in result.attempts]
-    assert len(attempts) == 3
-    assert set(attempts[:2]) <= set(code.split("|"))
-    assert attempts[2] == ""
-    assert peer.requests == [[b"x"]] * 3
+    assert len(attempts) == 3 or answer is silent, "who has little patience may lose it once more on a busy machine"
+    assert set(attempts[:-1]) <= set(code.split("|"))
+    assert attempts[-1] == ""
+    assert peer.requests == [[b"x"]] * max(3, len(attempts))
 
 
 def test_record_when_an_answer_names_no_shard_is_put_again_and_then_believed(peer: Peer) -> None:
@@ -188,7 +189,7 @@ def test_records_when_an_answer_has_another_number_of_them_fail(peer: Peer) -> N
 
 
 def test_records_when_nothing_is_ever_answered_expire(peer: Peer) -> None:
-    with producer(peer, RecordTtl=300, MaxConnections=2) as running:
+    with producer(peer, RecordTtl=300, MaxConnections=2, RequestTimeout=100) as running:
         peer.script = [silent] * 1000
         futures = [running.put("k", b"%d" % number) for number in range(100)]
         errors = [future.exception(ANSWER_S) for future in futures]

@@ -9,7 +9,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS = 1, 4
 ENHANCE_YOUR_CALM = 11
-WAIT_S = 10
+WAIT_S = 60
 CALL = (
     (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/"),
 )  # fmt: skip

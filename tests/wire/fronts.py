@@ -10,7 +10,7 @@ from penstock.server.exchange import Answer
 from penstock.server.listener import Bounds, Handlers, Listener, Patience, TlsFiles
 from penstock.wire.route import Head
 
-WAIT_S = 10
+WAIT_S = 60
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

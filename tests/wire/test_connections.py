@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 import stat
 import tempfile
@@ -57,8 +58,9 @@ def trusting(certificates: Certificates, *protocols: str) -> ssl.SSLContext:
 def test_client_when_it_sends_no_more_is_hung_up_on(sent: bytes, status: bytes) -> None:
     async def run() -> None:
         async with front(echo, HURRIED) as served:
-            reader, writer = await served.connect()
-            writer.write(sent)
+            link = socket.create_connection(("127.0.0.1", served.port))
+            link.sendall(sent)  # before the front looks: what it waits for in vain is what never comes
+            reader, writer = await asyncio.open_connection(sock=link)
             assert (await read_all(reader))[9:12] == status
             writer.close()
 
@@ -213,6 +215,7 @@ def test_handshakes_when_they_fail_or_never_end_are_nobodys_incident(
                 received = await read_all(reader)
                 assert not received.startswith(b"HTTP/")
                 writer.close()
+        async with front(echo, tls=files(certificates)) as served:  # whose patience is longer than a handshake takes
             with pytest.raises(ssl.SSLCertVerificationError):
                 await asyncio.open_connection("127.0.0.1", served.port, ssl=ssl.create_default_context())
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=trusting(certificates))
@@ -226,7 +229,7 @@ def test_hostile_bytes_when_they_come_are_not_logged(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO)
 
     async def run() -> None:
-        async with front(echo, HURRIED) as served:
+        async with front(echo) as served:
             for sent in (b"\0", b"GET / HTTP/1.1\nA: b\n\n", PREFACE + b"\xff" * 100, b"G" * 100_000, GET * 100):
                 reader, writer = await served.connect()
                 writer.write(sent)

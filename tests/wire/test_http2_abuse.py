@@ -183,7 +183,7 @@ def test_two_hosts_when_sent_over_http_2_are_refused() -> None:
 
 def test_streams_when_more_are_opened_than_may_be_are_reset() -> None:
     async def run() -> None:
-        async with front(Seen().handle, Patience(body_s=0.2), bounds=Bounds(streams_max=3)) as served:
+        async with front(Seen().handle, bounds=Bounds(streams_max=3)) as served:
             reader, writer = await served.connect()
             writer.write(opening() + b"".join(headers(number, flags=OPEN) for number in (1, 3, 5, 7, 9)))
             found: list[int] = []

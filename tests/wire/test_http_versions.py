@@ -109,7 +109,7 @@ def test_call_when_many_share_one_tls_connection_are_all_answered(secure: Pensto
 def handshake(server: PenstockServer, context: ssl.SSLContext) -> ssl.SSLSocket:
     parts = urlsplit(server.tls_endpoint_url)
     assert parts.port is not None
-    with socket.create_connection((str(parts.hostname), parts.port), timeout=10) as link:
+    with socket.create_connection((str(parts.hostname), parts.port), timeout=60) as link:
         return context.wrap_socket(link, server_hostname="localhost")
 
 
@@ -142,7 +142,7 @@ def test_tls_when_the_client_does_not_know_our_authority_is_not_trusted(secure: 
 def test_tls_when_plain_http_is_sent_to_its_port_answers_nothing_and_lives_on(secure: PenstockServer) -> None:
     parts = urlsplit(secure.tls_endpoint_url)
     assert parts.port is not None
-    with socket.create_connection((str(parts.hostname), parts.port), timeout=10) as link:
+    with socket.create_connection((str(parts.hostname), parts.port), timeout=60) as link:
         link.sendall(b"GET /_penstock/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert not link.recv(65536).startswith(b"HTTP/")
     health = secure.tls_endpoint_url + "/_penstock/health"

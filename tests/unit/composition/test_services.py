@@ -59,7 +59,7 @@ def test_services_when_state_acts_by_itself_then_they_are_open_after_a_restart(t
         room = server._running._services.room
         server._call(watched(room, lambda changes: gone.set()))
         server.clock.advance(hours=24)
-        assert gone.wait(10), "nobody asked for it, and it expired"
+        assert gone.wait(60), "nobody asked for it, and it expired"
 
 
 async def watched(room: Room, watcher: Callable[[object], None]) -> None:

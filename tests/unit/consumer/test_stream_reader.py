@@ -67,7 +67,7 @@ def read(stream: Stream, wanted: Wanted, budget: Budget | None = None, rounds: R
     feed = Polling(stream, wanted.begin, PACE, world.clock, world.entropy, Measures())
 
     async def work() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async for pages in Reader(stream, wanted, feed, budget or Budget(1 << 20), world).rounds():
                 rounds.append(pages)
 
@@ -105,7 +105,8 @@ def test_reader_when_one_shard_is_wanted_then_neither_parents_nor_children_are_r
     assert told(read(Stream(*FAMILY), Wanted(Begin(), "b"))) == ["b1", "b2", "b3"]
 
 
-def test_reader_when_shards_are_behind_then_a_round_has_a_page_of_each() -> None:
+def test_reader_when_shards_are_behind_then_a_round_has_a_page_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.consumer.reader.ROUND_WAIT_S", 60)
     rounds = read(Stream(Shard("a", ALL), Shard("slow", ALL)), Wanted(Begin(), follow=False))
 
     assert [[shard_id for shard_id, page in pages if page.records] for pages in rounds[:PAGES]] == [["a", "slow"]] * 3

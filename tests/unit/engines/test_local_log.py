@@ -74,7 +74,7 @@ def test_start_when_journal_files_take_long_to_write_then_writes_wait_for_them_a
     async def scenario() -> None:
         disk, tasks = Gated(tmp_path), LoopTasks()
         opening = open_log(disk, SystemClock(), SystemEntropy(), tasks, Options(journal_file_bytes=FILE_BYTES))
-        log, _ = await asyncio.wait_for(opening, 10)
+        log, _ = await asyncio.wait_for(opening, 60)
         creating = asyncio.get_running_loop().create_task(log.create([A]))
         assert await log.names() == []
         assert not creating.done()

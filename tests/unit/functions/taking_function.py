@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 ROLE = "arn:aws:iam::123456789012:role/work"
-WAIT_S = 20
+WAIT_S = 60
 
 SOURCE = """
 import base64, json, os, urllib.request

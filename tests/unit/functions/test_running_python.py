@@ -69,12 +69,12 @@ def functions(made: World, *names: str, **others: object) -> None:
 def test_handler_when_invoked_gets_the_event_and_a_context(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as made:
-            functions(made, "handler")
+            functions(made, "handler", timeout_s=60)
             invoked = await made.invoke("handler", {"a": [1]})
             answer = document(invoked)
             assert answer["event"] == {"a": [1]}
             assert answer["id"] == invoked.request_id
-            assert 0 < answer["left_ms"] <= 3000
+            assert 0 < answer["left_ms"] <= 60_000
             assert (invoked.function_error, invoked.version) == (None, "$LATEST")
             again = document(await made.invoke("handler"))
             assert again["event"] == {}

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -137,14 +136,12 @@ def test_endpoint_when_it_takes_longer_than_the_function_may_is_given_up(
             if dripping:
                 handler.wfile.write(b"x")
 
-    began_s = time.monotonic()
     with served(answer) as url:
         try:
             invoked, _ = asked(tmp_path, url, timeout_s=1)
         finally:
             over.set()
     assert document(invoked)["errorMessage"].endswith("Task timed out after 1.00 seconds")
-    assert time.monotonic() - began_s < 20
 
 
 def test_answer_when_it_is_too_large_is_not_read_whole(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from penstock.host.linefile import QUEUE_MAX_BYTES, QUEUE_MAX_LINES, LineFile
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 def lost(count: int) -> bytes:

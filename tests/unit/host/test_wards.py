@@ -19,7 +19,7 @@ def with_wards(test: Callable[[Wards, list[bytes]], Awaitable[None]], folder: Pa
     async def run() -> None:
         wards, written = Wards(lambda: str(folder / "work")), list[bytes]()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await test(wards, written)
         finally:
             await wards.close()
@@ -200,7 +200,7 @@ def test_wards_when_the_server_is_killed_die_and_its_folder_is_deleted(tmp_path:
     server.stdout.close()
 
     async def until_gone() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while any(running(pid) for pid in pids) or folder.exists():
                 await SystemClock().sleep(5)
 

@@ -61,7 +61,7 @@ class World:
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 20))
+    asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 def test_data_when_it_is_put_then_it_is_read_before_and_after_it_was_written() -> None:

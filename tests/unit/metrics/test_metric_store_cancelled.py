@@ -54,4 +54,4 @@ def test_flush_when_it_is_cancelled_then_nothing_is_lost_or_counted_twice(tmp_pa
         assert await totals(again, clock.now_ms()) == {2.0}
         await meta.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -1,13 +1,13 @@
 """Messages of refusals as the audit log tells them: without the values that they quote, at no more cost than their length."""
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
 from penstock.core.errors import Error
 from penstock.server.audit import HIDDEN, _told
 
-SLOW_S = 1.0  # a search that begins anew at each quote took a minute
+SLOW_S = 10  # of processor time; a search that begins anew at each quote took a minute
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,6 @@ def test_message_when_it_quotes_a_value_is_told_without_it(message: str, told: s
 
 def test_message_when_it_is_all_quotes_is_told_at_once() -> None:
     refusal = Error.AUTH_PAIR_MALFORMED(pair="'" * 60_000, authorization="'" * 60_000)
-    started_s = perf_counter()
+    started_s = thread_time()
     _told(refusal.message or "")
-    assert perf_counter() - started_s < SLOW_S
+    assert thread_time() - started_s < SLOW_S

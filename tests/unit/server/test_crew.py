@@ -16,7 +16,7 @@ from penstock.server.traffic import Bounds, Handlers, Patience
 from penstock.wire.route import Head
 
 HEAD = Head("GET", "/", {}, {}, ())
-WAIT_S = 10
+WAIT_S = 60
 
 
 class Nobody:

@@ -23,7 +23,7 @@ from penstock.services.streams.topology import uniform
 START_MS: Final = 1_700_000_000_000
 TRANSITION_MS: Final = 500
 CALLER: Final = Caller(AccountId("123456789012"), Region("eu-west-1"), "test", "kinesis:Test")
-HANG_S: Final = 20  # longest that a scenario may take before it counts as hanging
+HANG_S: Final = 60  # longest that a scenario may take before it counts as hanging
 
 
 class ManualClock:

@@ -14,6 +14,7 @@ NAME_RULE = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
 SHORT = "Member must have length greater than or equal to 1"
 NOT_NULL = "Member must not be null"
 KEY_ITEMS = "[Member must have length less than or equal to 128, Member must have length greater than or equal to 1]"
+HOSTILE_S = 5  # of processor time: backtracking takes minutes
 TYPES = "AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP"
 
 
@@ -221,6 +222,6 @@ def test_check_when_a_map_value_is_null_is_refused() -> None:
     ],
 )
 def test_check_when_a_pattern_is_given_hostile_text_takes_little_time(operation: str, member: str, text: str) -> None:
-    started = time.process_time()
+    started_s = time.thread_time()
     refusal(operation, {member: text})
-    assert time.process_time() - started < 0.1
+    assert time.thread_time() - started_s < HOSTILE_S

@@ -25,7 +25,7 @@ ROLE = "arn:aws:iam::123456789012:role/delivery"
 BACKUP = S3(role_arn=ROLE, bucket_arn="arn:aws:s3:::failed")
 PARCEL_ID = "7a5b9c1e-6a58-4bb4-9b4f-0d2d6b5a1c11"
 ARRIVAL_MS = 1_456_394_400_000  # 2016-02-25T10:00:00Z
-WAIT_S: Final = 30
+WAIT_S: Final = 60
 Opened = TypeVar("Opened")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
