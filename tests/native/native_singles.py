@@ -265,10 +265,11 @@ def shown(answer: bytes) -> tuple[list[bytes], Any]:
     return [ids.sub(rb"\1", line) for line in head.split(b"\r\n")], document
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize("auth", ["open", "enforced"])
 @pytest.mark.parametrize("kind", [JSON, CBOR])
 def test_put_when_gathered_is_answered_as_the_long_way_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: str, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: str, kind: str, workers: str
 ) -> None:
     async def scenario(server: Served) -> None:
         credentials = root(server.app)
@@ -282,7 +283,7 @@ def test_put_when_gathered_is_answered_as_the_long_way_answers(
         assert server.long == ["PutRecord"]
         assert shown(short) == shown(long)
 
-    served(tmp_path, monkeypatch, scenario, auth=auth)
+    served(tmp_path, monkeypatch, scenario, auth=auth, workers=workers)
 
 
 def test_puts_when_gathered_are_each_where_the_answer_says_and_counted_as_puts(

@@ -13,7 +13,7 @@ import logging
 import socket
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -105,7 +105,10 @@ class Crew:
     def configuration(self, link_fd: int, sockets: list[socket.socket]) -> Config:
         """What a front is told."""
         doors = [_door(held.fileno(), tls) for held, tls in zip(sockets, self._tls, strict=True)]
-        return Config(link_fd, doors, self._patience, self._bounds, logging.getLogger().getEffectiveLevel())
+        log_level = logging.getLogger().getEffectiveLevel()
+        return Config(
+            link_fd, doors, self._patience, self._bounds, log_level, gathers=self._handlers.gather is not None
+        )
 
     def refused(self, code: str) -> None:
         """A front has refused a request by itself."""
@@ -133,6 +136,34 @@ class Crew:
             partial(front.fail, front.link, frame.number, self._handlers),
             loop,
         )
+
+    def gather(self, front: "Front", frame: Frame) -> None:
+        """Have a call taken with others, or give it back."""
+        caller = _Caller(front, front.link, frame.number, self._handlers)
+        request = frame.payload.tobytes()
+        if self._handlers.gather is None or not self._handlers.gather(request, caller):
+            caller.go_the_long_way(request)
+
+
+class _Caller(NamedTuple):
+    """Whose call was taken, behind a front."""
+
+    front: "Front"
+    link: Link
+    number: int
+    handlers: Handlers
+
+    def answer(self, answer: Answer) -> None:
+        """Send the answer."""
+        self.front.answer(self.link, self.number, answer)
+
+    def fail(self, error: Exception) -> None:
+        """Nobody knows what came of it."""
+        self.front.fail(self.link, self.number, self.handlers, error)
+
+    def go_the_long_way(self, request: bytes) -> None:
+        """Give it back; the front has kept it."""
+        self.link.say(Kind.BACK, self.number)
 
 
 class Front:
@@ -190,6 +221,8 @@ class Front:
         match frame.kind:
             case Kind.ASK:
                 self._crew.answer(self, frame)
+            case Kind.CALL:
+                self._crew.gather(self, frame)
             case Kind.WANT:
                 if (wanted := self._streams.get(frame.number)) is not None:
                     wanted.go_on()

@@ -26,10 +26,12 @@ from penstock.host.clock import monotonic_s
 from penstock.host.entropy import SystemEntropy
 from penstock.server.door import OpenDoor
 from penstock.server.exchange import Answer, Exchange
+from penstock.server.gather import REQUEST_MAX_BYTES, Client
 from penstock.server.link import Frame, Kind, Link, ask_payload, read_answer
 from penstock.server.listener import Listener
 from penstock.server.tls import TlsFiles
 from penstock.server.traffic import Bounds, Handlers, Patience
+from penstock.wire.native import NATIVE
 from penstock.wire.route import Head, Router
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s worker %(process)d %(name)s: %(message)s"
@@ -53,6 +55,7 @@ class Config(msgspec.Struct, frozen=True):
     patience: Patience
     bounds: Bounds
     log_level: int
+    gathers: bool = False  # the server takes small calls together
 
 
 class LinkLost(Exception):
@@ -100,12 +103,14 @@ class _RemoteStream:
 class Behind:
     """The server, as a front knows it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gathers: bool = False) -> None:
         self.lost = asyncio.Event()
         self.stopping = asyncio.Event()
         self.listener: Listener | None = None
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._streams: dict[int, _RemoteStream] = {}
+        self._called: dict[int, tuple[Client, bytes]] = {}
+        self._gathers = gathers
         self._count = 0
         self._loop = asyncio.get_running_loop()
         self._refusals = Exchange(Router(()), SystemEntropy(), self, monotonic_s, OpenDoor(""))
@@ -115,7 +120,7 @@ class Behind:
     @property
     def handlers(self) -> Handlers:
         """For a listener."""
-        return Handlers(self.handle, self.refuse, self.reject)
+        return Handlers(self.handle, self.refuse, self.reject, self.gather if self._gathers else None)
 
     async def handle(self, head: Head, body: bytes) -> Answer:
         """Have a request answered."""
@@ -125,6 +130,15 @@ class Behind:
         self._asked[number] = answer
         self.say(Kind.ASK, number, *ask_payload(head, body))
         return await answer
+
+    def gather(self, request: bytes, client: Client) -> bool:
+        """Have a call taken with others, if it looks like one that may be: the server decides."""
+        if NATIVE is None or len(request) > REQUEST_MAX_BYTES or NATIVE.PutCall.read(request) is None:
+            return False
+        self._count += 1
+        self._called[self._count] = client, request
+        self.say(Kind.CALL, self._count, request)
+        return True
 
     def refuse(self, head: Head, error: ServiceError) -> Answer:
         """The answer for a request that was refused before it was read."""
@@ -145,8 +159,14 @@ class Behind:
 
     def _hear(self, frame: Frame) -> None:
         match frame.kind:
+            case Kind.ANSWER if frame.number in self._called:
+                client, _ = self._called.pop(frame.number)
+                client.answer(read_answer(frame.payload))
             case Kind.ANSWER:
                 self._asked.pop(frame.number).set_result(read_answer(frame.payload))
+            case Kind.BACK:
+                client, request = self._called.pop(frame.number)
+                client.go_the_long_way(request)
             case Kind.OPEN:
                 stream = self._streams[frame.number] = _RemoteStream(self, frame.number)
                 self._asked.pop(frame.number).set_result(read_answer(frame.payload)._replace(body=stream))
@@ -171,7 +191,7 @@ class Behind:
 async def serve(config: Config) -> None:
     """Serve until the server says stop, or is gone."""
     loop = asyncio.get_running_loop()
-    behind = Behind()
+    behind = Behind(gathers=config.gathers)
     await loop.create_connection(lambda: behind.link, sock=socket.socket(fileno=config.link_fd))
     listener = behind.listener = Listener(behind.handlers, config.patience, config.bounds)
     for door in config.doors:

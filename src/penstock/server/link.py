@@ -42,6 +42,8 @@ class Kind(IntEnum):
     REFUSED = 10  # front: it has refused a request itself; the code
     RELOAD = 11  # server: take up certificates that have changed
     STOP = 12  # server: let the clients finish, and end
+    CALL = 13  # front: a request as it came, to be taken with others (gather.py)
+    BACK = 14  # server: one that was not; the front goes the long way with it
 
 
 class Frame(NamedTuple):
