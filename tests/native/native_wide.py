@@ -1,9 +1,9 @@
-"""PutRecords over many shards, from the native part through the durable log and back."""
+"""PutRecords over many shards, or with much for each, from the native part through the durable log and back."""
 
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from data_directory import engine
@@ -20,32 +20,38 @@ from penstock.services.streams.ops import record
 from penstock.services.streams.service import Streams
 from penstock.services.streams.tally import Sample
 from penstock.services.streams.traffic import NOTHING
-from penstock.services.streams.writer import SCATTERED_MIN, ScatteredRows, Written
+from penstock.services.streams.writer import SCATTERED_MIN, SCATTERED_MIN_BYTES, ScatteredRows, Written, WrittenRows
 from penstock.wire import cbor
 from penstock.wire.native import NATIVE, Spread
 
 SHARDS = 2 * SCATTERED_MIN
-ROWS = [(b"key-%d" % number, b"%d" % number) for number in range(500)]
+Rows = list[tuple[bytes, bytes]]
+ROWS: Rows = [(b"key-%d" % number, b"%d" % number) for number in range(500)]
+FEW: Final = 3
+LARGE: Rows = [(key, blob * 100) for key, blob in ROWS]
+assert sum(len(key) + len(blob) for key, blob in LARGE) > FEW * SCATTERED_MIN_BYTES
+
+both_ways = pytest.mark.parametrize(("shards", "rows"), [(SHARDS, ROWS), (FEW, LARGE)], ids=["many", "large"])
 
 
-def framed() -> record.PutRecordsRequest:
-    """A request of ROWS, as it comes from the wire."""
+def framed(rows: Rows = ROWS) -> record.PutRecordsRequest:
+    """A request of some rows, as it comes from the wire."""
     assert NATIVE is not None
-    records = [{"Data": data, "PartitionKey": key.decode()} for key, data in ROWS]
+    records = [{"Data": data, "PartitionKey": key.decode()} for key, data in rows]
     found = NATIVE.read_cbor(cbor.encode_document({"StreamName": "orders", "Records": records}))
     assert found is not None
     return record.PutRecordsRequest(stream_name="orders", framed=found[1])
 
 
-def with_streams(folder: Path, scenario: Any) -> None:
-    """Play on a stream of SHARDS in the durable log."""
+def with_streams(folder: Path, scenario: Any, shards: int = SHARDS) -> None:
+    """Play on a stream in the durable log."""
 
     async def whole() -> None:
         world = World()
         async with engine(folder, options=Options(journal_file_bytes=1 << 20)) as log:
             world.log = log
             streams = await world.start()
-            await scenario(world, streams, log, await active(streams, shards=SHARDS))
+            await scenario(world, streams, log, await active(streams, shards=shards))
             await world.stop()
 
     run(whole())
@@ -62,14 +68,17 @@ async def read_back(log: LocalLog, view: StreamView) -> dict[str, list[bytes]]:
     return {held.shard_id: await data_in(log, held.log) for held in view.shards.values()}
 
 
-def test_put_records_when_they_go_to_many_shards_then_each_is_where_python_puts_it(tmp_path: Path) -> None:
+@both_ways
+def test_put_records_when_they_are_scattered_then_each_is_where_python_puts_it(
+    tmp_path: Path, shards: int, rows: Rows
+) -> None:
     async def scenario(world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:
-        output = await record.put_records(streams, CALLER, framed())
+        output = await record.put_records(streams, CALLER, framed(rows))
         assert isinstance(output.results, ScatteredRows)
         first = answered(output)
-        second = answered(await record.put_records(streams, CALLER, framed()))
-        keys, data = [key for key, _ in ROWS], [blob for _, blob in ROWS]
-        plain = await streams.writer.write(view, keys, data, [None] * len(ROWS))
+        second = answered(await record.put_records(streams, CALLER, framed(rows)))
+        keys, data = [key for key, _ in rows], [blob for _, blob in rows]
+        plain = await streams.writer.write(view, keys, data, [None] * len(rows))
         assert [name for name, _ in first] == [each.shard_id for each in plain if isinstance(each, Written)]
         expected: dict[str, list[bytes]] = {held.shard_id: [] for held in view.shards.values()}
         for (name, _), blob in zip(first, data, strict=True):
@@ -82,23 +91,26 @@ def test_put_records_when_they_go_to_many_shards_then_each_is_where_python_puts_
         assert [rate.in_records for rate in rates] == [3 * len(blobs) for blobs in expected.values()]
         assert sum(rate.in_bytes for rate in rates) == 3 * sum(map(len, keys + data))
 
-    with_streams(tmp_path, scenario)
+    with_streams(tmp_path, scenario, shards)
 
 
-def test_put_records_when_a_shard_is_closed_under_them_then_its_records_go_to_its_child(tmp_path: Path) -> None:
+@both_ways
+def test_put_records_when_a_shard_is_closed_under_them_then_its_records_go_to_its_child(
+    tmp_path: Path, shards: int, rows: Rows
+) -> None:
     async def scenario(world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:
         held = view.ring.owners[0]
-        putting = begin(record.put_records(streams, CALLER, framed()))
+        putting = begin(record.put_records(streams, CALLER, framed(rows)))
         await close_shard(world, streams, view, held)
         places = [name for name, _ in answered(await putting)]
-        again = [name for name, _ in answered(await record.put_records(streams, CALLER, framed()))]
+        again = [name for name, _ in answered(await record.put_records(streams, CALLER, framed(rows)))]
         child = view.ring.owners[0].shard_id
         assert again == [child if name == held.shard_id else name for name in places]
         assert child in again
         read = await read_back(log, view)
-        assert sorted(blob for blobs in read.values() for blob in blobs) == sorted(2 * [blob for _, blob in ROWS])
+        assert sorted(blob for blobs in read.values() for blob in blobs) == sorted(2 * [blob for _, blob in rows])
 
-    with_streams(tmp_path, scenario)
+    with_streams(tmp_path, scenario, shards)
 
 
 def test_put_records_when_the_engine_refuses_then_every_record_is_told_so(
@@ -148,3 +160,11 @@ def test_measures_when_records_went_to_many_shards_then_the_stream_and_each_shar
         assert told.stream["PutRecords.SuccessfulRecords"].total == 2 * len(ROWS)
 
     with_streams(tmp_path, scenario)
+
+
+def test_put_records_when_they_are_few_and_small_are_joined_with_others(tmp_path: Path) -> None:
+    async def scenario(_world: World, streams: Streams, _log: LocalLog, _view: StreamView) -> None:
+        output = await record.put_records(streams, CALLER, framed())
+        assert isinstance(output.results, WrittenRows)
+
+    with_streams(tmp_path, scenario, FEW)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from penstock.core.errors import Error, ServiceError
+from penstock.core.limits import KIB
 from penstock.core.ports import Clock
 from penstock.engines.api import (
     Appended,
@@ -62,7 +63,9 @@ class ScatteredRows(msgspec.Struct, frozen=True):
     place: Scattered
 
 
-SCATTERED_MIN: Final = 64  # shards: fewer, and what goes to one of them is joined with what others write to it
+# What goes to fewer shards, or is less for each in the mean, is joined with what others write to them: such blocks are cheaper to read.
+SCATTERED_MIN: Final = 64
+SCATTERED_MIN_BYTES: Final = 16 * KIB
 
 
 class _Group:
@@ -153,7 +156,8 @@ class Writer:
         """As `write`, of records that the native part has read."""
         ring, names = view.ring, view.names
         spread = rows.spread(ring.native)
-        place = await self._log.scatter(view.fan, spread) if len(spread) >= SCATTERED_MIN else None
+        is_scattered = len(spread) >= SCATTERED_MIN or spread.size_bytes >= SCATTERED_MIN_BYTES * len(spread)
+        place = await self._log.scatter(view.fan, spread) if is_scattered else None
         if isinstance(place, Scattered):
             result = ScatteredRows(len(rows), spread, names, place)
             self._count_scattered(view, result)
