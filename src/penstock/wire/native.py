@@ -356,7 +356,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 3  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 4  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:
