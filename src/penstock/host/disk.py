@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from penstock.core.ports import DiskFull
-from penstock.host.threads import WorkThread
+from penstock.host.threads import WorkThreads
 
 THREADS: Final = 4
 PIECES_AT_ONCE: Final = 512  # systems take 1,024
@@ -39,7 +39,7 @@ class SystemDisk:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._commits = WorkThread("penstock-commit")
+        self._commits = WorkThreads("penstock-commit", 1)
         self._others = ThreadPoolExecutor(THREADS, "penstock-disk")
         self._steps: list[mmap.mmap] = []  # memory for `store` to use again: fresh pages cost more than the copy
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
@@ -133,7 +133,7 @@ class SystemDisk:
 class SystemFile:
     """One open file."""
 
-    def __init__(self, descriptor: int, commits: WorkThread, others: ThreadPoolExecutor) -> None:
+    def __init__(self, descriptor: int, commits: WorkThreads, others: ThreadPoolExecutor) -> None:
         self._descriptor = descriptor
         self._commits = commits
         self._others = others

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -13,61 +12,53 @@ Result = TypeVar("Result")
 
 
 class WorkThreads:
-    """As many threads as there are cores, made when they are needed."""
+    """Threads for work that waits for nothing but the disk, begun in its order; made when they are needed.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "penstock-work")
+    An executor's future, its locks and the copying of its state cost 20 us and more for each piece of work; here it is a queue, and
+    one call of the loop.
+    """
+
+    def __init__(self, name: str = "penstock-work", count: int = 0) -> None:
+        """`count`: as many as there are cores, where it is 0."""
+        self._name = name
+        self._count = count or os.cpu_count() or 1
+        self._queue: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Callable[[], Any]] | None] = (
+            SimpleQueue()
+        )
+        self._threads: list[Thread] = []
+        self._closed = False
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """What `work` returns or raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-
-    def close(self) -> None:
-        """End them, when what is under way is done."""
-        self._pool.shutdown()
-
-
-class WorkThread:
-    """One thread, for short work in order, which waits for nothing but the disk.
-
-    An executor's future, its locks and the copying of its state cost 20 us for each piece of work; here it is a queue, and one call
-    of the loop.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._queue: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[None], Callable[[], None]] | None] = (
-            SimpleQueue()
-        )
-        self._thread: Thread | None = None
-
-    async def run(self, work: Callable[[], None]) -> None:
-        """Do it.  Raises what `work` raises."""
-        if self._thread is None:
-            self._thread = Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
+        assert not self._closed, "nobody would do it"
+        if not self._threads:
+            self._threads = [Thread(target=self._work, name=self._name, daemon=True) for _ in range(self._count)]
+            for thread in self._threads:
+                thread.start()
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        done: asyncio.Future[Result] = loop.create_future()
         self._queue.put((loop, done, work))
-        await done
+        return await done
 
     def close(self) -> None:
-        """End it, when what is queued is done."""
-        if self._thread is not None:
+        """End them, when what is queued is done."""
+        self._closed = True
+        for _ in self._threads:
             self._queue.put(None)
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             loop, done, work = item
-            error = None
+            result, error = None, None
             try:
-                work()
+                result = work()
             except BaseException as raised:  # noqa: BLE001 - it is the caller's
                 error = raised
             with suppress(RuntimeError):  # the loop is gone, and with it who waited
-                loop.call_soon_threadsafe(_settle, done, None, error)
-            del item, done, work, error  # else they would live until there is more to do
+                loop.call_soon_threadsafe(_settle, done, result, error)
+            del item, done, work, result, error  # else they would live until there is more to do
 
 
 class BlockingCalls:
