@@ -141,8 +141,8 @@ def test_agent_when_servers_lie_or_are_silent_then_it_says_so_and_sends_again(tm
         b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbusy": "HTTP status 503: 'busy'",
         b"": "timeout",
     }
-    keys = {"socketTimeoutMillis": 300, "shutdownTimeoutMillis": 100}
     for answer, text in said.items():
+        keys = {"socketTimeoutMillis": 20_000 if answer else 300, "shutdownTimeoutMillis": 100}
         with answering(answer) as url, running(configure(tmp_path, url, **keys)) as agent:
             assert agent.logged("they go again"), agent.log
             agent.process.terminate()

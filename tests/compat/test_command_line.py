@@ -20,7 +20,7 @@ PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 
 def _run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PENSTOCK, *words], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30, check=False
+        [PENSTOCK, *words], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def test_serve_when_files_or_addresses_cannot_be_used_says_so_in_a_line(
         "memory",
         *(["--tls-port", "0"] if "--no-tls" not in words else []),
     ]
-    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"penstock: {line}")
 
@@ -103,7 +103,7 @@ def test_certs_when_renewed_shows_the_names_that_were_added_and_keeps_them(tmp_p
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 

@@ -193,9 +193,15 @@ def test_tags_wait_for_the_stream_and_are_open_to_it_afterwards(refused: Refused
 
 
 def test_botocores_waiters_see_the_states(penstock: PenstockServer) -> None:
-    """In real time: the waiters sleep, and so does the transition."""
-    with PenstockServer(testing=False, transition_ms=300) as server:
+    """They are told first what is; then the transition ends."""
+
+    def pass_time(**_: object) -> None:
+        server.clock.advance(seconds=1)
+
+    with PenstockServer(transition_ms=300) as server:
+        server.clock.stand()
         kinesis: KinesisClient = server.client()
+        kinesis.meta.events.register("after-call.kinesis.DescribeStream", pass_time)  # a waiter's; `status` asks another
         quickly: Any = {"Delay": 0.05, "MaxAttempts": 400}
         kinesis.create_stream(StreamName="a", ShardCount=1)
         assert status(kinesis) == "CREATING"

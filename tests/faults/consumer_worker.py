@@ -30,7 +30,7 @@ def main(endpoint: str, where: str, path: str, fan_out: str | None = None) -> No
         processor=process,
         connection=connection,
         store=open_store(where, APPLICATION, connection),
-        rhythm=Rhythm(failover_ms=1_000),
+        rhythm=Rhythm(failover_ms=5_000),
         pace=Pace(idle_ms=50),
         fan_out=fan_out,
         checkpoint_every_ms=300,

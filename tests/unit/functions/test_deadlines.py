@@ -10,6 +10,7 @@ from penstock.services.deadlines import CANCELLED_KEPT, Deadlines
 def test_deadlines_when_time_passes_ring_in_their_order_but_for_those_that_were_cancelled() -> None:
     async def run() -> list[str]:
         clock, tasks, rung = TestClock(), LoopTasks(), list[str]()
+        clock.stand()
         deadlines = Deadlines(clock, tasks)
         deadlines.after(300, lambda: rung.append("last"))
         cancelled = deadlines.after(100, lambda: rung.append("never"))

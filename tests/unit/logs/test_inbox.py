@@ -41,6 +41,7 @@ async def turns() -> None:
 def test_put_when_time_passes_then_each_stream_gets_one_batch_in_the_order_of_time() -> None:
     async def run() -> None:
         written, clock, tasks = Written(), TestClock(), LoopTasks()
+        clock.stand()
         inbox = Inbox(written, clock, tasks)
         assert not tasks._running
         inbox.put(A, 5, "late")
@@ -64,6 +65,7 @@ def test_put_when_time_passes_then_each_stream_gets_one_batch_in_the_order_of_ti
 def test_flush_when_storage_is_away_then_what_was_not_written_is_kept_and_nothing_is_written_twice() -> None:
     async def run() -> None:
         written, clock, tasks = Written(), TestClock(), LoopTasks()
+        clock.stand()
         inbox = Inbox(written, clock, tasks)
         for number, target in enumerate((A, B, A)):
             inbox.put(target, number, str(number))

@@ -34,6 +34,7 @@ class Flaky(MemoryMeta):
 class World:
     def __init__(self, series_max: int = 100) -> None:
         self.clock = TestClock()
+        self.clock.stand()  # or a minute may end in between
         self.meta = Flaky()
         self.series_max = series_max
         self.store = MetricStore(self.meta, self.clock, series_max)

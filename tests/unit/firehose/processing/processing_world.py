@@ -78,6 +78,7 @@ class World:
 
     def __init__(self, threads: WorkThreads, queries: JqProcess) -> None:
         self.clock = TestClock()
+        self.clock.stand()
         self.threads = threads
         self.queries = queries
         self.told = Told()
