@@ -2,10 +2,10 @@
 
 import os
 import signal
-import socket
 from pathlib import Path
 
 from agents import STREAM, Reader, configure, made_stream, run, running
+from free_ports import free_port
 
 from penstock.testing import PenstockServer
 
@@ -69,9 +69,7 @@ def test_agent_when_a_share_of_puts_fails_then_every_line_still_comes(penstock: 
 
 
 def test_agent_when_nobody_answers_for_a_while_then_lines_wait_and_come(tmp_path: Path) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
+    port = free_port()
     (tmp_path / "app.log").write_bytes(lines(*range(1000)))
     flow = {"retryInitialBackoffMillis": 10, "retryMaxBackoffMillis": 100}
     with running(configure(tmp_path, f"127.0.0.1:{port}".join(("http://", "")), flow)) as agent:

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from deliveries import Lake, create, pause, rows, settle, to_lake, wait_read
+from free_ports import free_port
 
 from penstock.testing import PenstockServer
 
@@ -143,14 +144,12 @@ def test_commands_when_records_are_buffered_then_status_tells_and_flush_delivers
 @contextmanager
 def moto(folder: Path) -> Iterator[str]:
     """Moto's server, an S3 that is not ours; its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = str(Path(sys.executable).with_name("moto_server"))
     with (folder / "moto.log").open("wb") as log:
         process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
     try:
-        for _ in range(300):
+        while process.poll() is None:
             with socket.socket() as asked:
                 if asked.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -181,7 +180,7 @@ def test_objects_when_the_bucket_is_in_s3_then_boto3_reads_them_with_their_heade
         settle(server)  # the bucket is not there yet: the first attempts fail
         s3.create_bucket(Bucket="lake")
         found: list[Any] = []
-        for _ in range(200):
+        for _ in range(3000):  # a minute
             server.clock.advance(seconds=2)
             found = s3.list_objects_v2(Bucket="lake").get("Contents", [])
             if found:

@@ -29,13 +29,13 @@ READ = ("FunctionName", "FunctionArn", "Role", "Handler", "Runtime", "Timeout", 
 def server() -> Iterator[PenstockServer]:
     """A server whose functions are seen Pending and being updated."""
     with PenstockServer(transition_ms=2000) as started:
-        started.clock.stand()
         yield started
 
 
 @pytest.fixture
 def functions(server: PenstockServer) -> Any:
     server.reset()
+    server.clock.stand()
     return server.client("lambda", config=Config(retries={"total_max_attempts": 1}))
 
 

@@ -27,13 +27,13 @@ NAME = "orders"
 def slow_server() -> Iterator[PenstockServer]:
     """A server whose streams are seen CREATING, UPDATING and DELETING."""
     with PenstockServer(transition_ms=2000) as server:
-        server.clock.stand()
         yield server
 
 
 @pytest.fixture
 def penstock(slow_server: PenstockServer) -> PenstockServer:
     slow_server.reset()
+    slow_server.clock.stand()
     return slow_server
 
 

@@ -201,7 +201,9 @@ def test_botocores_waiters_see_the_states(penstock: PenstockServer) -> None:
     with PenstockServer(transition_ms=300) as server:
         server.clock.stand()
         kinesis: KinesisClient = server.client()
-        kinesis.meta.events.register("after-call.kinesis.DescribeStream", pass_time)  # a waiter's; `status` asks another
+        kinesis.meta.events.register(
+            "after-call.kinesis.DescribeStream", pass_time
+        )  # a waiter's; `status` asks another
         quickly: Any = {"Delay": 0.05, "MaxAttempts": 400}
         kinesis.create_stream(StreamName="a", ShardCount=1)
         assert status(kinesis) == "CREATING"

@@ -21,7 +21,7 @@ from penstock.testing import PenstockServer
 LOGGING: Final = {"Enabled": True, "LogGroupName": "/aws/kinesisfirehose/orders", "LogStreamName": "S3Delivery"}
 RECORD_BYTES: Final = 2000
 BATCH: Final = 250
-PATIENCE: Final = 600  # turns of a twentieth of a second each
+PATIENCE: Final = 1200  # turns of a twentieth of a second each
 LONGEST_WAIT_S: Final = 140  # between two attempts
 
 

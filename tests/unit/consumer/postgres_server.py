@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from free_ports import free_port
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 
@@ -20,12 +20,6 @@ def _binaries() -> Path:
     on_path = shutil.which("initdb")
     assert found or on_path, "the tests of the PostgreSQL store need PostgreSQL: apt-get install postgresql"
     return Path(on_path).parent if on_path else found[-1].parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -46,7 +40,7 @@ def postgres_server(password: str = "") -> Iterator[str]:
         url, port = f"postgresql://tester@/postgres?host={folder}", 5432
         if password:
             (data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-            port = _free_port()
+            port = free_port()
             options = options.replace("listen_addresses=''", f"listen_addresses=127.0.0.1 -c port={port}")
             url = f"postgresql://tester:{password}@127.0.0.1:{port}/postgres"
         run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", f"{folder}/log", "-o", options, "start")
