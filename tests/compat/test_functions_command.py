@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def test_directory_when_added_is_invoked_and_reloaded_and_logged_and_removed(
     assert "got {'name': 'world'}\nEND RequestId" in invoked.stderr
 
     (code / "app.py").write_text(SOURCE.replace("nobody", "somebody"))
-    time.sleep(0.4)  # noqa: TID251 - it is looked at again after 300 ms of the server's own clock
+    penstock.clock.advance(seconds=1)  # it is looked at again after 300 ms
     again = functions(penstock, "invoke", "hello", "-", "--quiet", stdin="{}")
     assert (json.loads(again.stdout), again.stderr) == ({"hello": "somebody"}, "")
 

@@ -62,6 +62,7 @@ def answered(client: Any, name: str, event: object = None) -> Any:
 
 def test_invocation_when_the_function_fails_is_told_logged_and_measured() -> None:
     with PenstockServer() as server:
+        server.clock.stand()
         client = server.client("lambda")
         create(client, "fail")
         answer = client.invoke(FunctionName="fail", Payload=b'{"why": "thus"}', LogType="Tail")
@@ -110,6 +111,7 @@ def test_web_page_when_it_is_from_elsewhere_runs_no_function_though_any_credenti
     )
     headers = {"Content-Type": "text/plain", **({} if origin is None else {"Origin": origin})}
     with PenstockServer() as server:
+        server.clock.stand()
         create(server.client("lambda"), "whoami")
         where = urlsplit(server.endpoint_url)
         connection = HTTPConnection(where.hostname or "", where.port)
@@ -123,6 +125,7 @@ def test_web_page_when_it_is_from_elsewhere_runs_no_function_though_any_credenti
 
 def test_server_when_reset_runs_functions_anew() -> None:
     with PenstockServer() as server:
+        server.clock.stand()
         for _ in range(2):
             create(server.client("lambda"), "whoami")
             assert answered(server.client("lambda"), "whoami") == "arn:aws:iam::123456789012:root"
@@ -136,6 +139,7 @@ def test_function_when_identities_are_enforced_has_its_roles_rights_and_no_more(
     }
     allowed = {"Statement": [{"Effect": "Allow", "Action": "kinesis:PutRecord", "Resource": "*"}]}
     with PenstockServer(auth="enforced", functions=mode) as server:
+        server.clock.stand()
         iam, client = server.client("iam"), server.client("lambda")
         server.client("kinesis").create_stream(StreamName="s", ShardCount=1)
         iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", **trust}))
@@ -154,6 +158,7 @@ def test_function_when_its_role_is_missing_or_trusts_somebody_else_does_not_run(
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]
     }
     with PenstockServer(auth="enforced", functions="process") as server:
+        server.clock.stand()
         iam, client = server.client("iam"), server.client("lambda")
         iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", **trust}))
         create(client, "whoami")
@@ -166,6 +171,7 @@ def test_function_when_its_role_is_missing_or_trusts_somebody_else_does_not_run(
 
 def test_functions_when_identities_are_enforced_are_off_unless_asked_for() -> None:
     with PenstockServer(auth="enforced") as server:
+        server.clock.stand()
         create(server.client("lambda"), "whoami")
         with pytest.raises(ClientError, match="start it with --functions"):
             server.client("lambda").invoke(FunctionName="whoami")

@@ -177,6 +177,7 @@ def test_rpc_when_it_is_refused_then_error_and_status_are_in_cbor(penstock: Pens
 
 
 def test_rpc_when_timestamps_are_answered_then_they_are_seconds_under_tag_1(penstock: PenstockServer) -> None:
+    penstock.clock.stand()
     start = penstock.clock.now_ms // 60_000 * 60
     wanted = {"Namespace": "App", "MetricName": "m", "Period": 60, "Statistics": ["Sum"]}
     times = {"StartTime": cbor2.CBORTag(1, start), "EndTime": cbor2.CBORTag(1, start + 120.5)}
