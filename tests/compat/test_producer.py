@@ -19,7 +19,7 @@ from penstock.testing import PenstockServer
 from penstock.wire.aggregate import UserRecord, user_records
 
 STREAM = "orders"
-QUICK = {"RecordMaxBufferedTime": 20, "RateLimit": 100_000}
+QUICK = {"RecordMaxBufferedTime": 20, "RateLimit": 100_000, "RecordTtl": 600_000}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from toolchains import java
 from worlds import World, world
 
 STREAM, APPLICATION = "orders", "billing"
-START_S, BALANCE_S, RESHARD_S, TAKEOVER_S, STOP_S = 200, 120, 120, 120, 60
+START_S, BALANCE_S, RESHARD_S, TAKEOVER_S, STOP_S = 200, 120, 120, 120, 120
 WORKERS = ("a", "b")
 PARENTS = ("shardId-000000000000", "shardId-000000000002", "shardId-000000000003")
 

@@ -12,7 +12,7 @@ from toolchains import KCLPY, environment
 from worlds import world
 
 STREAM, APPLICATION = "orders", "pylons"
-START_S, RESHARD_S, READ_S = 200, 120, 60
+START_S, RESHARD_S, READ_S = 200, 120, 120
 PARENT = "shardId-000000000000"
 
 

@@ -12,7 +12,7 @@ from toolchains import java
 from worlds import world
 
 STREAM, APPLICATION = "orders", "mixed"
-START_S, SHARE_S, READ_S = 200, 120, 60
+START_S, SHARE_S, READ_S = 200, 120, 120
 TAKEOVER_S = 200  # ours waits for two minutes before it believes that KCL's leader is gone
 
 

@@ -17,7 +17,7 @@ from penstock.testing import PenstockServer
 
 KEY: Final = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 ODD_KEYS: Final = ("a b+c", "grün/ü", "per%cent%2F", "year=2026/x&y", "tilde~(1)!*'", "twice//folded", "q?=#;:@,$")
-TURNS: Final = 400
+TURNS: Final = 3000
 
 
 class Peer:

@@ -10,7 +10,7 @@ from programs import Line, Program
 from served import Server, server
 from toolchains import GO, NODE, environment, java, trust_store
 
-WITHIN_S = 60
+WITHIN_S = 180
 SCHEMES = pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 
 

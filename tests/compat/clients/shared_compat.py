@@ -15,7 +15,7 @@ from toolchains import KCLPY, environment, java
 from worlds import world
 
 STREAM, APPLICATION = "orders", "shared"
-START_S, BALANCE_S, RESHARD_S, TAKEOVER_S, READ_S = 200, 150, 120, 60, 60
+START_S, BALANCE_S, RESHARD_S, TAKEOVER_S, READ_S = 200, 150, 120, 120, 120
 PARENT = "shardId-000000000000"
 OURS = "ours"
 

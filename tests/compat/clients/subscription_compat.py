@@ -13,7 +13,7 @@ from worlds import world
 
 SECONDS = 360
 INTERVAL_S = 0.1
-START_S, SLACK_S = 90, 30
+START_S, SLACK_S = 180, 120
 LAST = "last"
 
 
