@@ -10,6 +10,8 @@ mod calls;
 mod cbor;
 mod counts;
 mod head;
+mod hpack;
+mod huffman;
 mod json;
 mod number;
 mod pages;
@@ -442,7 +444,7 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 }
 
 /// What Python asks for (`wire/native.py`); raised when what is offered here changes.
-const INTERFACE: u32 = 4;
+const INTERFACE: u32 = 5;
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -452,6 +454,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<calls::PutCall>()?;
     module.add_class::<calls::PutCalls>()?;
     module.add_class::<head::HeadReader>()?;
+    module.add_class::<hpack::BlockReader>()?;
     module.add_class::<sign::SignedNames>()?;
     module.add_class::<sign::SigningKey>()?;
     module.add_class::<Ring>()?;

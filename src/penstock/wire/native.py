@@ -167,6 +167,22 @@ class HeadReader(Protocol):
         ...
 
 
+PlainRequest = tuple[str, str, dict[str, str], tuple[tuple[bytes, bytes], ...], int, bytes]
+
+
+class BlockReader(Protocol):
+    """Reads the header blocks of one HTTP/2 connection, in the order in which they came."""
+
+    def read(self, block: bytes, fields_max_bytes: int) -> PlainRequest | list[tuple[bytes, bytes]]:
+        """Method, target, headers by name, all headers, the body's length or -1, and the head as HTTP/1.1 has it but for the empty line.
+
+        All fields as they came where Python shall look.
+
+        Raises ValueError where the compression is broken, OverflowError where the fields count more than may be.
+        """
+        ...
+
+
 class SigningKey(Protocol):
     """An HMAC with its key already in it."""
 
@@ -259,6 +275,11 @@ class Native(Protocol):
     @property
     def HeadReader(self) -> Callable[[], HeadReader]:  # noqa: N802
         """Makes a reader of heads; it remembers spellings of names."""
+        ...
+
+    @property
+    def BlockReader(self) -> Callable[[], BlockReader]:  # noqa: N802
+        """Makes a reader of header blocks."""
         ...
 
     @property
@@ -356,7 +377,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 4  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 5  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:
