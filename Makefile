@@ -51,7 +51,7 @@ test-workers: $(VENV)/.dev ## Run what clients see once more, on servers with wo
 NATIVE_USERS := tests/property/wire/test_fast_decoders.py tests/unit/wire/test_aggregate.py tests/compat/test_producer.py tests/compat/test_records.py tests/compat/test_large_records.py \
 	tests/compat/test_reshard_under_load.py tests/compat/test_sealed_streams.py tests/compat/test_quotas.py tests/compat/test_fan_out.py \
 	tests/compat/test_audit.py tests/wire/test_cbor_calls.py tests/wire/test_large_cbor.py tests/unit/server/test_http1.py \
-	tests/wire/test_http_oddities.py tests/unit/wire/test_signature.py tests/unit/wire/test_signature_vectors.py tests/compat/test_enforced.py
+	tests/wire/test_http_oddities.py tests/unit/server/test_http2_connection.py tests/wire/test_http2_abuse.py tests/unit/wire/test_signature.py tests/unit/wire/test_signature_vectors.py tests/compat/test_enforced.py
 
 oracle: $(VENV)/.dev tests/oracle/node_modules/.installed ## Hold our decisions on policies against an independent judge's (needs Node.js)
 	@$(BIN)/pytest tests/oracle/policies_oracle.py --log-cli-level=INFO $(ARGS)

@@ -119,7 +119,6 @@ def serve(**options: Any) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    logging.getLogger("_granian").setLevel(logging.ERROR)
     try:
         import uvloop
 

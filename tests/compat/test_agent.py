@@ -157,7 +157,6 @@ def test_agent_when_it_runs_then_the_server_is_not_imported(tmp_path: Path) -> N
         "penstock.server",
         "penstock.services",
         "penstock.engines",
-        "granian",
         "boto3",
         "rich",
         "uvloop",

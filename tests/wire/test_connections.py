@@ -4,9 +4,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import stat
-import tempfile
-from pathlib import Path
 
 import pytest
 from fronts import GET, PREFACE, WAIT_S, Front, echo, front, read_all, read_answer
@@ -28,14 +25,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 def files(certificates: Certificates) -> TlsFiles:
     return TlsFiles(certificates.certificate, certificates.key)
-
-
-def names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
-def mode(folder: Path) -> int:
-    return stat.S_IMODE(folder.stat().st_mode)
 
 
 def trusting(certificates: Certificates, *protocols: str) -> ssl.SSLContext:
@@ -244,30 +233,9 @@ def test_hostile_bytes_when_they_come_are_not_logged(caplog: pytest.LogCaptureFi
     assert caplog.text == ""
 
 
-def test_http_2_when_first_spoken_is_served_from_a_private_folder_that_goes_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def run() -> None:
-        async with front(echo) as served:
-            assert names(folders) == []  # nothing runs before it is needed
-            reader, writer = await served.connect()
-            writer.write(PREFACE + b"\0\0\0\4\0\0\0\0\0")
-            async with asyncio.timeout(WAIT_S):
-                await reader.readexactly(9)
-            [folder] = names(folders)
-            assert mode(folders / folder) == 0o700
-            writer.close()
-        assert names(folders) == []
-
-    with tempfile.TemporaryDirectory() as place:  # whose name is short enough for a unix socket, as pytest's are not
-        folders = Path(place)
-        monkeypatch.setattr(tempfile, "tempdir", place)
-        asyncio.run(run())
-
-
 def test_http_2_when_nothing_moves_for_long_is_hung_up_on() -> None:
     async def run() -> None:
-        async with front(echo, Patience(tick_s=0.01, tunnel_idle_s=0.1)) as served:
+        async with front(echo, Patience(tick_s=0.01, http2_idle_s=0.1)) as served:
             reader, writer = await served.connect()
             writer.write(PREFACE)
             await read_all(reader)

@@ -302,7 +302,7 @@ class Settings:
     client_idle_s: int = seconds(120, "Seconds that a connection may wait between requests.")
     client_stall_s: int = seconds(360, "Seconds that a client may take no byte of its answer.")
     client_handshake_s: int = seconds(10, "Seconds for the handshake of TLS.")
-    http2_idle_s: int = seconds(600, "Seconds without a byte on an HTTP/2 connection.")
+    http2_idle_s: int = seconds(600, "Seconds without a byte on an HTTP/2 connection with no request under way.")
     stop_ms: int = integer(1200, 0, 600_000, "How long requests under way may take when the server stops.", "MS")
     log_level: Literal["debug", "info", "warning", "error"] = choice(
         "debug", "info", "warning", "error", default="info", doc="Least severe level that is logged."

@@ -31,7 +31,7 @@ HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n"  # its first line; no request of HT
 _HEAD_END: Final = b"\r\n\r\n"
 _NO_BODY: Final = LengthBody(0)
 
-Tunnel = Callable[[asyncio.Transport, bytes], None]  # takes over a connection that turned out to speak HTTP/2
+TakeOver = Callable[[asyncio.Transport, bytes], None]  # takes over a connection that turned out to speak HTTP/2
 
 
 class Phase(Enum):
@@ -48,9 +48,9 @@ class Phase(Enum):
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, traffic: Traffic, tunnel: Tunnel) -> None:
+    def __init__(self, traffic: Traffic, http2: TakeOver) -> None:
         self._traffic = traffic
-        self._tunnel: Tunnel | None = tunnel  # until the first bytes have told the protocol
+        self._http2: TakeOver | None = http2  # until the first bytes have told the protocol
         self._phase = Phase.HEAD
         self._held = bytearray()  # of a head that is not whole
         self._early = b""  # arrived before its turn
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
                 case "h2":
                     self._hand_over(b"")
                 case "http/1.1":
-                    self._tunnel = None
+                    self._http2 = None
                 case _:  # AWS's SDK for Java asks for nothing, and speaks HTTP/2: the first bytes tell
                     pass
 
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._held += data
             data = self._held
-        if self._tunnel is not None and data[: len(HTTP2_PREFACE)] == HTTP2_PREFACE[: len(data)]:
+        if self._http2 is not None and data[: len(HTTP2_PREFACE)] == HTTP2_PREFACE[: len(data)]:
             self._read_preface(data)
             return
         begin = _blanks(data) if data[0] < 32 else 0
@@ -195,17 +195,17 @@ class Connection(asyncio.Protocol):
         self._due_in(self._traffic.patience.head_s)
 
     def _hand_over(self, data: bytes) -> None:
-        """Let the tunnel have the connection."""
-        assert self._tunnel is not None
+        """Let HTTP/2 have the connection."""
+        assert self._http2 is not None
         self._phase = Phase.END
         self._traffic.leave(self)
-        self._tunnel(self._transport, data)
+        self._http2(self._transport, data)
 
     def _begin(self, head: bytes, rest: bytes) -> None:
         """A head is whole."""
         if self._held:
             self._held = bytearray()
-        self._tunnel = None
+        self._http2 = None
         bounds = self._traffic.bounds
         try:
             request = parse_head(head, self._peer, bounds.headers_max)
@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
         gather = self._traffic.handlers.gather
         if gather is None or not gather(data, self):
             return False
-        self._phase, self.due_s, self._tunnel = Phase.ANSWER, NEVER, None
+        self._phase, self.due_s, self._http2 = Phase.ANSWER, NEVER, None
         self._keep_alive = not self._traffic.stopping
         return True
 

@@ -215,7 +215,6 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=config.log_level, stream=sys.stderr, format=LOG_FORMAT)
-    logging.getLogger("_granian").setLevel(logging.ERROR)
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()
     try:

@@ -104,7 +104,7 @@ def parse_head_slowly(data: bytes, peer: Peer | None, headers_max: int) -> Reque
     if target == "/":
         return _framed(Head(method, "/", {}, headers, tuple(raw), peer), framing, minor=minor)
     target = _without_origin(target)
-    path, query = _split(target)
+    path, query = split_target(target)
     return _framed(Head(method, path, query, headers, tuple(raw), peer, target.encode()), framing, minor=minor)
 
 
@@ -130,8 +130,8 @@ def _without_origin(target: str) -> str:
     return target
 
 
-def _split(target: str) -> tuple[str, dict[str, str]]:
-    """Path and query."""
+def split_target(target: str) -> tuple[str, dict[str, str]]:
+    """Path and query.  Raises Malformed."""
     path, _, query = target.partition("?")
     try:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)

@@ -1,7 +1,7 @@
 """The listener: the ports, what speaks on them, and their end.
 
 Theory.  Each port - plaintext or TLS - hands every connection to connection.py, which speaks HTTP/1.1 and gives those that turn out to
-speak HTTP/2 to http2.py.  What all connections share is in traffic.py.
+speak HTTP/2 to http2/connection.py.  What all connections share is in traffic.py.
 Rules of this file:
   1. Nothing listens beyond the ports that were asked for.
   2. The port is ours alone: two servers on one port are a mistake to be told, not a load balancer.
@@ -13,7 +13,6 @@ import socket
 from typing import Final
 
 from penstock.server.connection import Connection
-from penstock.server.http2 import Http2
 from penstock.server.tls import PortTls, TlsFiles, UnusableFiles
 from penstock.server.traffic import Bounds, Handlers, Patience, Traffic
 
@@ -31,7 +30,6 @@ class Listener:
 
     def __init__(self, handlers: Handlers, patience: Patience | None = None, bounds: Bounds | None = None) -> None:
         self._traffic = Traffic(handlers, patience or Patience(), bounds)
-        self._http2 = Http2(self._traffic)
         self._servers: list[asyncio.Server] = []
         self._secure: list[PortTls] = []
 
@@ -52,7 +50,7 @@ class Listener:
         except UnusableFiles as error:
             raise CannotListen(str(error)) from None
         server = await self._traffic.loop.create_server(
-            lambda: Connection(self._traffic, self._http2.take),
+            lambda: Connection(self._traffic, self._speak_http2),
             sock=bound,
             backlog=BACKLOG,
             ssl=secure.context if secure is not None else None,
@@ -62,6 +60,12 @@ class Listener:
         self._servers.append(server)
         if secure is not None:
             self._secure.append(secure)
+
+    def _speak_http2(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Take over a connection; most servers never see one, and start quicker and smaller for it."""
+        from penstock.server.http2.connection import Http2Connection
+
+        Http2Connection(self._traffic, transport, data)
 
     async def open(self) -> None:
         """Return when every port accepts connections: at once."""
@@ -75,9 +79,7 @@ class Listener:
         """Close the ports and their connections; requests under way are answered first, streams are ended."""
         for server in self._servers:
             server.close()
-        ending = self._traffic.loop.create_task(self._http2.stop())  # whose tunnels end with it
         await self._traffic.stop()
-        await ending
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

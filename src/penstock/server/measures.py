@@ -24,7 +24,7 @@ def patience_of(settings: Settings) -> Patience:
         body_s=settings.client_body_s,
         body_bytes_per_s=settings.client_body_rate,
         stall_s=settings.client_stall_s,
-        tunnel_idle_s=settings.http2_idle_s,
+        http2_idle_s=settings.http2_idle_s,
         handshake_s=settings.client_handshake_s,
         stop_s=settings.stop_ms / 1000,
     )

@@ -95,7 +95,7 @@ class Sender:
         except Exception:
             whole = False
             logger.exception("a streamed answer failed")
-        await _close(stream)
+        await close_stream(stream)
         self._pump = None
         if self._lost:
             return
@@ -116,7 +116,7 @@ class Sender:
                 self._flowing = self._traffic.loop.create_future()
                 await self._flowing
             else:
-                await _turn()  # a stream that never waits would keep the loop from everybody, and from the news that its client is gone
+                await turn()  # a stream that never waits would keep the loop from everybody, and from the news that its client is gone
 
     def end_stream(self) -> None:
         """End the stream under way, behind the last piece written."""
@@ -153,12 +153,13 @@ class Sender:
 
 
 @coroutine
-def _turn() -> Generator[None, None, None]:
+def turn() -> Generator[None, None, None]:
     """Let the loop go round once."""
     yield
 
 
-async def _close(stream: Stream) -> None:
+async def close_stream(stream: Stream) -> None:
+    """Let go of a streamed body, whatever comes of it."""
     try:
         await stream.aclose()
     except Exception:
@@ -167,4 +168,4 @@ async def _close(stream: Stream) -> None:
 
 def discard(answer: Answer, traffic: Traffic) -> asyncio.Task[None] | None:
     """Let go of an answer that nobody waits for any more."""
-    return traffic.loop.create_task(_close(answer.body)) if not isinstance(answer.body, bytes) else None
+    return traffic.loop.create_task(close_stream(answer.body)) if not isinstance(answer.body, bytes) else None

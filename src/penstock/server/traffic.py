@@ -56,7 +56,7 @@ class Patience(NamedTuple):
     body_bytes_per_s: int = 16 * KIB
     stall_s: float = 360.0  # without taking a byte of an answer; longer than a subscription lives (300 s)
     linger_s: float = 2.0  # from a refusal to the end of the connection, so that the refusal is read
-    tunnel_idle_s: float = 600.0  # without a byte either way, over HTTP/2
+    http2_idle_s: float = 600.0  # without a byte from the client, over HTTP/2, with no request under way
     handshake_s: float = 10.0  # for TLS
     stop_s: float = 1.2  # for requests under way when the server stops
 

@@ -59,7 +59,7 @@ def answers(pieces: list[bytes]) -> tuple[object, ...]:
         await client.send(*pieces)
         await client.end()
         written = re.sub(rb"date: [^\r]*\r\n", b"", client.tape.written).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
-        return written, client.seen, client.refusals, client.tunnelled, client.tape.closed
+        return written, client.seen, client.refusals, client.taken_over, client.tape.closed
 
     return asyncio.run(run())
 

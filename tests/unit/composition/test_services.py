@@ -106,7 +106,7 @@ asyncio.run(start())
 # each costs a start 2 to 40 ms
 HEAVY = (
     "aiohttp", "botocore", "configparser", "cryptography.hazmat.primitives.asymmetric", "cryptography.x509", "email", "google.protobuf",
-    "granian", "html", "http.client", "http.server", "msgpack", "numpy", "obstore", "penstock.agent", "penstock.commands", "penstock.consumer", "penstock.demo",
+    "hpack", "html", "http.client", "http.server", "msgpack", "numpy", "obstore", "penstock.agent", "penstock.commands", "penstock.server.http2", "penstock.consumer", "penstock.demo",
     "penstock.producer", "prometheus_client", "pyarrow", "rich", "urllib.request", "xml",
     *(f"penstock.services.{name}" for name in ("firehose", "functions", "leases", "logs", "queues", "topics", "catalog")),
 )  # fmt: skip

@@ -14,13 +14,16 @@ from penstock.wire.route import Head
 class Tape(asyncio.Transport):
     """The way to a client, kept in memory.  `full` makes it hold back what is written."""
 
-    def __init__(self, protocol: asyncio.Protocol) -> None:
+    def __init__(self, protocol: asyncio.Protocol | None = None) -> None:
         super().__init__()
         self.written = b""
         self.reading = True
         self.closed = False
         self.ended = False
         self.buffered_bytes = 0
+        self._protocol: asyncio.BaseProtocol | None = protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -57,7 +60,11 @@ class Tape(asyncio.Transport):
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+            asyncio.get_running_loop().call_soon(self._tell_end)
+
+    def _tell_end(self) -> None:
+        assert self._protocol is not None
+        self._protocol.connection_lost(None)
 
     def abort(self) -> None:
         self.close()
@@ -77,8 +84,8 @@ class Client:
         self.refusals: list[int] = []
         own = Handlers(self._echo, self._refuse, self._reject)
         self.traffic = Traffic(handlers or own, patience or Patience(), bounds)
-        self.tunnelled: bytes | None = None
-        self.connection = Connection(self.traffic, self._tunnel)
+        self.taken_over: bytes | None = None
+        self.connection = Connection(self.traffic, self._take_over)
         self.tape = Tape(self.connection)
         self.connection.connection_made(self.tape)
 
@@ -94,8 +101,8 @@ class Client:
         self.refusals.append(status)
         return Answer(status, [], b"")
 
-    def _tunnel(self, _: asyncio.Transport, data: bytes) -> None:
-        self.tunnelled = data
+    def _take_over(self, _: asyncio.Transport, data: bytes) -> None:
+        self.taken_over = data
 
     async def send(self, *pieces: bytes) -> None:
         """Send pieces, each when the server reads."""
@@ -105,8 +112,8 @@ class Client:
                     break
                 await turn()
             if not self.tape.closed and piece:
-                if self.tunnelled is not None:
-                    self.tunnelled += piece
+                if self.taken_over is not None:
+                    self.taken_over += piece
                 else:
                     self.connection.data_received(piece)
         for _ in range(3 + b"".join(pieces).count(b"HTTP/1.")):

@@ -268,7 +268,7 @@ async def test_preface_of_http_2_when_first_is_handed_over_and_later_is_no_reque
     for pieces in ([preface], [preface[:1], preface[1:]], [bytes([byte]) for byte in preface]):
         client = Client()
         await client.send(*pieces)
-        assert client.tunnelled == preface
+        assert client.taken_over == preface
     client = Client()
     await client.send(GET, preface)
     assert client.statuses == [200, 400]

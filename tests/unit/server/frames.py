@@ -70,6 +70,16 @@ async def read_frames(reader: asyncio.StreamReader, until: int | None = None) ->
                 return found
 
 
+def cut_frames(data: bytes) -> list[Frame]:
+    """The frames in what was written."""
+    found = []
+    while data:
+        size = int.from_bytes(data[:3], "big")
+        found.append(Frame(data[3], data[4], int.from_bytes(data[5:9], "big"), data[9 : 9 + size]))
+        data = data[9 + size :]
+    return found
+
+
 def kinds(found: Iterable[Frame]) -> list[int]:
     """Their kinds."""
     return [each.kind for each in found]
