@@ -4,11 +4,14 @@ import asyncio
 from typing import Final
 
 from documented import SERVICES, read_refusal, read_success, undocumented
+from frames import GOAWAY, RST_STREAM, error_of
 from fuzz_world import Reply, World
+from http2_tapes import Http2Client
 from tapes import Client, turn
 
 from penstock.server.exchange import Answer
 from penstock.server.http1 import Malformed, parse_head
+from penstock.server.http2.frames import FRAME_MAX_BYTES
 from penstock.server.traffic import Bounds, Handlers
 from penstock.wire.route import Head
 
@@ -17,6 +20,7 @@ SERVICES_BY_PREFIX: Final = {
 }  # fmt: skip
 HEAD_END: Final = b"\r\n\r\n"
 SMALL: Final = Bounds(head_max_bytes=4096, headers_max=20, body_max_bytes=64 * 1024, bodies_max_bytes=256 * 1024)
+HTTP2_CODES: Final = frozenset({0, 1, 3, 5, 6, 7, 8, 9, 11})  # of HTTP/2, but for INTERNAL_ERROR
 STATUSES: Final = frozenset({100, 200, 400, 408, 413, 431, 503})
 
 
@@ -114,6 +118,44 @@ class ConnectionBytes:
         assert STATUSES.issuperset(whole[0]), whole
         assert [status for status in whole[0] if status != 100] == [status for status in cut[0] if status != 100]
         assert whole[1] == cut[1]
+
+
+class Http2Bytes:
+    """Frames on a connection, whole and cut into pieces: it says nothing that is ours to be ashamed of, and holds little.
+
+    The first byte tells where to cut; the preface and the first SETTINGS are there.  How it ends may differ: what has been answered when
+    a frame comes decides what that means.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+
+    def close(self) -> None:
+        """Close the loop."""
+        self._loop.close()
+
+    def __call__(self, data: bytes) -> None:
+        if len(data) < 2:
+            return
+        step = data[0] % 61 + 1
+        sent = data[1:]
+        self._loop.run_until_complete(_talk_frames([sent]))
+        self._loop.run_until_complete(_talk_frames([sent[at : at + step] for at in range(0, len(sent), step)]))
+
+
+async def _talk_frames(pieces: list[bytes]) -> None:
+    client = Http2Client(bounds=SMALL)
+    try:
+        found = await client.send(*pieces)
+        resets = {error_of([each], RST_STREAM) for each in found if each.kind == RST_STREAM}
+        assert resets <= HTTP2_CODES, resets
+        assert {error_of([each], GOAWAY) for each in found if each.kind == GOAWAY} <= HTTP2_CODES
+        assert len(client.connection._frames._held) <= FRAME_MAX_BYTES + 9
+    finally:
+        if not client.tape.closed:
+            client.connection.abort()
+        await turn()
+        await client.stop()
 
 
 async def _talk(pieces: list[bytes]) -> tuple[list[int], list[tuple[str, str, bytes]]]:

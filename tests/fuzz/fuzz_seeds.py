@@ -9,6 +9,22 @@ from typing import Final
 
 import cbor2
 from documented import SERVICES
+from frames import (
+    CALL,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    block,
+    frame,
+    headers,
+)  # fmt: skip
 from fuzz_documents import CBOR_OPERATIONS, FORM_OPERATIONS, JSON_OPERATIONS, RPC_OPERATIONS
 from fuzz_world import ACCOUNT, FORM, POLICY, RPC, TARGETS, TRUST, call_head
 from generated import form_fields, plausible
@@ -83,6 +99,17 @@ def _connections() -> Iterator[bytes]:
     yield b"\3HEAD /e HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
     yield b"\4PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     yield b"\6OPTIONS * HTTP/1.1\r\n\r\nPOST http://h/p HTTP/1.1\r\nContent-Length: 70000\r\n\r\n"
+
+
+def _http2() -> Iterator[bytes]:
+    post = headers(1, (b"content-length", b"3"), flags=END_HEADERS)
+    yield b"\5" + headers(1) + headers(3, (b"x-amz-target", b"a"))
+    yield b"\7" + post + frame(DATA, END_STREAM, 1, b"abc") + frame(PING, 0, 0, bytes(8))
+    yield b"\1" + post + frame(DATA, 8, 1, b"\1abc\0") + frame(HEADERS, 5, 1, block([(b"x", b"y")]))
+    yield b"\2" + frame(SETTINGS, payload=b"\0\4\0\0\0\1") + headers(1) + frame(WINDOW_UPDATE, 0, 1, b"\0\0\0\1")
+    yield b"\3" + frame(HEADERS, 1, 1, block(CALL)) + frame(CONTINUATION, 4, 1) + frame(RST_STREAM, 0, 1, bytes(4))
+    yield b"\4" + frame(HEADERS, 0x25, 1, bytes(3) + b"\3\1" + b"\x83\x86\x84") + frame(GOAWAY, 0, 0, bytes(8))
+    yield b"\6" + headers(1, (b"content-length", b"70000"), flags=END_HEADERS) + frame(2, 0, 1, bytes(3) + b"\2\0")
 
 
 def _policies() -> Iterator[bytes]:
@@ -191,6 +218,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from (("enforced", b"\1" + request) for request in list(_requests())[:9])
     yield "enforced", b"\2" + next(_requests())
     yield from (("connection", each) for each in _connections())
+    yield from (("http2", each) for each in _http2())
     yield from (("policy", each) for each in _policies())
     yield from (("tokens", each) for each in _tokens())
     yield from _documents()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import fuzz_documents
-from fuzz_doors import ConnectionBytes, EnforcedExchange, OpenExchange
+from fuzz_doors import ConnectionBytes, EnforcedExchange, Http2Bytes, OpenExchange
 from fuzz_policies import Tokens, policy
 
 CORPUS: Final = Path(__file__).parent / "corpus"
@@ -22,6 +22,7 @@ TARGETS: Final[dict[str, Callable[[], Attack]]] = {
     "exchange": OpenExchange,
     "enforced": EnforcedExchange,
     "connection": ConnectionBytes,
+    "http2": Http2Bytes,
     "policy": lambda: policy,
     "tokens": Tokens,
     "json": lambda: fuzz_documents.TARGETS["json"],
@@ -48,5 +49,5 @@ def target(name: str) -> Iterator[Attack]:
     try:
         yield attack
     finally:
-        if isinstance(attack, OpenExchange | EnforcedExchange | ConnectionBytes):
+        if isinstance(attack, OpenExchange | EnforcedExchange | ConnectionBytes | Http2Bytes):
             attack.close()

@@ -64,12 +64,15 @@ NODE_FUNCTIONS = Toolchain(
     "node_modules/aws-lambda-ric/dist/rapid-client.node", "npm", "ci", "--no-audit", "--no-fund",
 )  # fmt: skip
 GO = Toolchain("go", ("go",), "target/compat", "go", "build", "-o", "target/compat", ".")
+H2SPEC = Toolchain(
+    "h2spec", ("go",), "target/h2spec", "go", "build", "-o", "target/h2spec", "github.com/summerwind/h2spec/cmd/h2spec"
+)
 _KCLPY = Path(sys.prefix) / "kclpy"  # a virtual environment of its own: its samples are no business of our linters
 KCLPY = Toolchain(
     "kclpy", ("java",), str(_KCLPY / "pyvenv.cfg"),
     "sh", "-c", f"{sys.executable} -m venv {_KCLPY} && {_KCLPY}/bin/pip install --quiet --requirement requirements.txt",
 )  # fmt: skip
-TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, NODE_FUNCTIONS, S3, GO, KCLPY, OPENSEARCH)}
+TOOLCHAINS = {chain.name: chain for chain in (JAVA, NODE, NODE_FUNCTIONS, S3, GO, H2SPEC, KCLPY, OPENSEARCH)}
 
 
 def environment(server: Server, *, tls: bool = False) -> dict[str, str]:
