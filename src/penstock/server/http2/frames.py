@@ -38,7 +38,7 @@ CANCEL: Final = 8
 COMPRESSION_ERROR: Final = 9
 ENHANCE_YOUR_CALM: Final = 11
 
-_top: Final = struct.Struct(">HBBBI")
+_top: Final = struct.Struct(">BHBBI")
 _STREAM_BITS: Final = 2**31 - 1
 _PRIORITY_BYTES: Final = 5
 _setting: Final = struct.Struct(">HI")
@@ -94,15 +94,15 @@ class FrameReader:
             data = self._held + data
         at, length = 0, len(data)
         while length - at >= TOP_BYTES:
-            high, low, kind, flags, stream = _top.unpack_from(data, at)
-            size = high << 8 | low
-            if size > FRAME_MAX_BYTES:
+            high, size, kind, flags, stream = _top.unpack_from(data, at)
+            if high or size > FRAME_MAX_BYTES:
                 raise Broken(FRAME_SIZE_ERROR)
             begin = at + TOP_BYTES
-            if length - begin < size:
+            end = begin + size
+            if end > length:
                 break
-            at = begin + size
-            frame = Frame(kind, flags, stream & _STREAM_BITS, data[begin:at], size)
+            at = end
+            frame = Frame(kind, flags, stream & _STREAM_BITS, data[begin:end], size)
             if self._is_usual and kind << 8 | flags in _PLAIN and frame.stream:
                 yield frame
             else:
@@ -193,12 +193,12 @@ def read_number(payload: bytes) -> int:
 
 def write_top(size: int, kind: int, flags: int, stream: int) -> bytes:
     """What stands before a payload."""
-    return _top.pack(size >> 8, size & 255, kind, flags, stream)
+    return _top.pack(size >> 16, size & 65535, kind, flags, stream)
 
 
 def write_frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
     """A whole frame."""
-    return _top.pack(len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
+    return _top.pack(len(payload) >> 16, len(payload) & 65535, kind, flags, stream) + payload
 
 
 def write_head(stream: int, block: bytes, flags: int, frame_max_bytes: int) -> bytes:
@@ -215,12 +215,12 @@ def write_head(stream: int, block: bytes, flags: int, frame_max_bytes: int) -> b
 def write_data(stream: int, data: memoryview, flags: int, frame_max_bytes: int) -> list[bytes | memoryview]:
     """A piece of a body, in as many frames as it takes, each in two parts; `flags` are the last one's."""
     last = max(0, len(data) - 1) // frame_max_bytes * frame_max_bytes
-    full = _top.pack(frame_max_bytes >> 8, frame_max_bytes & 255, DATA, 0, stream)
+    full = _top.pack(frame_max_bytes >> 16, frame_max_bytes & 65535, DATA, 0, stream)
     parts: list[bytes | memoryview] = []
     for at in range(0, last, frame_max_bytes):
         parts += (full, data[at : at + frame_max_bytes])
     rest = data[last:]
-    parts += (_top.pack(len(rest) >> 8, len(rest) & 255, DATA, flags, stream), rest)
+    parts += (_top.pack(len(rest) >> 16, len(rest) & 65535, DATA, flags, stream), rest)
     return parts
 
 

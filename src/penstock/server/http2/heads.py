@@ -24,7 +24,7 @@ from penstock.wire.route import Head, Peer
 Pairs = list[tuple[bytes, bytes]]
 
 NO_TABLE: Final = b"\x20"  # begins the first block: its sender remembers nothing
-NAMES_KEPT_MAX: Final = 512  # of answers' headers; our own are some twenty
+FIELDS_KEPT_MAX: Final = 2048  # names of answers' headers, with lengths of their values; our own are some hundred
 UNKNOWN: Final = -1  # a body whose length was not announced
 
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
@@ -47,7 +47,6 @@ _STATIC_NAMES: Final = {
 }
 _NAME_BITS: Final = 15
 _TEXT_BITS: Final = 127
-_SHORT: Final = tuple(bytes((size,)) for size in range(_TEXT_BITS))
 
 
 class Nonsense(Exception):
@@ -170,22 +169,18 @@ def write_fields(headers: Headers) -> bytes:
     """Headers, none of which enters a table."""
     together = "".join([value for _, value in headers])
     assert together.isprintable() or _odd_text.search(together) is None, "no header holds a line's end"
-    parts: list[bytes] = []
-    for name, value in headers:
-        text = value.encode("latin-1", "replace")
-        size = len(text)
-        parts += (_begun(name), _SHORT[size] if size < _TEXT_BITS else _integer(size, _TEXT_BITS), text)
-    return b"".join(parts)
+    return "".join([_begun(name, len(value)) + value for name, value in headers]).encode("latin-1", "replace")
 
 
-@lru_cache(maxsize=NAMES_KEPT_MAX)
-def _begun(name: str) -> bytes:
-    """A field up to its value."""
+@lru_cache(maxsize=FIELDS_KEPT_MAX)
+def _begun(name: str, value_chars: int) -> str:
+    """A field up to its value, each byte a character."""
     lower = name.lower()
     if lower in _STATIC_NAMES:
-        return _integer(_STATIC_NAMES[lower], _NAME_BITS)
-    text = lower.encode("latin-1")
-    return b"\0" + _integer(len(text), _TEXT_BITS) + text
+        begun = _integer(_STATIC_NAMES[lower], _NAME_BITS)
+    else:
+        begun = b"\0" + _integer(len(lower), _TEXT_BITS) + lower.encode("latin-1")
+    return (begun + _integer(value_chars, _TEXT_BITS)).decode("latin-1")
 
 
 def _integer(value: int, full: int) -> bytes:

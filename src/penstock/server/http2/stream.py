@@ -24,56 +24,30 @@ NOTHING: Final = memoryview(b"")
 class Http2Stream:
     """A request whose head has come."""
 
-    __slots__ = (
-        "_asked",
-        "_began_s",
-        "_held_bytes",
-        "_pieces",
-        "_room_name",
-        "_text",
-        "_traffic",
-        "begun",
-        "body_bytes",
-        "due_s",
-        "ending",
-        "flowing",
-        "gone",
-        "head",
-        "is_handled",
-        "is_pumping",
-        "left",
-        "number",
-        "pump",
-        "received_bytes",
-        "under_way",
-        "whole",
-        "window_in",
-        "window_out",
-    )  # fmt: skip
+    received_bytes = 0
+    whole = False  # the client has sent its last
+    gone = False  # nobody waits for the answer
+    begun = False  # to be handled, or refused
+    is_handled = False  # at present
+    under_way: Begun[Answer] | None = None  # kept, so that it is not collected
+    window_in = WINDOW_BYTES
+    left = NOTHING  # of the answer, or of the piece of it that is being sent
+    pump: asyncio.Task[None] | None = None
+    is_pumping = False  # the pump has begun
+    ending = False  # we end it
+    flowing: asyncio.Future[None] | None = None  # what the pump waits for
+    due_s = NEVER
+    _room_name = ""
+    _asked = False
+    _held_bytes = 0
 
     def __init__(self, number: int, request: Request, traffic: Traffic, window_out: int) -> None:
         self.number = number
         self.head, self.body_bytes, self._text = request
-        self.received_bytes = 0
-        self.whole = False  # the client has sent its last
-        self.gone = False  # nobody waits for the answer
-        self.begun = False  # to be handled, or refused
-        self.is_handled = False  # at present
-        self.under_way: Begun[Answer] | None = None  # kept, so that it is not collected
-        self.window_in = WINDOW_BYTES
         self.window_out = window_out
-        self.left = NOTHING  # of the answer, or of the piece of it that is being sent
-        self.is_pumping = False  # the pump has begun
-        self.pump: asyncio.Task[None] | None = None
-        self.ending = False  # we end it
-        self.flowing: asyncio.Future[None] | None = None  # what the pump waits for
-        self.due_s = NEVER
         self._traffic = traffic
         self._pieces: list[bytes] = []
         self._began_s = traffic.now_s()
-        self._room_name = ""
-        self._asked = False
-        self._held_bytes = 0
 
     @property
     def is_ready(self) -> bool:
