@@ -2,8 +2,8 @@
 
 from collections import OrderedDict, deque
 
+from penstock.engines.local.blocks import Kept
 from penstock.engines.local.columns import Records
-from penstock.engines.local.state import Kept
 
 BlockKey = tuple[str, int]  # file, place in it
 

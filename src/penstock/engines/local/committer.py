@@ -29,12 +29,13 @@ from penstock.engines.api import (
 )
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame, scatter
+from penstock.engines.local.blocks import JournalBlock, Kept, Scatters
 from penstock.engines.local.cache import TailCache
 from penstock.engines.local.columns import Records
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.scatter import Scatter, ScatterEntry
-from penstock.engines.local.state import JournalBlock, Kept, LogState
+from penstock.engines.local.state import LogState
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +145,7 @@ class Committer:
         journal: Journal,
         clock: Clock,
         logs: dict[LogId, LogState],
+        scatters: Scatters,
         tail: TailCache,
         on_full: Callable[[], None],
         wait_ms: int,
@@ -151,6 +153,7 @@ class Committer:
         self._journal = journal
         self._clock = clock
         self._logs = logs
+        self._scatters = scatters
         self._tail = tail
         self._on_full = on_full
         self._wait_ms = wait_ms
@@ -230,7 +233,7 @@ class Committer:
             return False
         for planned in frames:
             if isinstance(planned, Scatter):
-                planned.apply(file, at, self._tail)
+                planned.apply(file, at, self._scatters, self._tail)
             else:
                 self._apply(planned, file, at + frame.HEADER_BYTES)
             at += planned.size_bytes
@@ -287,7 +290,7 @@ class Committer:
                 end, arrival_ms = planned.first_offset + len(records.data), planned.arrival_ms
                 length, kept = planned.size_bytes - frame.HEADER_BYTES, Kept(records, body_at)
                 block = JournalBlock(planned.first_offset, end, arrival_ms, arrival_ms, file, body_at, length, kept)
-                log.blocks.append(block)
+                log.add(block)
                 log.end, log.last_arrival_ms = end, arrival_ms
                 self._tail.add(kept, length)
             case Kind.CREATE:

@@ -28,6 +28,7 @@ from penstock.engines.api import (
 )
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns
+from penstock.engines.local.blocks import JournalBlock
 from penstock.engines.local.cache import BlockCache, TailCache
 from penstock.engines.local.columns import Block, Damaged, Records
 from penstock.engines.local.committer import AppendEntry, Committer, ControlEntry, Rows, group_bytes
@@ -37,7 +38,7 @@ from penstock.engines.local.recovery import Recovered, recover
 from penstock.engines.local.scatter import ScatterEntry
 from penstock.engines.local.segment import BlockRow
 from penstock.engines.local.settler import Settler
-from penstock.engines.local.state import JournalBlock, LogState, Piece
+from penstock.engines.local.state import LogState, Piece
 from penstock.engines.page import fit
 from penstock.engines.taskless import TasklessFuture
 from penstock.wire.native import Spread
@@ -70,16 +71,19 @@ class LocalLog:
         self._options = options
         self._logs = found.logs
         self._ledger = found.ledger
+        self._scatters = found.scatters
         self._journal = Journal(
             disk, found.ledger.data_id, options.journal_file_bytes, found.next_file_no, found.last_group
         )
         self._journal.full = list(found.journal_files)
         self._blocks = BlockCache(options.block_cache_bytes)
         self._settler = Settler(
-            disk, clock, self._journal, self._logs, self._ledger, self._report, options.segment_bytes
+            disk, clock, self._journal, self._logs, self._scatters, self._ledger, self._report, options.segment_bytes
         )
         tail = TailCache(options.tail_cache_bytes)
-        self._committer = Committer(self._journal, clock, self._logs, tail, self._settler.wake, options.commit_wait_ms)
+        self._committer = Committer(
+            self._journal, clock, self._logs, self._scatters, tail, self._settler.wake, options.commit_wait_ms
+        )
         self.damage = list(found.damage)  # a line for each thing that cannot be read
 
     async def start(self, spares: Sequence[str]) -> None:
@@ -118,7 +122,7 @@ class LocalLog:
         for name in dict.fromkeys(logs):
             held = self._logs.get(name)
             if held is None or held.closing is Kind.DROP:
-                log = LogState(self._ledger.next_log_no, name)
+                log = LogState(self._ledger.next_log_no, name, self._scatters)
                 self._ledger.next_log_no += 1
                 waits.append(self._control(Kind.CREATE, log))
         await _all(waits)

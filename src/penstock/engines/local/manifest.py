@@ -9,7 +9,7 @@ Rules of this file: fields are added with defaults and never renamed or reordere
 """
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Self
 
 import google_crc32c
@@ -50,11 +50,18 @@ class LogTable(msgspec.Struct, frozen=True, array_like=True):
             raise ValueError("columns of logs that differ in length")
 
     @classmethod
-    def of(cls, rows: Collection[LogRow]) -> Self:
-        """The table of some rows."""
-        log_nos, names, starts, ends, arrivals, sealed = zip(*rows, strict=True) if rows else [()] * 6
+    def of(
+        cls,
+        names: Iterable[str],
+        log_nos: Iterable[int],
+        starts: Iterable[int],
+        ends: Iterable[int],
+        last_arrivals_ms: Iterable[int],
+        sealed: Iterable[bool],
+    ) -> Self:
+        """The table of these columns."""
         numbers = array("Q", log_nos).tobytes(), array("Q", starts).tobytes(), array("Q", ends).tobytes()
-        return cls(list(names), *numbers, array("q", arrivals).tobytes(), bytes(sealed))
+        return cls(list(names), *numbers, array("q", last_arrivals_ms).tobytes(), bytes(sealed))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -155,7 +162,14 @@ class _Manifest1(msgspec.Struct, kw_only=True):
             first_file_no=self.first_file_no,
             next_log_no=self.next_log_no,
             next_segment_no=self.next_segment_no,
-            logs=LogTable.of([LogRow(*msgspec.structs.astuple(row)) for row in self.logs]),
+            logs=LogTable.of(
+                [row.name for row in self.logs],
+                [row.log_no for row in self.logs],
+                [row.start for row in self.logs],
+                [row.end for row in self.logs],
+                [row.last_arrival_ms for row in self.logs],
+                [row.sealed for row in self.logs],
+            ),
             segments=[SegmentRow(row.path, row.size_bytes) for row in self.segments],
         )
 

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from penstock.core.ports import Disk, Entropy
 from penstock.engines.api import LogId
 from penstock.engines.local import columns, frame, journal, manifest, settler
+from penstock.engines.local.blocks import JournalBlock, Scatters
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.frame import SECTOR_BYTES, Frame, Kind
 from penstock.engines.local.journal import JournalFile
@@ -19,7 +20,7 @@ from penstock.engines.local.manifest import Manifest, SegmentRow
 from penstock.engines.local.ranges import RangeRow, Ranges
 from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.settler import Ledger
-from penstock.engines.local.state import JournalBlock, LogState
+from penstock.engines.local.state import LogState
 
 DATA_ID_BYTES: Final = 8
 
@@ -30,6 +31,7 @@ class Recovered(Struct):
     ledger: Ledger
     logs: dict[LogId, LogState] = field(default_factory=dict)
     by_number: dict[int, LogState] = field(default_factory=dict)
+    scatters: Scatters = field(default_factory=Scatters)
     journal_files: list[JournalFile] = field(default_factory=list)
     spares: list[str] = field(default_factory=list)  # journal files that may be used again
     next_file_no: int = 0
@@ -64,9 +66,9 @@ async def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
     ledger = Ledger(held.data_id, held.number, held.first_file_no, held.next_log_no, held.next_segment_no)
     found = Recovered(ledger, next_file_no=held.first_file_no)
     for row in held.logs:
-        log = LogState(row.log_no, LogId(row.name))
+        log = LogState(row.log_no, LogId(row.name), found.scatters)
         log.start, log.sealed, log.last_arrival_ms = row.start, row.sealed, row.last_arrival_ms
-        log.end = log.next_offset = row.end
+        log.end = log.next_offset = log.settled_end = row.end
         _add(found, log)
     unread = _Unread(found)
     for segment in held.segments:
@@ -146,7 +148,9 @@ async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None
         # The newest records of any log may be among the lost: no offset that was given to one is given again.  A record takes more
         # than a byte, so a file holds fewer of them than bytes.
         for log in found.logs.values():
-            log.end = log.next_offset = log.end + file_bytes * len(numbers)
+            log.gap = range(log.end, log.end + file_bytes * len(numbers))
+            log.end = log.next_offset = log.gap.stop
+            log.settled_to(log.settled_end)
 
 
 async def _unsettled_files(disk: Disk, found: Recovered, file_bytes: int) -> list[int]:
@@ -210,7 +214,7 @@ def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Fr
     if entry.kind is Kind.CREATE:
         [log_no], name = frame.decode_control(body, 1)
         if log_no not in found.by_number and LogId(name) not in found.logs:
-            _add(found, LogState(log_no, LogId(name)))
+            _add(found, LogState(log_no, LogId(name), found.scatters))
         return
     numbers, _ = frame.decode_control(body, 1 if entry.kind is Kind.DROP else 2)
     log = found.by_number.get(numbers[0])
@@ -238,7 +242,7 @@ def _replay_records(found: Recovered, file: JournalFile, entry: Frame, body: byt
     if block.end <= log.end:  # settled, or trimmed away
         return
     span = (block.runs[0].arrival_ms, block.runs[-1].arrival_ms)
-    log.blocks.append(JournalBlock(block.first_offset, block.end, *span, file, entry.body_at, entry.length))
+    log.add(JournalBlock(block.first_offset, block.end, *span, file, entry.body_at, entry.length))
     log.end = log.next_offset = block.end
     log.last_arrival_ms = max(log.last_arrival_ms, span[1])
     found.replayed_records += block.records

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from penstock.engines.api import AppendError, Scattered
-from penstock.engines.local import columns, frame
+from penstock.engines.local.blocks import Kept, ScatteredBlocks, Scatters
 from penstock.engines.local.cache import TailCache
 from penstock.engines.local.journal import JournalFile
-from penstock.engines.local.state import JournalBlock, Kept, LogState
+from penstock.engines.local.state import LogState
 from penstock.wire.native import Spread
 
 
@@ -39,6 +39,7 @@ class Scatter:
         self._firsts = firsts
         self._counts = counts
         self._content = b""
+        self._log_nos: Sequence[int] = ()
         self.arrival_ms = arrival_ms
         self.size_bytes = entry.size_bytes
 
@@ -49,27 +50,24 @@ class Scatter:
 
     def encode(self, file: JournalFile, group: int) -> list[bytes]:
         """Its frames."""
-        log_nos = [state.log_no for state in self._states]
-        self._content = self._spread.frames(file.file_no, group, self.arrival_ms, log_nos, self._firsts)
+        self._log_nos = [state.log_no for state in self._states]
+        self._content = self._spread.frames(file.file_no, group, self.arrival_ms, self._log_nos, self._firsts)
         return [self._content]
 
-    def apply(self, file: JournalFile, at: int, tail: TailCache) -> None:
-        """Let readers see what is durable, from `at` on in the file.  Cost: 0.5 us a log."""
-        kept = Kept(self._content, at)
-        arrival_ms = self.arrival_ms
-        groups = zip(self._states, self._firsts, self._counts, self._spread.sizes(), strict=True)
-        for state, first, count, size_bytes in groups:
-            at += frame.HEADER_BYTES
-            length = columns.ONE_RUN_BYTES + columns.RECORD_BYTES * count + size_bytes
-            end = first + count
-            state.blocks.append(JournalBlock(first, end, arrival_ms, arrival_ms, file, at, length, kept))
-            state.end = end
-            state.last_arrival_ms = arrival_ms
-            at += length
+    def apply(self, file: JournalFile, at: int, scatters: Scatters, tail: TailCache) -> None:
+        """Let readers see what is durable, from `at` on in the file.  Cost: 0.1 us a log."""
+        kept, arrival_ms = Kept(self._content, at), self.arrival_ms
+        sizes = self._spread.sizes()
+        scatters.add(ScatteredBlocks(file, kept, arrival_ms, self._log_nos, self._firsts, self._counts, sizes))
         tail.add(kept, self.size_bytes)
-        for state in self._states:
+        woken = []
+        for state, first, count in zip(self._states, self._firsts, self._counts, strict=True):
+            state.end = first + count
+            state.last_arrival_ms = arrival_ms
             if state.watchers or state.grown is not None:
-                state.wake()
+                woken.append(state)
+        for state in woken:
+            state.wake()
 
     def roll_back(self) -> None:
         """It was not written."""

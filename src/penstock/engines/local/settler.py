@@ -19,12 +19,13 @@ from msgspec import Struct, field
 from penstock.core.ports import Clock, Disk
 from penstock.engines.api import LogId
 from penstock.engines.local import frame, manifest, segment
+from penstock.engines.local.blocks import JournalBlock, Scatters
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.journal import Journal, JournalFile
-from penstock.engines.local.manifest import LogRow, LogTable, Manifest, SegmentRow
+from penstock.engines.local.manifest import LogTable, Manifest, SegmentRow
 from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
-from penstock.engines.local.state import JournalBlock, LogState
+from penstock.engines.local.state import LogState
 from penstock.engines.local.together import both
 from penstock.wire.native import NATIVE
 
@@ -61,6 +62,7 @@ class Settler:
         clock: Clock,
         journal: Journal,
         logs: dict[LogId, LogState],
+        scatters: Scatters,
         ledger: Ledger,
         report: Callable[[str], None],
         segment_bytes: int,
@@ -69,6 +71,7 @@ class Settler:
         self._clock = clock
         self._journal = journal
         self._logs = logs
+        self._scatters = scatters
         self._ledger = ledger
         self._report = report
         self._segment_bytes = segment_bytes
@@ -162,9 +165,7 @@ class Settler:
         content = await file.file.read(0, file.end)
         by_stream: dict[str, list[LogState]] = {}
         for log in sorted(self._logs.values(), key=attrgetter("log_no")):
-            blocks = log.blocks
-            if blocks and blocks[0].file.file_no <= file.file_no <= blocks[-1].file.file_no:
-                by_stream.setdefault(log.stream, []).append(log)
+            by_stream.setdefault(log.stream, []).append(log)
         drafts = await self._joined(by_stream, file, content)
         if drafts is not None:
             return drafts
@@ -181,7 +182,7 @@ class Settler:
         if NATIVE is None:
             return None
         logs = list(chain.from_iterable(by_stream.values()))
-        log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.start for log in logs])
+        log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.settled_end for log in logs])
         counts = [len(held) for held in by_stream.values()]
         steps = NATIVE.find_blocks(
             content, file.file_no, log_nos.tobytes(), starts.tobytes(), counts, segment.BLOCK_TARGET_BYTES
@@ -209,6 +210,7 @@ class Settler:
                     log.settle(held, end)
         for log in by_number.values():
             log.forget_blocks_of(file)
+        self._scatters.forget(file)
         self._ledger.segments += made
         self._rubbish.clear()
         self._ledger.first_file_no = file.file_no + 1
@@ -253,10 +255,15 @@ class Settler:
     async def _publish(self) -> None:
         ledger = self._ledger
         ledger.number += 1
-        rows = [
-            LogRow(log.log_no, log.name, log.start, log.settled_end, log.last_arrival_ms, log.sealed)
-            for log in self._logs.values()
-        ]
+        logs = self._logs.values()
+        table = LogTable.of(
+            [log.name for log in logs],
+            [log.log_no for log in logs],
+            [log.start for log in logs],
+            [log.settled_end for log in logs],
+            [log.last_arrival_ms for log in logs],
+            [log.sealed for log in logs],
+        )
         await manifest.publish(
             self._disk,
             Manifest(
@@ -265,7 +272,7 @@ class Settler:
                 first_file_no=ledger.first_file_no,
                 next_log_no=ledger.next_log_no,
                 next_segment_no=ledger.next_segment_no,
-                logs=LogTable.of(rows),
+                logs=table,
                 segments=[held.row for held in ledger.segments],
             ),
         )

@@ -2,6 +2,7 @@
 
 Theory.  A log's records lie first in settled segments, then in blocks of the journal, in the order of their offsets.  Offsets are dense but
 for what was damaged and is skipped.  Only what is durable is in here: `end` is what readers see.
+Of a scatter a log is told its new end alone; it collects its blocks when somebody asks for them (blocks.py).
 """
 
 import asyncio
@@ -11,48 +12,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import NamedTuple
 
-import msgspec
-
 from penstock.engines.api import LogId
-from penstock.engines.local.columns import Records, cut_one_run
+from penstock.engines.local.blocks import JournalBlock, Scatters
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import JournalFile
 from penstock.engines.local.ranges import RangeRow
 from penstock.engines.local.segmentfile import SegmentFile
-
-
-class Kept:
-    """What the tail cache holds of the journal until it needs the room: the records of a block, or frames as they lie in the file."""
-
-    __slots__ = ("at", "content")
-
-    def __init__(self, content: Records | bytes, at: int) -> None:
-        self.content: Records | bytes | None = content
-        self.at = at  # where in the file it begins
-
-
-class JournalBlock(msgspec.Struct, gc=False):
-    """A block that lies in the journal.  There are many: what refers to one is never referred to by it."""
-
-    first_offset: int
-    end: int
-    first_arrival_ms: int
-    last_arrival_ms: int
-    file: JournalFile
-    body_at: int
-    length: int
-    kept: Kept | None = None
-
-    def held(self) -> Records | None:
-        """Its records, if they are in memory."""
-        if self.kept is None or self.kept.content is None:
-            return None
-        content = self.kept.content
-        if isinstance(content, Records):
-            return content
-        at = self.body_at - self.kept.at
-        count = self.end - self.first_offset
-        return cut_one_run(content, at, at + self.length, self.first_offset, self.first_arrival_ms, count)
 
 
 class SettledRange(NamedTuple):
@@ -96,11 +61,11 @@ class LogState:
     """One log."""
 
     __slots__ = (
-        "blocks", "closing", "end", "grown", "last_arrival_ms", "log_no", "name", "next_offset", "sealed", "settled",
-        "start", "stream", "watchers",
+        "_blocks", "_scatters", "_seen", "closing", "end", "gap", "grown", "last_arrival_ms", "log_no", "name",
+        "next_offset", "sealed", "settled", "settled_end", "start", "stream", "watchers",
     )  # fmt: skip
 
-    def __init__(self, log_no: int, name: LogId) -> None:
+    def __init__(self, log_no: int, name: LogId, scatters: Scatters) -> None:
         self.log_no = log_no
         self.name = name
         self.stream = sys.intern(name.partition("/")[0])  # the part of the name that logs of one stream share
@@ -111,14 +76,24 @@ class LogState:
         self.sealed = False
         self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
         self.settled: list[SegmentFile] = []  # that hold records of it
-        self.blocks: list[JournalBlock] = []
+        self.settled_end = 0  # records before it are in segments, or gone; those from it on are in the journal
+        self.gap: range | None = None  # offsets that recovery left out, since damage may have taken them
+        self._blocks: list[JournalBlock] = []  # in the journal, in the order of their offsets
+        self._scatters = scatters
+        self._seen = scatters.end  # scatters before it have given their blocks
         self.grown: asyncio.Event | None = None  # made by the first who waits
         self.watchers: tuple[Callable[[], None], ...] = ()
 
     @property
-    def settled_end(self) -> int:
-        """Records before it are in segments, or gone; those from it on are in the journal."""
-        return self.blocks[0].first_offset if self.blocks else self.end
+    def blocks(self) -> list[JournalBlock]:
+        """Its blocks in the journal, in the order of their offsets."""
+        if self._seen < self._scatters.end:
+            scattered = self._scatters.blocks_of(self.log_no, self._seen)
+            self._seen = self._scatters.end
+            if scattered:
+                self._blocks += scattered
+                self._blocks.sort(key=_end)
+        return self._blocks
 
     @property
     def size_bytes(self) -> int:
@@ -144,41 +119,51 @@ class LogState:
 
     def piece_at(self, offset: int) -> Piece | None:
         """The first piece that ends after `offset`, or None."""
+        if offset >= self.end:
+            return None
         return self._settled_where(_end, offset) or _block_where(self.blocks, _end, offset)
 
     def piece_since(self, at_ms: int) -> Piece | None:
         """The first piece with a record that arrived at or after `at_ms`, or None."""
+        if at_ms > self.last_arrival_ms:
+            return None
         before_ms = at_ms - 1
         return self._settled_where(_last_arrival, before_ms) or _block_where(self.blocks, _last_arrival, before_ms)
+
+    def add(self, block: JournalBlock) -> None:
+        """A block was written."""
+        self._blocks.append(block)
 
     def settle(self, segment: SegmentFile, end: int) -> None:
         """Records up to `end` moved from the journal into a segment."""
         if end > self.start:  # else they were trimmed meanwhile
             self.settled.append(segment)
             segment.needed += 1
+        self.settled_to(end)
+
+    def settled_to(self, end: int) -> None:
+        """No records before `end` are in the journal any more."""
+        if self.gap is not None and end >= self.gap.start:
+            end = max(end, self.gap.stop)
+        self.settled_end = max(self.settled_end, end)
 
     def blocks_in(self, file: JournalFile) -> list[JournalBlock]:
-        """Its blocks in a journal file: they follow each other, since files are written one after the other."""
-        found: list[JournalBlock] = []
-        for block in self.blocks:
-            if block.file is file:
-                found.append(block)
-            elif found:
-                break
-        return found
+        """Its blocks in a journal file."""
+        return [block for block in self.blocks if block.file is file]
 
     def forget_blocks_of(self, file: JournalFile) -> None:
         """The blocks of the oldest journal file are no longer needed: it is settled."""
-        gone = 0
-        for block in self.blocks:
-            if block.file is not file:
-                break
-            gone += 1
-        del self.blocks[:gone]
+        blocks = self._blocks
+        if blocks and blocks[0].file is file:
+            self.settled_to(
+                max(block.end for block in blocks if block.file is file)
+            )  # what is damaged is in no segment
+            self._blocks = [block for block in blocks if block.file is not file]
 
     def trim(self, start: int) -> None:
         """Forget what lies before `start`."""
         self.start = max(self.start, min(start, self.end))
+        self.settled_to(self.start)
         self._forget_settled(self._settled_before(_end, self.start))
         gone = bisect_right(self.blocks, self.start, key=_end)
         del self.blocks[:gone]

@@ -1,0 +1,119 @@
+"""Blocks in the journal that are not settled yet, as readers find them.
+
+Theory.  What a batch wrote to a log is a block, and the log has it in a list.  A scatter writes to hundreds of logs that nobody may read
+before they are settled: its blocks stay in columns, one object for all of them, until a log is asked for its own.
+Rule of this file: a scatter is seen by all logs or by none; it goes when its file is settled.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from penstock.engines.local import columns, frame
+from penstock.engines.local.columns import Records, cut_one_run
+from penstock.engines.local.journal import JournalFile
+
+
+class Kept:
+    """What the tail cache holds of the journal until it needs the room: the records of a block, or frames as they lie in the file."""
+
+    __slots__ = ("at", "content")
+
+    def __init__(self, content: Records | bytes, at: int) -> None:
+        self.content: Records | bytes | None = content
+        self.at = at  # where in the file it begins
+
+
+class JournalBlock(msgspec.Struct, gc=False):
+    """A block that lies in the journal.  There are many: what refers to one is never referred to by it."""
+
+    first_offset: int
+    end: int
+    first_arrival_ms: int
+    last_arrival_ms: int
+    file: JournalFile
+    body_at: int
+    length: int
+    kept: Kept | None = None
+
+    def held(self) -> Records | None:
+        """Its records, if they are in memory."""
+        if self.kept is None or self.kept.content is None:
+            return None
+        content = self.kept.content
+        if isinstance(content, Records):
+            return content
+        at = self.body_at - self.kept.at
+        count = self.end - self.first_offset
+        return cut_one_run(content, at, at + self.length, self.first_offset, self.first_arrival_ms, count)
+
+
+class ScatteredBlocks:
+    """The blocks of one scatter: a row for each log that it has records of, in the order in which they lie in the file."""
+
+    __slots__ = ("_arrival_ms", "_counts", "_firsts", "_kept", "_log_nos", "_places", "_sizes", "file")
+
+    def __init__(
+        self,
+        file: JournalFile,
+        kept: Kept,
+        arrival_ms: int,
+        log_nos: Sequence[int],
+        firsts: Sequence[int],
+        counts: Sequence[int],
+        sizes: Sequence[int],  # keys and data, in bytes
+    ) -> None:
+        self.file = file
+        self._kept = kept
+        self._arrival_ms = arrival_ms
+        self._log_nos = log_nos
+        self._firsts = firsts
+        self._counts = counts
+        self._sizes = sizes
+        self._places: dict[int, tuple[int, int]] | None = None  # of each log: its row, and where its frame begins
+
+    def find(self, log_no: int) -> JournalBlock | None:
+        """The block of a log."""
+        if self._places is None:
+            self._places = dict(zip(self._log_nos, enumerate(self._frames()), strict=True))
+        found = self._places.get(log_no)
+        if found is None:
+            return None
+        row, at = found
+        first, arrival_ms = self._firsts[row], self._arrival_ms
+        end, length = first + self._counts[row], self._length(row)
+        return JournalBlock(first, end, arrival_ms, arrival_ms, self.file, at + frame.HEADER_BYTES, length, self._kept)
+
+    def _frames(self) -> Iterator[int]:
+        at = self._kept.at
+        for row in range(len(self._log_nos)):
+            yield at
+            at += frame.HEADER_BYTES + self._length(row)
+
+    def _length(self, row: int) -> int:
+        return columns.ONE_RUN_BYTES + columns.RECORD_BYTES * self._counts[row] + self._sizes[row]
+
+
+class Scatters:
+    """The scatters of all files that are not settled yet, numbered from the first there ever was."""
+
+    def __init__(self) -> None:
+        self._held: list[ScatteredBlocks] = []
+        self._gone = 0
+        self.end = 0  # one past the last
+
+    def add(self, blocks: ScatteredBlocks) -> None:
+        """Take in the next one."""
+        self._held.append(blocks)
+        self.end += 1
+
+    def blocks_of(self, log_no: int, since: int) -> list[JournalBlock]:
+        """The blocks that scatters from number `since` on have of a log.  Cost: 0.1 us a scatter."""
+        found = [held.find(log_no) for held in self._held[max(0, since - self._gone) :]]
+        return [block for block in found if block is not None]
+
+    def forget(self, file: JournalFile) -> None:
+        """The oldest file is settled."""
+        held = [each for each in self._held if each.file is not file]
+        self._gone += len(self._held) - len(held)
+        self._held = held
