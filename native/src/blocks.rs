@@ -10,6 +10,8 @@ const FRAME_MAGIC: u32 = 0x4B54_5350;
 const FRAME_KIND: u8 = 2; // RECORDS
 const FRAME_HEAD_BYTES: usize = 32;
 const CHECKED_FROM: usize = 8;
+const LENGTH_AT: usize = 8;
+const KIND_AT: usize = 12;
 const SECTOR_BYTES: usize = 4096;
 const HEAD_BYTES: usize = 32;
 const RUN_BYTES: usize = 12;
@@ -62,7 +64,7 @@ struct Block<'file> {
     incarnation: u32,
     first: u64,
     records: u32,
-    runs: Vec<(u32, i64)>,
+    runs: &'file [u8],
     key_lengths: &'file [u8],
     data_lengths: &'file [u8],
     keys: &'file [u8],
@@ -77,17 +79,18 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
+/// How many records, and when they arrived.
+fn run_at(runs: &[u8], at: usize) -> (u32, i64) {
+    let run = &runs[at..at + RUN_BYTES];
+    let (count, arrival) = run.split_at(4);
+    (u32::from_le_bytes(count.try_into().expect("4 bytes")), i64::from_le_bytes(arrival.try_into().expect("8 bytes")))
+}
+
 impl<'file> Block<'file> {
-    /// The block whose body begins at `body_at` of a journal file.
-    fn read(content: &'file [u8], file_no: u64, body_at: usize) -> Option<Self> {
-        let at = body_at.checked_sub(FRAME_HEAD_BYTES)?;
-        let length = u32_at(content, at + 8)? as usize;
-        let frame = content.get(at..body_at.checked_add(length)?)?;
-        let sound = u32_at(frame, 0)? == FRAME_MAGIC
-            && frame[12] == FRAME_KIND
-            && u64_at(frame, 16)? == file_no
-            && u32_at(frame, 4)? == crc32c::crc32c(&frame[CHECKED_FROM..]);
-        if sound { Self::cut(&frame[FRAME_HEAD_BYTES..]) } else { None }
+    /// The block whose body begins at `body_at` of a journal file; its frame was verified.
+    fn read(content: &'file [u8], body_at: usize) -> Option<Self> {
+        let length = u32_at(content, body_at.checked_sub(FRAME_HEAD_BYTES)? + LENGTH_AT)? as usize;
+        Self::cut(content.get(body_at..body_at.checked_add(length)?)?)
     }
 
     fn cut(body: &'file [u8]) -> Option<Self> {
@@ -107,15 +110,10 @@ impl<'file> Block<'file> {
             .chunks_exact(4)
             .map(|each| u32::from_le_bytes(each.try_into().expect("4 bytes")) as usize)
             .sum();
-        let runs: Vec<_> = runs
-            .chunks_exact(RUN_BYTES)
-            .map(|run| Some((u32_at(run, 0)?, i64::from_le_bytes(run[4..].try_into().ok()?))))
-            .collect::<Option<_>>()?;
-        if data_bytes != data.len() || runs.iter().map(|run| u64::from(run.0)).sum::<u64>() != u64::from(records) {
-            return None;
-        }
         let (log, incarnation, first) = (u64_at(head, 0)?, u32_at(head, 8)?, u64_at(head, 16)?);
-        Some(Self { body, log, incarnation, first, records, runs, key_lengths, data_lengths, keys, data })
+        let block = Self { body, log, incarnation, first, records, runs, key_lengths, data_lengths, keys, data };
+        let in_runs: u64 = block.each_run().map(|run| u64::from(run.0)).sum();
+        if data_bytes == data.len() && in_runs == u64::from(records) { Some(block) } else { None }
     }
 
     fn size(&self) -> usize {
@@ -124,6 +122,18 @@ impl<'file> Block<'file> {
 
     fn end(&self) -> u64 {
         self.first + u64::from(self.records)
+    }
+
+    fn each_run(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.runs.chunks_exact(RUN_BYTES).map(|run| run_at(run, 0))
+    }
+
+    fn began_ms(&self) -> i64 {
+        run_at(self.runs, 0).1
+    }
+
+    fn ended_ms(&self) -> i64 {
+        run_at(self.runs, self.runs.len() - RUN_BYTES).1
     }
 }
 
@@ -134,15 +144,15 @@ pub struct Plan<'file> {
 }
 
 impl<'file> Plan<'file> {
-    /// `bodies`: where they begin in the file, eight bytes each, log by log.
-    pub fn new(content: &'file [u8], file_no: u64, bodies: &[u8], sizes: &Sizes) -> Option<Self> {
+    /// `bodies`: where they begin in the file, eight bytes each, log by log, as `Finder` found them.
+    pub fn new(content: &'file [u8], bodies: &[u8], sizes: &Sizes) -> Option<Self> {
         let mut blocks: Vec<Block<'_>> = Vec::with_capacity(bodies.len() / 8);
         let mut ends = Vec::new();
         let mut begin = 0;
         let mut held_bytes = 0;
         for body_at in bodies.chunks_exact(8) {
             let body_at = u64::from_le_bytes(body_at.try_into().expect("8 bytes"));
-            let block = Block::read(content, file_no, body_at.try_into().ok()?)?;
+            let block = Block::read(content, body_at.try_into().ok()?)?;
             if let (Some(first), Some(last)) = (blocks.get(begin), blocks.last()) {
                 if first.size().max(block.size()) >= sizes.alone_bytes
                     || held_bytes + block.size() > sizes.target_bytes
@@ -194,7 +204,7 @@ impl<'file> Plan<'file> {
 impl Told {
     fn add(&mut self, blocks: &[Block<'_>], body_at: usize, length: usize, checksum: u32) {
         let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-        let (began_ms, ended_ms) = (first.runs[0].1, last.runs[last.runs.len() - 1].1);
+        let (began_ms, ended_ms) = (first.began_ms(), last.ended_ms());
         self.ranges.add(first.log, first.first, last.end(), began_ms, ended_ms);
         self.rows += 1;
         self.index.push(0x90 | 8); // an array of eight
@@ -220,7 +230,7 @@ fn body_length(blocks: &[Block<'_>]) -> usize {
         return alone.body.len();
     }
     let bytes: usize = blocks.iter().map(Block::size).sum();
-    HEAD_BYTES + RUN_BYTES * joined_runs(blocks).len() + LENGTHS_BYTES * records_of(blocks) as usize + bytes
+    HEAD_BYTES + RUN_BYTES * joined_runs(blocks) + LENGTHS_BYTES * records_of(blocks) as usize + bytes
 }
 
 fn write_body(blocks: &[Block<'_>], out: &mut Writer<'_>) {
@@ -234,12 +244,9 @@ fn write_body(blocks: &[Block<'_>], out: &mut Writer<'_>) {
     out.put(&first.incarnation.to_le_bytes());
     out.put(&records_of(blocks).to_le_bytes());
     out.put(&first.first.to_le_bytes());
-    out.put(&(runs.len() as u32).to_le_bytes());
+    out.put(&(runs as u32).to_le_bytes());
     out.put(&[0; 4]);
-    for (count, arrival_ms) in runs {
-        out.put(&count.to_le_bytes());
-        out.put(&arrival_ms.to_le_bytes());
-    }
+    write_runs(blocks, out);
     for block in blocks {
         out.put(block.key_lengths);
     }
@@ -282,15 +289,29 @@ fn put(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-fn joined_runs(blocks: &[Block<'_>]) -> Vec<(u32, i64)> {
-    let mut runs: Vec<(u32, i64)> = Vec::new();
-    for (count, arrival_ms) in blocks.iter().flat_map(|block| &block.runs) {
-        match runs.last_mut() {
-            Some(last) if last.1 == *arrival_ms => last.0 += count,
-            _ => runs.push((*count, *arrival_ms)),
-        }
+/// How many runs are left when those that arrived together have become one.
+fn joined_runs(blocks: &[Block<'_>]) -> usize {
+    let mut last = None;
+    let arrivals = blocks.iter().flat_map(Block::each_run).map(|run| run.1);
+    arrivals.filter(|arrival_ms| last.replace(*arrival_ms) != Some(*arrival_ms)).count()
+}
+
+fn write_runs(blocks: &[Block<'_>], out: &mut Writer<'_>) {
+    let mut held: Option<(u32, i64)> = None;
+    let mut put = |run: (u32, i64)| {
+        out.put(&run.0.to_le_bytes());
+        out.put(&run.1.to_le_bytes());
+    };
+    for (count, arrival_ms) in blocks.iter().flat_map(Block::each_run) {
+        held = match held {
+            Some(last) if last.1 == arrival_ms => Some((last.0 + count, arrival_ms)),
+            last => {
+                last.map(&mut put);
+                Some((count, arrival_ms))
+            }
+        };
     }
-    runs
+    held.map(put);
 }
 
 /// Blocks of whole logs of one stream, enough of them to be worth a call.
@@ -300,39 +321,52 @@ pub struct Step {
     pub size_bytes: usize,
 }
 
-/// The logs whose blocks are wanted, stream by stream.
-pub struct Wanted<'py> {
-    pub logs: &'py [u8],       // numbers, eight bytes each
-    pub starts: &'py [u8],     // offsets before which nothing is wanted, eight bytes each
-    pub streams: &'py [usize], // how many of the logs each has
+/// Finds the blocks of some logs in a journal file, and verifies every frame of it.
+pub struct Finder {
+    file_no: u64,
+    places: HashMap<u64, (usize, u64)>, // of each log: where it stands among the wanted, and its first offset that is wanted
+    streams: Vec<usize>,                // how many of the logs each has
+    at: usize,
+    found: Vec<(usize, usize, usize)>, // place of the log, of the body, its length
 }
 
-/// The wanted blocks of a journal file in the order of logs, some at a time; None where Python shall look.
-///
-/// Their checksums are left to who reads the blocks; those of all other frames are verified.
-pub fn steps(content: &[u8], file_no: u64, wanted: &Wanted<'_>, step_bytes: usize) -> Option<Vec<Step>> {
-    let mut places: HashMap<u64, (usize, u64)> = HashMap::with_capacity(wanted.logs.len() / 8);
-    for (place, (log, start)) in wanted.logs.chunks_exact(8).zip(wanted.starts.chunks_exact(8)).enumerate() {
-        places.insert(u64_at(log, 0)?, (place, u64_at(start, 0)?));
-    }
-    let mut found: Vec<(usize, usize, usize)> = Vec::new(); // place of the log, of the body, its length
-    let mut at = SECTOR_BYTES;
-    while at < content.len() {
-        let Some(length) = length_at(content, at, file_no) else {
-            at = blank_to(content, at)?;
-            continue;
-        };
-        let frame = content.get(at..at + FRAME_HEAD_BYTES + length)?;
-        let place = if frame[12] == FRAME_KIND { wanted_place(&frame[FRAME_HEAD_BYTES..], &places)? } else { None };
-        match place {
-            Some(place) => found.push((place, at + FRAME_HEAD_BYTES, length)),
-            None if u32_at(frame, 4)? == crc32c::crc32c(&frame[CHECKED_FROM..]) => (),
-            None => return None,
+impl Finder {
+    /// `logs` and `starts`: numbers and first offsets that are wanted, eight bytes each, stream by stream.
+    pub fn new(file_no: u64, logs: &[u8], starts: &[u8], streams: Vec<usize>) -> Option<Self> {
+        let mut places = HashMap::with_capacity(logs.len() / 8);
+        for (place, (log, start)) in logs.chunks_exact(8).zip(starts.chunks_exact(8)).enumerate() {
+            places.insert(u64_at(log, 0)?, (place, u64_at(start, 0)?));
         }
-        at += frame.len();
+        Some(Self { file_no, places, streams, at: SECTOR_BYTES, found: Vec::new() })
     }
-    found.sort_unstable();
-    Some(cut(&found, wanted.streams, step_bytes))
+
+    /// Go on by about `step_bytes`; whether there is more to go.  None where Python shall look.
+    pub fn walk(&mut self, content: &[u8], step_bytes: usize) -> Option<bool> {
+        let end = content.len().min(self.at + step_bytes);
+        while self.at < end {
+            let Some(length) = length_at(content, self.at, self.file_no) else {
+                self.at = blank_to(content, self.at)?;
+                continue;
+            };
+            let frame = content.get(self.at..self.at + FRAME_HEAD_BYTES + length)?;
+            if u32_at(frame, 4)? != crc32c::crc32c(&frame[CHECKED_FROM..]) {
+                return None;
+            }
+            if frame[KIND_AT] == FRAME_KIND {
+                if let Some(place) = wanted_place(&frame[FRAME_HEAD_BYTES..], &self.places)? {
+                    self.found.push((place, self.at + FRAME_HEAD_BYTES, length));
+                }
+            }
+            self.at += frame.len();
+        }
+        Some(self.at < content.len())
+    }
+
+    /// What was found in the order of logs, of whole logs and `step_bytes` or more at a time.
+    pub fn steps(&mut self, step_bytes: usize) -> Vec<Step> {
+        self.found.sort_unstable();
+        cut(&self.found, &self.streams, step_bytes)
+    }
 }
 
 /// Where the log of a block stands among the wanted, if the block is.

@@ -12,6 +12,7 @@ from penstock.engines.local import columns, frame, segment
 from penstock.engines.local.columns import Block, Run
 from penstock.engines.local.frame import HEADER_BYTES, Kind
 from penstock.engines.local.segment import Built
+from penstock.wire.native import NATIVE, Native
 
 FILE_NO = 2**40 + 7
 DATA_ID = "0123456789abcdef"
@@ -64,6 +65,11 @@ def journal_of(bodies: list[bytes]) -> tuple[bytes, bytes]:
     return content, places.tobytes()
 
 
+def native() -> Native:
+    assert NATIVE is not None
+    return NATIVE
+
+
 def told(built: Built) -> tuple[bytes, int, int, object]:
     return b"".join(built.pieces), built.size_bytes, built.index_checksum, list(built.ranges)
 
@@ -78,7 +84,7 @@ def test_add_joined_when_given_any_blocks_builds_what_python_builds(
     for body in bodies:
         one_by_one.add(body)
     content, places = journal_of(bodies)
-    assert at_once.add_joined(content, FILE_NO, places)
+    assert at_once.add_joined(native(), content, places)
     assert told(at_once.finish()) == told(one_by_one.finish())
 
 
@@ -87,25 +93,16 @@ def test_add_joined_when_it_follows_others_then_they_are_not_joined() -> None:
     content, places = journal_of(bodies)
     builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
     builder.add(bodies[0])
-    assert builder.add_joined(content, FILE_NO, places[8:])
+    assert builder.add_joined(native(), content, places[8:])
     for body in bodies:
         expected.add(body)
     assert told(builder.finish()) == told(expected.finish())
 
 
-def test_add_joined_when_a_byte_is_wrong_then_it_takes_nothing() -> None:
-    content, places = journal_of(bodies_of([(True, 0, [(b"k", b"ab"), (b"l", b"c")], [1])]))
-    for at in range(64, len(content)):
-        damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
-        builder = segment.Builder(DATA_ID)
-        assert not builder.add_joined(damaged, FILE_NO, places)
-        assert builder.empty
-
-
 @pytest.mark.parametrize("places", [[0], [31], [10**9], [2**63], [96, 97]])
 def test_add_joined_when_there_is_no_block_then_it_takes_nothing(places: list[int]) -> None:
     content, _ = journal_of(bodies_of([(True, 0, [(b"k", b"ab")], [])]))
-    assert not segment.Builder(DATA_ID).add_joined(content, FILE_NO, array("Q", places).tobytes())
+    assert not segment.Builder(DATA_ID).add_joined(native(), content, array("Q", places).tobytes())
 
 
 def test_add_joined_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_takes_nothing() -> None:
@@ -117,7 +114,7 @@ def test_add_joined_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_take
         try:
             expected.add(lying)
         except columns.Damaged:
-            assert not builder.add_joined(content, FILE_NO, places)
+            assert not builder.add_joined(native(), content, places)
         else:
-            assert builder.add_joined(content, FILE_NO, places)
+            assert builder.add_joined(native(), content, places)
             assert told(builder.finish()) == told(expected.finish())

@@ -60,9 +60,12 @@ def found(
     assert NATIVE is not None
     log_nos = [log_no for held in streams for log_no in held]
     starts_of = array("Q", [starts.get(log_no, 0) for log_no in log_nos]).tobytes()
-    counts = [len(held) for held in streams]
-    steps = NATIVE.find_blocks(content, FILE_NO, array("Q", log_nos).tobytes(), starts_of, counts, step_bytes)
-    return None if steps is None else [(stream, list(array("Q", bodies)), size) for stream, bodies, size in steps]
+    finder = NATIVE.BlockFinder(FILE_NO, array("Q", log_nos).tobytes(), starts_of, [len(held) for held in streams])
+    while more := finder.walk(content, 700):
+        pass
+    if more is None:
+        return None
+    return [(stream, list(array("Q", bodies)), size) for stream, bodies, size in finder.steps(step_bytes)]
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -72,7 +75,7 @@ def found(
     starts=st.dictionaries(st.integers(0, 5), st.integers(0, 4)),
     step_bytes=st.sampled_from([1, 900, 10**9]),
 )
-def test_find_blocks_when_given_any_file_finds_the_wanted_log_by_log(
+def test_finder_when_given_any_file_finds_the_wanted_log_by_log(
     groups: list[list[tuple[int, int, int] | Kind]], streams: list[list[int]], starts: dict[int, int], step_bytes: int
 ) -> None:
     content, blocks = journal_of(groups)
@@ -94,23 +97,17 @@ def test_find_blocks_when_given_any_file_finds_the_wanted_log_by_log(
         assert owners[before[-1]] != owners[after[0]]
 
 
-def test_find_blocks_when_a_byte_is_wrong_then_it_or_joining_refuses() -> None:
-    assert NATIVE is not None
+def test_finder_when_a_byte_is_wrong_then_it_refuses_the_file() -> None:
     content, blocks = journal_of([[(1, 2, 30), Kind.SEAL, (2, 1, 5)], [(1, 1, 9), (4, 1, 9)]])
     used = {at for _, _, place, length in blocks for at in range(place - frame.HEADER_BYTES, place + length)}
     used |= set(range(SECTOR_BYTES, SECTOR_BYTES + 400))
     for at in sorted(used):
         damaged = content[:at] + bytes([content[at] ^ 0x11]) + content[at + 1 :]
-        steps = found(damaged, [[1, 2]], {}, 1)
-        joined = [
-            NATIVE.join_blocks(damaged, FILE_NO, array("Q", places).tobytes(), 32, 1 << 20, 1 << 18)
-            for _, places, _ in steps or ()
-        ]
-        assert steps is None or None in joined, at
+        assert found(damaged, [[1, 2]], {}, 1) is None, at
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, SECTOR_BYTES, SECTOR_BYTES + 10, SECTOR_BYTES + 130])
-def test_find_blocks_when_a_file_is_cut_then_it_finds_nothing_or_refuses(length: int) -> None:
+def test_finder_when_a_file_is_cut_then_it_finds_nothing_or_refuses(length: int) -> None:
     content, _ = journal_of([[(1, 1, 100)], [(1, 1, 100)]])
     assert not found(content[:length], [[1]], {}, 1)
 

@@ -259,6 +259,21 @@ class PutCallReader(Protocol):
         ...
 
 
+class BlockFinder(Protocol):
+    """Finds the blocks of some logs in a journal file."""
+
+    def walk(self, content: bytes, step_bytes: int) -> bool | None:
+        """Go on in the file by about `step_bytes`, verifying every frame; whether there is more.  None where Python shall look."""
+        ...
+
+    def steps(self, step_bytes: int) -> list[tuple[int, bytes, int]]:
+        """What was found, log by log; of whole logs and `step_bytes` or more at a time.
+
+        The place of the stream, where the blocks' bodies begin, eight bytes each, and their bytes.
+        """
+        ...
+
+
 class Native(Protocol):
     """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
 
@@ -319,24 +334,21 @@ class Native(Protocol):
         """
         ...
 
-    def find_blocks(
-        self, content: bytes, file_no: int, log_nos: bytes, starts: bytes, streams: Sequence[int], step_bytes: int
-    ) -> list[tuple[int, bytes, int]] | None:
-        """The blocks that a journal file has of some logs, log by log; of whole logs and `step_bytes` or more at a time.
+    @property
+    def BlockFinder(self) -> Callable[[int, bytes, bytes, Sequence[int]], BlockFinder]:  # noqa: N802
+        """Makes a finder of the blocks that a journal file has of some logs, by the file's number.
 
-        `log_nos` and `starts`: numbers, and offsets before which nothing is wanted, eight bytes each, stream by stream; `streams`: how
-        many logs each has.  Answers the place of the stream, where the blocks' bodies begin, eight bytes each, and their bytes; None
-        where Python shall look.  Whether blocks are sound shows when they are joined.
+        Then numbers of logs, and offsets before which nothing is wanted, eight bytes each, stream by stream; how many logs each stream has.
         """
         ...
 
     def join_blocks(
-        self, content: bytes, file_no: int, bodies: bytes, at: int, target_bytes: int, alone_bytes: int
+        self, content: bytes, bodies: bytes, at: int, target_bytes: int, alone_bytes: int
     ) -> tuple[bytes, bytes, int, Sequence[bytes]] | None:
         """Blocks of a journal file as they lie in a segment from `at` on (engines/local/segment.py).
 
         Then the rows of its index in MessagePack, how many they are, and the columns of ranges.py.  `bodies`: where they begin in the
-        file, eight bytes each.  None where Python shall look: one of them is damaged.
+        file, as a BlockFinder found them in it.  None where Python shall look: the columns of one of them do not add up.
         """
         ...
 

@@ -147,3 +147,58 @@ def test_scatter_when_somebody_waits_for_a_log_then_he_and_nobody_else_is_woken(
                 wait.cancel()
 
     asyncio.run(scenario())
+
+
+def test_scatter_when_its_file_is_settled_before_anybody_read_it_then_nothing_is_lost_or_given_twice(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path, CACHED) as (log, _):
+            await log.create(LOGS)
+            await scatter(log, batches(b"0", *LOGS))
+            await scatter(log, batches(b"1", *LOGS[:2]))
+            await log.append(batches(b"2", LOGS[1]))
+            for _ in range(3):  # the file is full
+                assert isinstance((await log.append([Batch(LOGS[3], [b"k"], [bytes(FILE_BYTES // 3)])]))[0], Appended)
+            await scatter(log, batches(b"3", *LOGS[:2]))
+            await log.settle()
+            assert [len(held.ranges) for held in log._ledger.segments] == [4]
+            assert await read_all(log, LOGS[0]) == told(b"0", b"1", b"3")
+            assert await read_all(log, LOGS[1]) == told(b"0", b"1", b"2", b"3")
+            assert log._scatters.blocks_of(log._logs[LOGS[0]].log_no, 0) == log._logs[LOGS[0]].blocks
+        async with opened(tmp_path) as (log, found):
+            assert found.damage == []
+            assert [(await log.bounds(name)).end.offset for name in LOGS[:3]] == [6, 8, 2]
+            assert await read_all(log, LOGS[1]) == told(b"0", b"1", b"2", b"3")
+
+    asyncio.run(scenario())
+
+
+def test_scatter_when_a_log_is_trimmed_or_dropped_then_its_blocks_are_not_found_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path, CACHED) as (log, _):
+            await log.create(LOGS)
+            for word in (b"0", b"1"):
+                await scatter(log, batches(word, *LOGS))
+            state = log._logs[LOGS[1]]
+            await log.trim(LOGS[0], Position(0, 2))
+            assert [block.end for block in log._logs[LOGS[0]].blocks] == [4]
+            assert await read_all(log, LOGS[0]) == told(b"1")
+            await log.drop([LOGS[1]])
+            assert (state.piece_at(0), state.blocks) == (None, [])
+
+    asyncio.run(scenario())
+
+
+def test_find_time_when_records_came_by_scatter_then_it_finds_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as (log, _):
+            await log.create(LOGS)
+            [first] = await scatter(log, batches(b"0", LOGS[0]))
+            [other] = await scatter(log, batches(b"1", LOGS[1]))
+            assert isinstance(first, Appended)
+            assert isinstance(other, Appended)
+            assert await log.find_time(LOGS[0], first.arrival_ms) == Position(0, 0)
+            assert await log.find_time(LOGS[0], first.arrival_ms + 1) == Position(0, 2)
+
+    asyncio.run(scenario())

@@ -20,7 +20,7 @@ import msgspec
 from penstock.engines.local import columns
 from penstock.engines.local.columns import Block, Damaged
 from penstock.engines.local.ranges import RangeRow, Ranges
-from penstock.wire.native import NATIVE
+from penstock.wire.native import Native
 
 MAGIC: Final = b"PSTKSEG1"
 _TRAILER: Final = struct.Struct("<QQII")
@@ -93,16 +93,14 @@ class Builder:
         self._held.append((block, body))
         self._held_bytes += block.size_bytes
 
-    def add_joined(self, content: bytes, file_no: int, bodies: bytes) -> bool:
-        """Take all blocks that a journal file has of some logs, as `add` would one by one; `bodies`: where in the file, eight bytes each.
+    def add_joined(self, native: Native, content: bytes, bodies: bytes) -> bool:
+        """Take all blocks that a journal file has of some logs, as `add` would one by one.  `bodies`: where they lie, as was found there.
 
-        False where nothing was taken and `add` is to do it.  Cost: 1 us a block of 1 KiB.
+        False where nothing was taken and `add` is to do it.  Cost: 0.6 us a block of 1 KiB.
         """
-        if NATIVE is None:
-            return False
         if self._held:
             self._join()
-        joined = NATIVE.join_blocks(content, file_no, bodies, self.size_bytes, BLOCK_TARGET_BYTES, BLOCK_ALONE_BYTES)
+        joined = native.join_blocks(content, bodies, self.size_bytes, BLOCK_TARGET_BYTES, BLOCK_ALONE_BYTES)
         if joined is None:
             return False
         written, index, rows, ranges = joined

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "segments"
 RETRY_MS = 1000
+WALK_BYTES = 4 << 20  # of a journal file at a time; a millisecond
 
 
 class Ledger(Struct):
@@ -184,19 +185,19 @@ class Settler:
         logs = list(chain.from_iterable(by_stream.values()))
         log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.settled_end for log in logs])
         counts = [len(held) for held in by_stream.values()]
-        steps = NATIVE.find_blocks(
-            content, file.file_no, log_nos.tobytes(), starts.tobytes(), counts, segment.BLOCK_TARGET_BYTES
-        )
+        finder = NATIVE.BlockFinder(file.file_no, log_nos.tobytes(), starts.tobytes(), counts)
+        while more := finder.walk(content, WALK_BYTES):
+            await self._clock.sleep(0)
+        if more is None:
+            return None
         builders: list[list[segment.Builder]] = [[] for _ in by_stream]
-        for stream, bodies, size_bytes in steps or ():
+        for stream, bodies, size_bytes in finder.steps(segment.BLOCK_TARGET_BYTES):
             await self._clock.sleep(0)
             held = builders[stream]
             if not held or not held[-1].takes(size_bytes, self._segment_bytes):
                 held.append(segment.Builder(self._ledger.data_id))
-            if size_bytes > self._segment_bytes or not held[-1].add_joined(content, file.file_no, bodies):
+            if size_bytes > self._segment_bytes or not held[-1].add_joined(NATIVE, content, bodies):
                 return None
-        if steps is None:
-            return None
         named = zip(by_stream, builders, strict=True)
         return [_Draft(stream, builder.finish()) for stream, held in named for builder in held]
 
