@@ -446,7 +446,7 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 }
 
 /// What Python asks for (`wire/native.py`); raised when what is offered here changes.
-const INTERFACE: u32 = 5;
+const INTERFACE: u32 = 6;
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
