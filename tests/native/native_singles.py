@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from penstock.app import App, make_app
 from penstock.core.errors import ServiceError
 from penstock.core.limits import HEADERS_MAX
 from penstock.core.settings import load
+from penstock.engines.api import Appended, AppendError, Batch, Overloaded, Unavailable
+from penstock.engines.local.log import LocalLog
 from penstock.server.exchange import Exchange
 from penstock.server.http1 import Malformed, Request, parse_head_slowly
 from penstock.wire.authorization import read_instant
@@ -397,6 +399,25 @@ def test_puts_while_their_shard_is_split_are_all_written_once(tmp_path: Path, mo
                 for each in (await server.call("GetRecords", {"ShardIterator": iterator}))["Records"]
             ]
         assert sorted(keys) == sorted(each["PartitionKey"] for each in puts)
+
+    served(tmp_path, monkeypatch, scenario)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [(Unavailable("disk"), "InternalFailure"), (Overloaded(1), "ProvisionedThroughputExceededException")],
+)
+def test_put_when_the_engine_refuses_is_refused_by_the_long_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: AppendError, told: str
+) -> None:
+    async def refuse(_log: LocalLog, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
+        return [refusal for _ in batches]
+
+    async def scenario(server: Served) -> None:
+        monkeypatch.setattr(LocalLog, "append", refuse)
+        answers = await server.send(request(), request(DOCUMENT | {"PartitionKey": "b"}))
+        assert [json.loads(answer.partition(b"\r\n\r\n")[2])["__type"] for answer in answers] == [told] * 2
+        assert server.long == ["PutRecord"] * 2
 
     served(tmp_path, monkeypatch, scenario)
 
