@@ -15,6 +15,7 @@ mod huffman;
 mod json;
 mod number;
 mod pages;
+mod readers;
 mod rows;
 mod sign;
 mod spread;
@@ -459,6 +460,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hpack::BlockReader>()?;
     module.add_class::<sign::SignedNames>()?;
     module.add_class::<sign::SigningKey>()?;
+    module.add_class::<readers::Readers>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Rows>()?;
     module.add_class::<ShardNames>()?;

@@ -89,9 +89,9 @@ impl SignedNames {
         body: &[u8],
         given: &[u8],
     ) -> Option<String> {
-        let payload = to_hex(&Sha256::digest(body).into());
-        self.verify(key, before, headers, &payload, given)?;
-        String::from_utf8(payload.to_vec()).ok()
+        let payload = hex_sha256(body);
+        self.verify(key, before, headers, payload.as_bytes(), given)?;
+        Some(payload)
     }
 
     fn verify<'a>(
@@ -147,6 +147,11 @@ fn is_folded(value: &[u8]) -> bool {
         || value.last() == Some(&b' ')
         || value.iter().zip(value.iter().skip(1)).any(|pair| pair == (&b' ', &b' '))
         || value.contains(&b'\t')
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hex_sha256(body: &[u8]) -> String {
+    to_hex(&Sha256::digest(body).into()).into_iter().map(char::from).collect()
 }
 
 fn to_hex(bytes: &[u8; 32]) -> [u8; 64] {

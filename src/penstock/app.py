@@ -18,6 +18,7 @@ from penstock.core.settings import SettingError, Settings, plain_host
 from penstock.engine import open_engine
 from penstock.host.clock import SystemClock, TestClock, monotonic_s
 from penstock.host.entropy import SystemEntropy
+from penstock.host.readers import BodyReaders
 from penstock.host.rootkey import ROOT_CREDENTIALS_FILE, write_credentials
 from penstock.host.tasks import LoopTasks
 from penstock.host.threads import WorkThreads
@@ -71,6 +72,7 @@ class App:
         self._lag = LoopLag(monotonic_s)
         self._tasks = LoopTasks()
         self._threads = WorkThreads()
+        self._readers = BodyReaders()
         self._listener: Listener | Crew | None = None
         self._trust: Trust | None = None
         self._audit = open_audit(settings, clock, entropy)
@@ -96,6 +98,7 @@ class App:
             depth_max=settings.max_depth,
             audit=self._audit,
             threads=self._threads,
+            readers=self._readers,
         )
         exchange = self._exchange
         pages = Pages(
@@ -187,6 +190,7 @@ class App:
         await self._tasks.stop()
         await self._engine.close()
         self._threads.close()
+        self._readers.close()
         if self._audit is not None:
             await asyncio.to_thread(self._audit.close)
         (self._data_dir / ENDPOINT_FILE).unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from penstock.wire.content import decode_body
 from penstock.wire.dialect import Idiom, idiom_of, reworded
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
+from penstock.wire.native import Format, Rows
 from penstock.wire.operation import EventStream, Operation
 from penstock.wire.reject import check
 from penstock.wire.route import Entry, Head, Route, Router, answer_protocol, headers_of
@@ -86,6 +87,14 @@ class Observer(Protocol):
         ...
 
 
+class Readers(Protocol):
+    """Who reads large PutRecords beside the loop."""
+
+    async def read(self, form: Format, body: bytes, *, hashed: bool) -> tuple[tuple[str, Rows] | None, str | None]:
+        """The stream's name and the records, and the hash of the body where that is asked for; None where Python shall look."""
+        ...
+
+
 class Exchange:
     """Answers requests to the services behind the port."""
 
@@ -101,6 +110,7 @@ class Exchange:
         depth_max: int = DOCUMENT_DEPTH_MAX,
         audit: Audit | None = None,
         threads: Threads | None = None,
+        readers: Readers | None = None,
     ) -> None:
         self.router = router
         self._entropy = entropy
@@ -111,6 +121,7 @@ class Exchange:
         self._depth_max = depth_max
         self._audit = audit
         self._threads = threads
+        self._readers = readers
         self._ids: list[tuple[str, str]] = []  # drawn ahead
 
     async def handle(self, head: Head, body: bytes) -> Answer:
@@ -187,8 +198,7 @@ class Exchange:
     ) -> Answer:
         operation, document, digest = route.operation, None, None
         if self._threads is not None and len(body) > LARGE_BODY_BYTES:
-            hashed = signed if self.door.hashes else None
-            request, digest = await self._threads.run(partial(_large_input, route, body, hashed))
+            request, digest = await self._large_input(route, signed, body, self._threads)
         else:
             request = _fast_input(route, body)
         if request is None:
@@ -209,6 +219,17 @@ class Exchange:
         else:
             answer = _output(route, output, request_id)
         return Answer(200, [*route.headers, *_checksum(idiom_of(route.service.model), answer)], answer)
+
+    async def _large_input(
+        self, route: Route, signed: bytes, body: bytes, threads: Threads
+    ) -> tuple[Any | None, str | None]:
+        """What a fast decoder reads, and the hash of the body as it came, where it is needed."""
+        framed, form, hashes = route.operation.codec.framed, route.protocol, self.door.hashes
+        if self._readers is not None and framed is not None and signed is body and (form == "json" or form == "cbor"):
+            found, digest = await self._readers.read(form, body, hashed=hashes)
+            if found is not None:
+                return framed(*found), digest
+        return await threads.run(partial(_large_input, route, body, signed if hashes else None))
 
     def draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""

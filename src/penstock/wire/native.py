@@ -206,6 +206,29 @@ class SignedNames(Protocol):
         ...
 
 
+class Readers(Protocol):
+    """Threads that read PutRecords, and never ask for the interpreter."""
+
+    def fileno(self) -> int:
+        """What becomes readable when there is something to take."""
+        ...
+
+    def submit(self, ticket: int, form: Format, body: bytes, hashed: bool) -> None:
+        """Have a body read as `read_json` and `read_cbor` do, and hashed where that is asked for."""
+        ...
+
+    def take(self) -> list[tuple[int, tuple[str, Rows] | None, str | None]]:
+        """What was read since the last time: ticket, name and records, and the SHA-256 of the body in hexadecimal.
+
+        None in place of a request where Python shall look.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the threads end, when what they were given is read."""
+        ...
+
+
 class PutCall(Protocol):
     """One PutRecord, from the first byte of its head to the last of its body: nothing about it is unusual."""
 
@@ -276,6 +299,11 @@ class BlockFinder(Protocol):
 
 class Native(Protocol):
     """What it offers.  Numbers are sequence numbers of 24 bytes, little-endian."""
+
+    @property
+    def Readers(self) -> Callable[[int], Readers]:  # noqa: N802
+        """Starts so many threads."""
+        ...
 
     @property
     def PutCall(self) -> PutCallReader:  # noqa: N802

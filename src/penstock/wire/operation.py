@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from penstock.core.context import Caller
 from penstock.wire.model import OperationModel, ServiceModel
+from penstock.wire.native import Rows
 
 Protocol = Literal["json", "cbor", "rpc", "query", "rest-json", "none"]  # none: not recognisable, answered in bare XML
 Handler = Callable[[Caller, Any], Awaitable[Any]]
@@ -27,6 +28,7 @@ class Codec(Struct, frozen=True):
         None  # from a checked document, where the input is no mirror of it
     )
     encode: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)
+    framed: Callable[[str, Rows], Any] | None = None  # the input, where the native part has read stream and records
     is_large: Callable[[Any], bool] | None = None  # whether an output takes long to encode
     encode_event: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)  # an event's payload
 

@@ -287,6 +287,7 @@ CODECS: Final = {
     "PutRecords": Codec(
         decode={"json": _or_none(_records_from_json), "cbor": _or_none(_records_from_cbor)},
         convert=_records_from_document,
+        framed=native.framed_records,
         encode=_in_both(_put_records_out),
     ),
     "GetRecords": Codec(encode=_in_both(_get_records_out), is_large=_is_large),

@@ -13,7 +13,7 @@ from penstock.services.streams import sequence
 from penstock.services.streams.ops.record import HashedRecordRequest, PutRecordsRequest
 from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import ScatteredRows, WrittenRows
-from penstock.wire.native import NATIVE, Format
+from penstock.wire.native import NATIVE, Format, Rows
 
 _JSON_LIST: Final = b"[]"
 _CBOR_LIST: Final = b"\x80"
@@ -25,7 +25,12 @@ def read_records(body: bytes, form: Format) -> PutRecordsRequest | None:
     if NATIVE is None:
         return None
     found = NATIVE.read_json(body) if form == "json" else NATIVE.read_cbor(body)
-    return None if found is None else PutRecordsRequest(stream_name=found[0], framed=found[1])
+    return None if found is None else framed_records(*found)
+
+
+def framed_records(name: str, rows: Rows) -> PutRecordsRequest:
+    """PutRecords from what was read of it."""
+    return PutRecordsRequest(stream_name=name, framed=rows)
 
 
 def read_record(body: bytes, form: Format) -> HashedRecordRequest | None:

@@ -1,0 +1,88 @@
+"""Large PutRecords that the native part reads beside the loop: as it reads them on it, each answered once."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from hashlib import sha256
+from typing import Any
+
+import cbor2
+import pytest
+
+from penstock.host.readers import BodyReaders
+from penstock.wire.native import NATIVE, Format, Rows
+
+assert NATIVE is not None
+ONE = {"Data": "SGVsbG8=", "PartitionKey": "a"}
+
+
+def body_of(count: int, form: Format = "json") -> bytes:
+    document: dict[str, Any] = {"StreamName": f"s{count}", "Records": [ONE] * count}
+    if form == "json":
+        return json.dumps(document).encode()
+    document["Records"] = [{"Data": b"Hello", "PartitionKey": "a"}] * count
+    return cbor2.dumps(document)
+
+
+def with_readers(scenario: Callable[[BodyReaders], Coroutine[Any, Any, None]]) -> None:
+    async def whole() -> None:
+        readers = BodyReaders()
+        async with asyncio.timeout(60):
+            await scenario(readers)
+        readers.close()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("form", ["json", "cbor"])
+def test_bodies_when_many_are_given_at_once_are_each_read_and_hashed_as_on_the_loop(form: Format) -> None:
+    bodies = [body_of(count, form) for count in range(1, 200)]
+
+    async def scenario(readers: BodyReaders) -> None:
+        answers = await asyncio.gather(*[readers.read(form, body, hashed=True) for body in bodies])
+        for count, (body, (found, digest)) in enumerate(zip(bodies, answers, strict=True), start=1):
+            assert found is not None
+            assert (found[0], len(found[1]), digest) == (f"s{count}", count, sha256(body).hexdigest())
+            assert columns(found[1]) == columns(on_the_loop(body, form))
+
+    with_readers(scenario)
+
+
+def columns(rows: Rows) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    return rows.lists()
+
+
+def on_the_loop(body: bytes, form: Format) -> Rows:
+    assert NATIVE is not None
+    found = NATIVE.read_json(body) if form == "json" else NATIVE.read_cbor(body)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", body_of(501), body_of(1)[:-1], b"\xff" * 100_000])
+def test_body_when_it_is_not_plainly_fine_is_left_to_python(body: bytes) -> None:
+    async def scenario(readers: BodyReaders) -> None:
+        assert await readers.read("json", body, hashed=True) == (None, sha256(body).hexdigest())
+        assert (await readers.read("json", body_of(1), hashed=False))[1] is None
+
+    with_readers(scenario)
+
+
+def test_body_when_nobody_waits_for_it_any_more_disturbs_no_other() -> None:
+    async def scenario(readers: BodyReaders) -> None:
+        given_up = asyncio.get_running_loop().create_task(readers.read("json", body_of(500), hashed=True))
+        asyncio.get_running_loop().call_soon(given_up.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        found, _ = await readers.read("json", body_of(2), hashed=True)
+        assert found is not None
+
+    with_readers(scenario)
+
+
+def test_readers_when_they_have_ended_say_so() -> None:
+    assert NATIVE is not None
+    threads = NATIVE.Readers(1)
+    threads.close()
+    with pytest.raises(RuntimeError, match="ended"):
+        threads.submit(1, "json", body_of(1), False)
