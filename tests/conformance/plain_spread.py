@@ -18,7 +18,7 @@ class _Group(NamedTuple):
 
 
 class PlainSpread:
-    """Records by shard; see penstock.wire.native.Spread."""
+    """Records by shard; see penstock.wire.nativeparts.Spread."""
 
     def __init__(self, groups: Sequence[tuple[int, Sequence[bytes], Sequence[bytes]]]) -> None:
         self._groups = [

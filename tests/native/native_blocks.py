@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from penstock.server.http1 import Malformed, parse_head
 from penstock.server.http2.frames import Broken
 from penstock.server.http2.heads import HeadReader, Nonsense, slow_reader
-from penstock.wire.native import NATIVE, BlockReader
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import BlockReader
 
 assert NATIVE is not None
 NATIVE_READER: Callable[[], BlockReader] = NATIVE.BlockReader

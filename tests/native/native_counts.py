@@ -14,7 +14,8 @@ from penstock.services.streams.state import Stream
 from penstock.services.streams.tally import Calls
 from penstock.services.streams.traffic import Traffic
 from penstock.wire import cbor
-from penstock.wire.native import NATIVE, RequestSpread
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import RequestSpread
 
 SHARDS = 4
 

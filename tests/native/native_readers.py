@@ -10,7 +10,8 @@ import cbor2
 import pytest
 
 from penstock.host.readers import BodyReaders
-from penstock.wire.native import NATIVE, Format, Rows
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import Format, Rows
 
 assert NATIVE is not None
 ONE = {"Data": "SGVsbG8=", "PartitionKey": "a"}

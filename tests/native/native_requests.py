@@ -10,7 +10,8 @@ from plain_spread import PlainSpread
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span
 from penstock.services.streams.topology import Ring, hash_key, tiling
 from penstock.wire import cbor, json
-from penstock.wire.native import NATIVE, Rows
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import Rows
 
 ROWS = st.lists(
     st.tuples(st.text(min_size=1, max_size=8), st.binary(max_size=40), st.none() | st.integers(0, 2**128 - 1)),

@@ -22,7 +22,8 @@ from penstock.services.streams.tally import Sample
 from penstock.services.streams.traffic import NOTHING
 from penstock.services.streams.writer import SCATTERED_MIN, SCATTERED_MIN_BYTES, ScatteredRows, Written, WrittenRows
 from penstock.wire import cbor
-from penstock.wire.native import NATIVE, Spread
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import Spread
 
 SHARDS = 2 * SCATTERED_MIN
 Rows = list[tuple[bytes, bytes]]

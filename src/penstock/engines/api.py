@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, NewType, Protocol
 
 import msgspec
 
-from penstock.wire.native import Spread
+from penstock.wire.nativeparts import Spread
 
 LogId = NewType("LogId", str)  # "<stream uid>/<shard number>"
 

@@ -41,7 +41,7 @@ from penstock.engines.buckets import (
     whole,
 )
 from penstock.engines.page import fit
-from penstock.wire.native import Spread
+from penstock.wire.nativeparts import Spread
 
 _INCARNATION: Final = 0  # offsets of a memory log never begin again
 

@@ -3,7 +3,8 @@
 import asyncio
 import os
 
-from penstock.wire.native import NATIVE, Format, Readers, Rows
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import Format, Readers, Rows
 
 
 class BodyReaders:

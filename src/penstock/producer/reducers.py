@@ -14,7 +14,7 @@ from typing import Final
 from penstock.producer.config import ProducerConfig
 from penstock.producer.records import Entry, Lot, UnderWay
 from penstock.wire.aggregate import begin_packing
-from penstock.wire.native import AggregatePacker
+from penstock.wire.nativeparts import AggregatePacker
 
 SHARD_BYTES_MAX: Final = 256 * 1024  # more for one shard in one request would be throttled as a whole
 COLLECTOR_DELAY_MAX_MS: Final = 50

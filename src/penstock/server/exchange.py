@@ -27,7 +27,7 @@ from penstock.wire.content import decode_body
 from penstock.wire.dialect import Idiom, idiom_of, reworded
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
-from penstock.wire.native import Format, Rows
+from penstock.wire.nativeparts import Format, Rows
 from penstock.wire.operation import EventStream, Operation
 from penstock.wire.reject import check
 from penstock.wire.route import Entry, Head, Route, Router, answer_protocol, headers_of

@@ -33,7 +33,8 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from penstock.core.hashkeys import HASH_KEY_MAX, HashRange, hash_key
-from penstock.wire.native import NATIVE, AggregatePacker
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import AggregatePacker
 
 MAGIC: Final = b"\xf3\x89\x9a\xc2"
 DIGEST_BYTES: Final = 16

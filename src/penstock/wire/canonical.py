@@ -15,7 +15,8 @@ from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from penstock.wire.native import NATIVE, SignedNames
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import SignedNames
 
 LISTED_MAX: Final = 1000  # ours; no front takes a head with so many headers
 LIST_KEPT_MAX_CHARS: Final = 1024

@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from penstock.wire.authorization import TERMINATOR
-from penstock.wire.native import NATIVE, SigningKey
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import SigningKey
 
 if TYPE_CHECKING:
     from _hashlib import HASH

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from penstock.core.context import Caller
 from penstock.wire.model import OperationModel, ServiceModel
-from penstock.wire.native import Rows
+from penstock.wire.nativeparts import Rows
 
 Protocol = Literal["json", "cbor", "rpc", "query", "rest-json", "none"]  # none: not recognisable, answered in bare XML
 Handler = Callable[[Caller, Any], Awaitable[Any]]

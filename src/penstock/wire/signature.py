@@ -46,7 +46,8 @@ from penstock.wire.canonical import (
     read_signed_headers,
 )
 from penstock.wire.mac import mac, native_key, signing_key
-from penstock.wire.native import NATIVE, SignedNames, SigningKey
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import SignedNames, SigningKey
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 STREAMING_PAYLOAD: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from penstock.server.http1 import Malformed
 from penstock.server.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, PROTOCOL_ERROR, Broken
 from penstock.server.http2.heads import UNKNOWN, HeadReader, Nonsense, slow_reader, write_block, write_fields
-from penstock.wire.native import NATIVE, BlockReader
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import BlockReader
 from penstock.wire.route import Peer
 
 Field = tuple[bytes, bytes]

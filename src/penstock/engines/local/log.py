@@ -41,7 +41,7 @@ from penstock.engines.local.settler import Settler
 from penstock.engines.local.state import LogState, Piece
 from penstock.engines.page import fit
 from penstock.engines.taskless import TasklessFuture
-from penstock.wire.native import Spread
+from penstock.wire.nativeparts import Spread
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from penstock.engines.local.blocks import Kept, ScatteredBlocks, Scatters
 from penstock.engines.local.cache import TailCache
 from penstock.engines.local.journal import JournalFile
 from penstock.engines.local.state import LogState
-from penstock.wire.native import Spread
+from penstock.wire.nativeparts import Spread
 
 
 class ScatterEntry(NamedTuple):

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 from penstock.server.exchange import Headers
 from penstock.server.http1 import LENGTH_MAX_DIGITS, Malformed, split_target
 from penstock.server.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, PROTOCOL_ERROR, Broken
-from penstock.wire.native import NATIVE, BlockReader, PlainRequest
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import BlockReader, PlainRequest
 from penstock.wire.route import Head, Peer
 
 Pairs = list[tuple[bytes, bytes]]

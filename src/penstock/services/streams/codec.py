@@ -30,7 +30,7 @@ from penstock.services.streams.ops.shard import ChildShard, describe_children
 from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import ScatteredRows, WrittenRows
 from penstock.wire import cbor, json
-from penstock.wire.native import Format
+from penstock.wire.nativeparts import Format
 from penstock.wire.operation import Codec, Output, Protocol
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[a-zA-Z0-9_.-]+\Z")]

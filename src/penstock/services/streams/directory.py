@@ -28,7 +28,7 @@ from penstock.services.streams.state import (
     encode,
 )
 from penstock.services.streams.topology import Ring
-from penstock.wire import native
+from penstock.wire import native, nativeparts
 
 
 class ShardView:
@@ -94,7 +94,7 @@ class StreamView:
         self.newest_key: DataKey | None = None
         self._ring: Ring[ShardView] | None = None
         self._fan: Fan | None = None
-        self._names: native.ShardNames | None = None
+        self._names: nativeparts.ShardNames | None = None
         self._changed = asyncio.Event()
         self.stalled = False  # its last step from state to state failed and is to be tried again
 
@@ -113,7 +113,7 @@ class StreamView:
         return self._fan
 
     @property
-    def names(self) -> native.ShardNames:
+    def names(self) -> nativeparts.ShardNames:
         """The ring's owners for the native part; asked for only where there is one."""
         if self._names is None:
             assert native.NATIVE is not None

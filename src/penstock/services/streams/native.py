@@ -13,7 +13,8 @@ from penstock.services.streams import sequence
 from penstock.services.streams.ops.record import HashedRecordRequest, PutRecordsRequest
 from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import ScatteredRows, WrittenRows
-from penstock.wire.native import NATIVE, Format, Rows
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import Format, Rows
 
 _JSON_LIST: Final = b"[]"
 _CBOR_LIST: Final = b"\x80"

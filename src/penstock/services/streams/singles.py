@@ -15,7 +15,8 @@ from penstock.services.streams.codec import CODECS
 from penstock.services.streams.directory import StreamView
 from penstock.services.streams.ops.record import PutRecordOutput
 from penstock.services.streams.service import Streams
-from penstock.wire.native import Format, Native, PutCall
+from penstock.wire.native import Native
+from penstock.wire.nativeparts import Format, PutCall
 from penstock.wire.signature import Proof
 
 ACTION: Final = "kinesis:PutRecord"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from penstock.wire.native import CallsRow
+from penstock.wire.nativeparts import CallsRow
 
 
 class Sample(msgspec.Struct, frozen=True):

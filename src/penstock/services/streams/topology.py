@@ -18,7 +18,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from penstock.core.hashkeys import HASH_KEY_MAX as HASH_KEY_MAX
 from penstock.core.hashkeys import HashRange as HashRange
 from penstock.core.hashkeys import hash_key as hash_key
-from penstock.wire import native
+from penstock.wire import native, nativeparts
 
 BOUNDARY_SLACK: Final = 2**40  # hash keys: more than any roundings add up to, and nothing beside a range
 
@@ -116,14 +116,14 @@ class Ring(Generic[Owner]):
         ordered = sorted(owners, key=lambda entry: entry[0])
         self._starts = [held.start for held, _ in ordered]
         self.owners = [owner for _, owner in ordered]
-        self._native: native.Ring | None = None
+        self._native: nativeparts.Ring | None = None
 
     def find(self, key: int) -> Owner:
         """The owner of a hash key in 0 .. HASH_KEY_MAX.  Cost: 0.2 us at 10,000 shards."""
         return self.owners[bisect_right(self._starts, key) - 1]
 
     @property
-    def native(self) -> native.Ring:
+    def native(self) -> nativeparts.Ring:
         """The same for the native part, which answers places in `owners`; asked for only where there is one."""
         if self._native is None:
             assert native.NATIVE is not None

@@ -21,7 +21,8 @@ from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.quota import ShardRates
 from penstock.services.streams.state import shard_log
 from penstock.services.streams.tally import Calls, ShardTally, StreamTally
-from penstock.wire.native import NATIVE, RequestSpread, ShardNames, WriteCounts
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import RequestSpread, ShardNames, WriteCounts
 
 SPANS: Final = 60  # finished seconds and minutes that are remembered
 AGE_SPAN_MS: Final = 30_000  # an iterator age is the highest of the current and the last span of this length

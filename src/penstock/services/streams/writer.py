@@ -35,7 +35,7 @@ from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.topology import hash_key
 from penstock.services.streams.traffic import Traffic
-from penstock.wire.native import RequestSpread, Rows, ShardNames
+from penstock.wire.nativeparts import RequestSpread, Rows, ShardNames
 
 logger = logging.getLogger(__name__)
 

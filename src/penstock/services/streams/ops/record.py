@@ -25,7 +25,7 @@ from penstock.services.streams.service import Streams
 from penstock.services.streams.starting import Start, StartType, find_start
 from penstock.services.streams.topology import HASH_KEY_MAX
 from penstock.services.streams.writer import ScatteredRows, Written, WrittenRows
-from penstock.wire.native import Rows
+from penstock.wire.nativeparts import Rows
 from penstock.wire.operation import Output
 
 EncryptionType = Literal["KMS"]  # AWS leaves the member out where nothing is encrypted

@@ -1,0 +1,293 @@
+"""What the native part makes and takes, as Python sees it.
+
+Rule of this file: types alone; native.py says what is offered, and whether it is there.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+Format = Literal["json", "cbor"]
+
+
+class Ring(Protocol):
+    """Where the ranges of a stream's open shards begin."""
+
+
+class ShardNames(Protocol):
+    """Ids of a stream's open shards, their parts of sequence numbers and their numbers, in the order of its ring."""
+
+
+class Spread(Protocol):
+    """Records in groups, one for each shard that gets any; shards are places in a ring."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Keys and data of all records."""
+        ...
+
+    @property
+    def frames_bytes(self) -> int:
+        """What `frames` answers."""
+        ...
+
+    def __len__(self) -> int:
+        """How many groups."""
+        ...
+
+    def owners(self) -> list[int]:
+        """The shard of each group."""
+        ...
+
+    def counts(self) -> list[int]:
+        """The records of each group."""
+        ...
+
+    def sizes(self) -> list[int]:
+        """Keys and data of each group, in bytes."""
+        ...
+
+    def frames(self, file_no: int, group: int, arrival_ms: int, log_nos: Sequence[int], firsts: Sequence[int]) -> bytes:
+        """A frame of the journal for each group, end to end, as engines/local/frame.py and columns.py would write it.
+
+        `log_nos` and `firsts`: of each group its log and the offset of its first record.
+        """
+        ...
+
+
+class RequestSpread(Spread, Protocol):
+    """The same, of a request that is to be answered."""
+
+    def order(self) -> bytes:
+        """For each record the number of its group, two bytes each, little-endian."""
+        ...
+
+    def groups(self) -> list[tuple[int, int, bytes, bytes, bytes, bytes]]:
+        """Of each group its shard and how many records it has, then the lengths of keys and data, and keys and data end to end."""
+        ...
+
+    def write_written(
+        self, form: Format, head: bytes, names: ShardNames, firsts: Sequence[int], arrival_ms: int, tail: bytes
+    ) -> bytes:
+        """`head`, where each record went, `tail`."""
+        ...
+
+
+class Rows(Protocol):
+    """The records of one PutRecords: plainly fine, each with a partition key."""
+
+    @property
+    def largest_bytes(self) -> int:
+        """Key and data of the largest record."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Keys and data of all."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def lists(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Partition keys, data, and hash keys of 16 bytes, big-endian."""
+        ...
+
+    def spread(self, ring: Ring) -> RequestSpread:
+        """The records by shard, in the order in which shards first occur."""
+        ...
+
+
+Figures = tuple[int, int, int]  # records, bytes, milliseconds
+CallsRow = tuple[int, Figures, Figures, Figures]  # how many, and their totals, lows and highs
+
+
+class WriteCounts(Protocol):
+    """What was written to the shards of one stream lately, by requests that wrote to many; seconds and minutes as in streams/traffic.py."""
+
+    def add(self, spread: RequestSpread, names: ShardNames, second: int, took_ms: int) -> None:
+        """Count a request."""
+        ...
+
+    def take_new(self) -> list[int]:
+        """The numbers of shards that were written to for the first time since the last time, or since they were forgotten."""
+        ...
+
+    def forget(self, shard_no: int) -> None:
+        """Tell a shard as new when it is written to again."""
+        ...
+
+    def seconds(self, shard_no: int, first: int, end: int) -> tuple[int, int]:
+        """Bytes and records in the seconds from `first` up to `end`, as far as they are remembered."""
+        ...
+
+    def minutes(self, shard_no: int, first: int, end: int) -> tuple[int, int]:
+        """The same of minutes."""
+        ...
+
+    def take_calls(self) -> tuple[CallsRow, list[tuple[int, CallsRow]]]:
+        """What calls were like since the last time: of all shards, and of each that had any."""
+        ...
+
+
+class AggregatePacker(Protocol):
+    """An aggregate being packed, as `wire/aggregate.py` does it."""
+
+    @property
+    def count(self) -> int: ...  # noqa: D102 - as there
+    @property
+    def size_bytes(self) -> int: ...  # noqa: D102
+
+    def add(  # noqa: D102
+        self, partition_key: str, data: bytes, explicit_hash_key: str | None = None, unique_id: str | None = None
+    ) -> bool: ...
+    def add_columns(  # noqa: D102
+        self,
+        partition_keys: Sequence[str],
+        data: Sequence[bytes],
+        explicit_hash_keys: Sequence[str | None] | None,
+        unique_ids: Sequence[str | None] | None,
+        most: int,
+    ) -> int: ...
+    def pack(self) -> tuple[str, str, bytes]: ...  # noqa: D102
+
+
+class HeadReader(Protocol):
+    """Reads heads of requests for "/"."""
+
+    def read(
+        self, data: bytes, headers_max: int
+    ) -> tuple[str, dict[str, str], tuple[tuple[bytes, bytes], ...], int, bool, int] | None:
+        """Method, headers by name, all headers, the body's length, whether the connection stays, HTTP/1.<minor>.
+
+        None where Python shall look.
+        """
+        ...
+
+
+PlainRequest = tuple[str, str, dict[str, str], tuple[tuple[bytes, bytes], ...], int, bytes]
+
+
+class BlockReader(Protocol):
+    """Reads the header blocks of one HTTP/2 connection, in the order in which they came."""
+
+    def read(self, block: bytes, fields_max_bytes: int) -> PlainRequest | list[tuple[bytes, bytes]]:
+        """Method, target, headers by name, all headers, the body's length or -1, and the head as HTTP/1.1 has it but for the empty line.
+
+        All fields as they came where Python shall look.
+
+        Raises ValueError where the compression is broken, OverflowError where the fields count more than may be.
+        """
+        ...
+
+
+class SigningKey(Protocol):
+    """An HMAC with its key already in it."""
+
+
+class SignedNames(Protocol):
+    """Names of signed headers, in the order in which they are signed."""
+
+    def signs(
+        self, key: SigningKey, before: bytes, raw_headers: Sequence[tuple[bytes, bytes]], payload: bytes, given: bytes
+    ) -> bool:
+        """Whether `given` is the signature of a POST to "/"; `before`: the string to sign up to the hash.
+
+        False also where Python shall look.
+        """
+        ...
+
+    def signs_body(
+        self, key: SigningKey, before: bytes, raw_headers: Sequence[tuple[bytes, bytes]], body: bytes, given: bytes
+    ) -> str | None:
+        """The hash of `body`, in hexadecimal, where `given` is the signature of a POST of it to "/".  None: Python shall look."""
+        ...
+
+
+class Readers(Protocol):
+    """Threads that read PutRecords, and never ask for the interpreter."""
+
+    def fileno(self) -> int:
+        """What becomes readable when there is something to take."""
+        ...
+
+    def submit(self, ticket: int, form: Format, body: bytes, hashed: bool) -> None:
+        """Have a body read as `read_json` and `read_cbor` do, and hashed where that is asked for."""
+        ...
+
+    def take(self) -> list[tuple[int, tuple[str, Rows] | None, str | None]]:
+        """What was read since the last time: ticket, name and records, and the SHA-256 of the body in hexadecimal.
+
+        None in place of a request where Python shall look.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the threads end, when what they were given is read."""
+        ...
+
+
+class PutCall(Protocol):
+    """One PutRecord, from the first byte of its head to the last of its body: nothing about it is unusual."""
+
+    @property
+    def origin(self) -> bytes:
+        """Who calls which stream in which form: calls with the same of it differ in nothing but signature and record."""
+        ...
+
+    @property
+    def claim(self) -> str:
+        """The Authorization header up to its signature."""
+        ...
+
+    @property
+    def date(self) -> str:
+        """X-Amz-Date."""
+        ...
+
+    @property
+    def stream(self) -> str:
+        """The name that it gives."""
+        ...
+
+    @property
+    def form(self) -> Format:
+        """Of the body, and of the answer's."""
+        ...
+
+    def is_signed(self, names: SignedNames, key: SigningKey, before: bytes) -> bool:
+        """Whether its signature is right; `before`: the string to sign up to the hash.  False also where Python shall look."""
+        ...
+
+
+class PutCalls(Protocol):
+    """PutRecords' worth of calls of PutRecord."""
+
+    def add(self, call: PutCall) -> bool:
+        """Whether one more was taken in; else there are too many."""
+        ...
+
+    def take(self) -> Rows:
+        """Their records; there are none afterwards."""
+        ...
+
+
+class PutCallReader(Protocol):
+    """The type of such calls."""
+
+    def read(self, request: bytes) -> PutCall | None:
+        """A whole request; None where it is unusual, or anything else than one request."""
+        ...
+
+
+class BlockFinder(Protocol):
+    """Finds the blocks of some logs in a journal file."""
+
+    def walk(self, content: bytes, step_bytes: int) -> bool | None:
+        """Go on in the file by about `step_bytes`, verifying every frame; whether there is more.  None where Python shall look."""
+        ...
+
+    def steps(self, step_bytes: int) -> list[tuple[int, bytes, int]]:
+        """What was found, log by log; of whole logs and `step_bytes` or more at a time.
+
+        The place of the stream, where the blocks' bodies begin, eight bytes each, and their bytes.
+        """
+        ...
