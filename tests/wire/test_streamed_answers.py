@@ -234,12 +234,10 @@ def test_stream_when_nobody_reads_is_asked_for_no_more_than_buffers_hold() -> No
     asyncio.run(run())
 
 
-async def stops_cleanly(source: Source, served: Front) -> float:
-    loop = asyncio.get_running_loop()
-    began_s = loop.time()
-    await served.listener.stop()
+async def stops_cleanly(source: Source, served: Front) -> None:
+    async with asyncio.timeout(WAIT_S):  # who does not read is waited for six times as long while a server is at work
+        await served.listener.stop()
     assert source.closed.is_set()
-    return loop.time() - began_s
 
 
 def test_stream_when_the_server_stops_is_ended_as_its_framing_demands() -> None:
@@ -251,7 +249,7 @@ def test_stream_when_the_server_stops_is_ended_as_its_framing_demands() -> None:
             await reader.readuntil(b"\r\n\r\n")
             assert await read_chunk(reader) == b"first"
             await source.waits.wait()
-            assert await stops_cleanly(source, served) < 1
+            await stops_cleanly(source, served)
             assert await read_all(reader) == b"0\r\n\r\n"
             writer.close()
 
@@ -266,7 +264,7 @@ def test_stream_when_the_server_stops_and_nobody_reads_does_not_hold_it_up() -> 
             taken(writer).pause_reading()
             writer.write(GET)
             await turns()
-            assert await stops_cleanly(source, served) < 2
+            await stops_cleanly(source, served)
             writer.transport.abort()
 
     asyncio.run(run())
@@ -335,7 +333,7 @@ def test_h2_stream_when_the_server_stops_is_ended() -> None:
             await source.waits.wait()
             stopping = asyncio.get_running_loop().create_task(stops_cleanly(source, served))
             await client.until(h2.events.StreamEnded)
-            assert await stopping < 2
+            await stopping
             client.close()
 
     asyncio.run(run())
