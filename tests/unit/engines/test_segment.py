@@ -120,3 +120,15 @@ def test_settle_when_segments_are_small_then_a_journal_file_becomes_several_and_
         disk.close()
 
     asyncio.run(scenario())
+
+
+def test_ranges_of_when_logs_have_one_block_or_several_in_any_order_then_each_has_its_first_and_last() -> None:
+    one_each = [BlockRow(log_no, 10 * log_no, 3, 5, 6 + log_no, 32, 1, 0) for log_no in (1, 4, 9)]
+    expected = [(row.log_no, row.first_offset, row.end, 5, row.last_arrival_ms) for row in one_each]
+    assert list(segment.ranges_of(one_each)) == expected
+    assert list(segment.ranges_of(one_each[::-1])) == expected
+    more = BlockRow(4, 50, 2, 11, 12, 32, 1, 0)
+    assert list(segment.ranges_of([*one_each, more]))[1] == (4, 40, 52, 5, 12)
+    for log_nos in ([-1], [2**64], [3, 2**64], [2**64, 3]):
+        with pytest.raises(Damaged):
+            segment.ranges_of([BlockRow(log_no, 0, 1, 0, 0, 32, 1, 0) for log_no in log_nos])

@@ -11,7 +11,9 @@ Index: MessagePack of a list of BlockRow.  Trailer (24 bytes): index offset u64,
 """
 
 import struct
+from array import array
 from collections.abc import Sequence
+from operator import lt
 from typing import Final, NamedTuple
 
 import google_crc32c
@@ -176,10 +178,19 @@ def _row(block: Block, at: int, length: int, checksum: int) -> BlockRow:
 
 def ranges_of(rows: Sequence[BlockRow]) -> Ranges:
     """What a segment with this index holds of each log.  Raises Damaged."""
+    log_nos = [row.log_no for row in rows]
     try:
-        return Ranges.of([_range(row) for row in rows])
+        if not all(map(lt, log_nos, log_nos[1:])):
+            return Ranges.of([_range(row) for row in rows])
+        found = Ranges()  # many logs, a block each: in columns, in a fifth of the time
+        numbers = log_nos, [row.first_offset for row in rows], [row.end for row in rows]
+        moments = [row.first_arrival_ms for row in rows], [row.last_arrival_ms for row in rows]
+        found.extend(
+            [array(kind, column).tobytes() for kind, columns in (("Q", numbers), ("q", moments)) for column in columns]
+        )
     except OverflowError:
         raise Damaged("a segment index with numbers that none has") from None
+    return found
 
 
 def _range(row: BlockRow) -> RangeRow:

@@ -1,0 +1,44 @@
+"""What a log knows of itself: up to where it is settled, whatever was damaged on the way."""
+
+from typing import cast
+
+from penstock.core.ports import File
+from penstock.engines.api import LogId
+from penstock.engines.local.blocks import JournalBlock, Scatters
+from penstock.engines.local.journal import JournalFile
+from penstock.engines.local.state import LogState
+
+NOBODY = cast(File, None)
+
+
+def _log() -> LogState:
+    return LogState(1, LogId("stream/0"), Scatters())
+
+
+def test_log_when_a_file_is_settled_without_a_damaged_block_then_its_offsets_count_as_settled() -> None:
+    log, file, later = _log(), JournalFile(1, "journal/1", NOBODY, 0), JournalFile(2, "journal/2", NOBODY, 0)
+    log.add(JournalBlock(0, 5, 1, 1, file, 100, 10))
+    log.add(JournalBlock(5, 9, 1, 1, later, 100, 10))
+    log.end = 9
+    log.forget_blocks_of(file)
+    assert log.settled_end == 5
+    assert [block.end for block in log.blocks] == [9]
+
+
+def test_log_when_recovery_left_offsets_out_then_they_count_as_settled_once_all_before_them_is() -> None:
+    log = _log()
+    log.end, log.gap = 100, range(5, 100)
+    log.settled_to(4)
+    assert log.settled_end == 4
+    log.settled_to(5)
+    assert log.settled_end == 100
+
+
+def test_log_when_it_is_trimmed_then_what_is_gone_counts_as_settled() -> None:
+    log, file = _log(), JournalFile(1, "journal/1", NOBODY, 0)
+    log.add(JournalBlock(0, 5, 1, 1, file, 100, 10))
+    log.end = 5
+    log.trim(3)
+    assert (log.settled_end, len(log.blocks)) == (3, 1)
+    log.trim(5)
+    assert (log.settled_end, log.blocks) == (5, [])
