@@ -1,6 +1,7 @@
 //! Blocks of a journal file joined to those of a segment, as `engines/local/segment.py` joins them, byte by byte.
 //!
-//! Theory.  What is here is many small blocks; a frame or a block that is not sound makes all of it Python's.
+//! Theory.  `Finder` verifies a journal file in the order in which it lies, and finds the blocks of each log; `Plan` joins them.  A frame or
+//! a block that is not sound makes all of the file Python's.
 
 use std::collections::HashMap;
 

@@ -155,9 +155,8 @@ class LogState:
         """The blocks of the oldest journal file are no longer needed: it is settled."""
         blocks = self._blocks
         if blocks and blocks[0].file is file:
-            self.settled_to(
-                max(block.end for block in blocks if block.file is file)
-            )  # what is damaged is in no segment
+            # What is damaged is in no segment, and gone all the same.
+            self.settled_to(max(block.end for block in blocks if block.file is file))
             self._blocks = [block for block in blocks if block.file is not file]
 
     def trim(self, start: int) -> None:
