@@ -12,6 +12,8 @@ from streams_world import CALLER, World, active, begin, close_shard, data_in, ru
 
 from penstock.core.errors import ServiceError
 from penstock.engines.api import AppendError, Fan, Scattered, Unavailable
+from penstock.engines.local import blocks
+from penstock.engines.local.columns import cut_one_run
 from penstock.engines.local.log import LocalLog, Options
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.directory import StreamView
@@ -169,3 +171,28 @@ def test_put_records_when_they_are_few_and_small_are_joined_with_others(tmp_path
         assert isinstance(output.results, WrittenRows)
 
     with_streams(tmp_path, scenario, FEW)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shards", "cuts"), [(LARGE, FEW, FEW), (ROWS, SHARDS, 2 * SHARDS)], ids=["large", "many"]
+)
+def test_blocks_when_they_are_large_are_cut_from_a_scatter_once_for_all_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Rows, shards: int, cuts: int
+) -> None:
+    counted = 0
+
+    def cut(*place: Any) -> Any:
+        nonlocal counted
+        counted += 1
+        return cut_one_run(*place)
+
+    async def scenario(_world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:
+        await record.put_records(streams, CALLER, framed(rows))
+        monkeypatch.setattr(blocks, "cut_one_run", cut)
+        first, second = await read_back(log, view), await read_back(log, view)
+        assert first == second
+        assert sorted(blob for blobs in first.values() for blob in blobs) == sorted(blob for _, blob in rows)
+
+    with_streams(tmp_path, scenario, shards)
+    assert counted <= cuts
+    assert counted > 0

@@ -36,8 +36,13 @@ class JournalBlock(msgspec.Struct, gc=False):
     length: int
     kept: Kept | None = None
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether `held` costs nothing."""
+        return self.kept is not None and isinstance(self.kept.content, Records)
+
     def held(self) -> Records | None:
-        """Its records, if they are in memory."""
+        """Its records, if they are in memory.  Cost: 2 us, and a copy, where they lie in a scatter's frames."""
         if self.kept is None or self.kept.content is None:
             return None
         content = self.kept.content

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, cast
 
+from penstock.core.limits import KIB
 from penstock.core.ports import Clock, Disk, DiskFull, Entropy, Tasks
 from penstock.engines.api import (
     Appended,
@@ -59,6 +60,9 @@ class Options(NamedTuple):
     max_disk_bytes: int | None = None  # writes are refused when the files hold more
     commit_wait_ms: int = 0  # how long a commit waits for more to join it
     segment_bytes: int = 1 << 30  # largest segment, but for one block that is larger
+
+
+CUT_KEPT_MIN_BYTES: Final = 16 * KIB  # of a scatter: smaller blocks are cut as fast as they are found again
 
 
 class LocalLog:
@@ -308,12 +312,16 @@ class LocalLog:
         return held, row.end
 
     async def _journal_records(self, log: LogState, block: JournalBlock) -> Records | None:
-        kept = block.held()
-        if kept is not None:
-            return kept
+        if block.is_cut:
+            return block.held()
         key = (block.file.path, block.body_at)
         held = self._blocks.get(key)
         if held is not None:
+            return held
+        held = block.held()
+        if held is not None:
+            if block.length >= CUT_KEPT_MIN_BYTES:
+                self._blocks.put(key, held, block.length)
             return held
         body = await block.file.read_frame(block.body_at, block.length)
         try:
