@@ -148,7 +148,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 6  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 7  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:
