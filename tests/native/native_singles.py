@@ -422,6 +422,18 @@ def test_put_when_the_engine_refuses_is_refused_by_the_long_way(
     served(tmp_path, monkeypatch, scenario)
 
 
+@pytest.mark.parametrize("option", [{"limits": "aws"}, {"shard_write_records": "1000"}])
+def test_put_when_every_shard_has_a_quota_is_not_even_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, str]
+) -> None:
+    async def scenario(server: Served) -> None:
+        assert server.app._services.room.singles is None
+        await server.send(request())
+        assert server.long == ["PutRecord"]
+
+    served(tmp_path, monkeypatch, scenario, **option)
+
+
 def test_put_when_calls_are_told_to_an_audit_log_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(server: Served) -> None:
         await server.send(request())

@@ -43,8 +43,8 @@ OPERATIONS: Final = (
 
 
 def _singles(room: Room) -> Singles | None:
-    """Calls of PutRecord as they may be gathered; None where there is no native part."""
-    if NATIVE is None:
+    """Calls of PutRecord as they may be gathered; None without the native part, and where each record is metered."""
+    if NATIVE is None or room.streams.meter.meters_all:
         return None
     authoriser, claimants = room.authoriser, room.door.claimant
     if authoriser is None:

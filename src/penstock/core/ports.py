@@ -52,7 +52,7 @@ class Threads(Protocol):
     """Work beside the loop: what takes long and lets others run meanwhile, such as hashing."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """What `work` returns or raises.  Cost: 20 us."""
+        """What `work` returns or raises.  Cost: 40 us."""
         ...
 
 

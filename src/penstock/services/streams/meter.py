@@ -17,6 +17,11 @@ class Meter:
         self._limited = self._rates != UNLIMITED
         self._quotas: dict[str, tuple[ShardRates | None, ShardQuota]] = {}  # by log id, with the stream's own rates
 
+    @property
+    def meters_all(self) -> bool:
+        """Whether a quota is in force for the shards of every stream."""
+        return self._limited
+
     def meters(self, view: StreamView) -> bool:
         """Whether any quota is in force for a stream's shards.  Cost: 0.1 us, once a request."""
         return self._limited or view.own_rates is not None
