@@ -330,7 +330,7 @@ def test_faults_are_suffered_until_cleared(
     assert len(kinesis.get_records(ShardIterator=iterator)["Records"]) == 500 - len(failed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(records=st.lists(st.tuples(st.binary(max_size=300), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)), min_size=1, max_size=20))  # fmt: skip
 def test_whatever_is_put_is_read(penstock_server: PenstockServer, records: list[tuple[bytes, str]]) -> None:
     penstock_server.reset()

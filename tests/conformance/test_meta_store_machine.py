@@ -144,7 +144,6 @@ def test_meta_store_when_used_in_any_way_then_it_behaves_as_a_dictionary(opened:
             stateful_step_count=40,
             derandomize=True,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -260,7 +260,6 @@ def test_record_log_when_used_in_any_way_then_it_behaves_as_a_list(opened: Open,
             stateful_step_count=40,
             derandomize=True,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

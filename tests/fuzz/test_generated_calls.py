@@ -55,9 +55,7 @@ def test_operation_when_requests_are_generated_refuses_with_nothing_undocumented
     shape = SERVICES[service].operations[operation].model.input
     documents = requests(shape, world.live) if shape is not None else st.just({})
 
-    @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(documents)
     def hold(document: Any) -> None:
         if protocol in ("cbor", "rpc"):

@@ -39,7 +39,7 @@ def added(packer: Any, records: list[UserRecord]) -> list[bool]:
     return [packer.add(each.partition_key, each.data, each.explicit_hash_key, each.unique_id) for each in records]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(records=RECORDS, max_bytes=st.integers(0, 3000) | st.just(2**63), most=st.integers(0, 300))
 def test_aggregate_when_packed_is_what_python_packs(records: list[UserRecord], max_bytes: int, most: int) -> None:
     keys, data = [each.partition_key for each in records], [each.data for each in records]
@@ -57,7 +57,7 @@ def test_aggregate_when_packed_is_what_python_packs(records: list[UserRecord], m
             assert ours.pack() == theirs.pack()
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(records=RECORDS, half=st.sampled_from([None, HashRange(0, HALF), HashRange(HALF + 1, HASH_KEY_MAX)]))
 def test_aggregate_when_read_is_what_python_reads(records: list[UserRecord], half: HashRange | None) -> None:
     packer = Aggregate(2**63)
@@ -69,7 +69,7 @@ def test_aggregate_when_read_is_what_python_reads(records: list[UserRecord], hal
         assert (native().unpack(data) is not None) == is_plain
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(
     records=st.lists(PLAIN | MARKED, min_size=1, max_size=5),
     at=st.integers(0, 10_000),

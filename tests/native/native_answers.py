@@ -55,7 +55,7 @@ PAGES = st.builds(page_of, RECORDS, st.lists(st.integers(1, 11), max_size=3), PO
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(base=BASES, page=PAGES, token=st.none() | st.text(max_size=10))
 def test_write_page_when_given_any_records_writes_what_python_writes(
     form: Any, base: int, page: Page, token: str | None
@@ -97,7 +97,7 @@ def test_write_page_when_columns_do_not_add_up_leaves_it_to_python(spans: list[A
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(bases=st.lists(BASES, min_size=1, max_size=4), data=st.data())
 def test_write_written_when_given_any_shards_writes_what_python_writes(
     form: Any, bases: list[int], data: st.DataObject
@@ -118,7 +118,7 @@ def test_write_written_when_given_any_shards_writes_what_python_writes(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(
     origins=st.lists(
         st.builds(ShardOrigin, st.integers(0, 2**31 - 1), st.integers(0, 2**36 - 1)), min_size=4, max_size=4

@@ -45,7 +45,7 @@ def ended(found: object) -> bool:
     return isinstance(found, tuple) and found[0] == "broken"
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1500, derandomize=True)
 @given(
     blocks=st.lists(st.tuples(FIELDS, st.booleans(), st.none() | st.integers(0, 4096)), min_size=1, max_size=6),
 )
@@ -64,7 +64,7 @@ def test_blocks_when_read_natively_then_python_reads_the_same(
             return
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=3000, derandomize=True)
 @given(fields=FIELDS, at=st.integers(0, 200), cut=st.integers(0, 3), put=st.binary(max_size=4), huffman=st.booleans())
 def test_block_when_it_is_damaged_then_both_read_or_refuse_it(
     fields: list[tuple[bytes, bytes]], at: int, cut: int, put: bytes, huffman: bool
@@ -76,7 +76,7 @@ def test_block_when_it_is_damaged_then_both_read_or_refuse_it(
     assert outcome(native, damaged) == outcome(python, damaged)
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True)
+@settings(max_examples=2000, derandomize=True)
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=3))
 def test_blocks_when_they_are_any_bytes_then_both_read_or_refuse_them(blocks: list[bytes]) -> None:
     native, python = HeadReader(None, MOST, NATIVE_READER()), HeadReader(None, MOST, slow_reader())

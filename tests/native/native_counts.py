@@ -68,7 +68,7 @@ def figures(calls: Calls) -> list[float]:
     return [getattr(calls, name) for name in Calls.__slots__]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(calls=CALLS, asked_ms=st.sampled_from((0, 500, 1000, 60_000, HOUR_MS, HOUR_MS + 60_000)))
 def test_scattered_when_calls_come_at_any_time_then_every_shard_tells_what_it_would_have_counted_itself(
     calls: list[Call], asked_ms: int

@@ -51,7 +51,7 @@ def natively(data: bytes, headers_max: int) -> Request | None:
     return Request(Head(method, "/", {}, headers, raw), length, keep_alive, minor, False)
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=3000, derandomize=True)
 @given(
     line=LINES,
     headers=st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b" :", b""]), VALUES), max_size=7),
@@ -67,7 +67,7 @@ def test_head_when_read_natively_then_python_reads_the_same(
         assert found == slowly(data, headers_max)
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True)
+@settings(max_examples=2000, derandomize=True)
 @given(at=st.integers(0, len(USUAL)), cut=st.integers(0, 3), put=st.binary(max_size=3))
 def test_head_when_an_usual_one_is_damaged_then_python_reads_what_is_read(at: int, cut: int, put: bytes) -> None:
     data = USUAL[:at] + put + USUAL[at + cut :]

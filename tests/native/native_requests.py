@@ -37,7 +37,7 @@ def read(rows: list[tuple[str, bytes, int | None]], form: str) -> Rows:
 
 
 @pytest.mark.parametrize("form", ["json", "cbor"])
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(rows=ROWS, starts=st.sets(st.integers(1, 2**128 - 1), max_size=9))
 def test_group_when_given_any_records_puts_each_where_python_puts_it(
     form: str, rows: list[tuple[str, bytes, int | None]], starts: set[int]
@@ -63,7 +63,7 @@ def test_group_when_given_any_records_puts_each_where_python_puts_it(
     assert framed.largest_bytes == max(len(key.encode()) + len(data) for key, data, _ in rows)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     rows=ROWS,
     starts=st.sets(st.integers(1, 2**128 - 1), max_size=9),
@@ -133,7 +133,7 @@ def test_read_json_when_there_are_500_records_takes_them_and_not_one_more() -> N
 
 
 @pytest.mark.parametrize("form", ["json", "cbor"])
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(key=st.text(min_size=1, max_size=300), data=st.binary(max_size=6000))
 def test_record_when_it_names_stream_and_key_is_read_as_python_reads_it(form: Any, key: str, data: bytes) -> None:
     assert NATIVE is not None

@@ -74,7 +74,7 @@ def told(built: Built) -> tuple[bytes, int, int, object]:
     return b"".join(built.pieces), built.size_bytes, built.index_checksum, list(built.ranges)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(blocks=BLOCKS)
 def test_add_joined_when_given_any_blocks_builds_what_python_builds(
     blocks: list[tuple[bool, int, list[tuple[bytes, bytes]], list[int]]],

@@ -68,7 +68,7 @@ def found(
     return [(stream, list(array("Q", bodies)), size) for stream, bodies, size in finder.steps(step_bytes)]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(
     groups=GROUPS,
     streams=st.sampled_from([[[0, 1, 2, 3, 4, 5]], [[0, 3, 5], [1, 2, 4]], [[2], [], [9, 1]], []]),

@@ -102,7 +102,7 @@ def test_signature_when_the_bodys_hash_is_known_or_not_then_it_is_the_payload(to
         )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(
     body=st.binary(max_size=40),
     extra=st.lists(st.tuples(st.sampled_from(["X-A", "X-B", "Content-Type"]), VALUES), max_size=4),

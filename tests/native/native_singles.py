@@ -109,7 +109,7 @@ def check_taken(data: bytes) -> None:
     assert [[each] for each in (found[1].encode(), found[2], found[3])] == list(calls.take().lists())
 
 
-@settings(max_examples=4000, deadline=None, derandomize=True)
+@settings(max_examples=4000, derandomize=True)
 @given(at=st.integers(0, len(USUAL)), cut=st.integers(0, 3), put=st.binary(max_size=3))
 def test_call_when_a_usual_one_is_damaged_and_taken_then_the_long_way_reads_the_same(
     at: int, cut: int, put: bytes
@@ -117,7 +117,7 @@ def test_call_when_a_usual_one_is_damaged_and_taken_then_the_long_way_reads_the_
     check_taken(USUAL[:at] + put + USUAL[at + cut :])
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@settings(max_examples=1000, derandomize=True)
 @given(lines=st.lists(RARE, max_size=3), at=st.integers(1, 8))
 @example(lines=[b"X-Usual: 1"] * 12, at=1)
 def test_call_when_it_has_odd_headers_and_is_taken_then_the_long_way_reads_the_same(
@@ -162,7 +162,7 @@ def test_origin_when_form_claim_date_or_stream_differ_is_another() -> None:
     assert alike is not None
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=3000, derandomize=True)
 @given(at=st.integers(0, len(USUAL)), cut=st.integers(0, 2), put=st.binary(max_size=2))
 @example(at=0, cut=0, put=b"")
 def test_signature_when_it_is_believed_then_python_believes_it(at: int, cut: int, put: bytes) -> None:

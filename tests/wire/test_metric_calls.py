@@ -103,7 +103,7 @@ FORMS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(DATA, FORMS).map(lambda parts: {**parts[0], **parts[1]}), min_size=1, max_size=5),
     st.integers(0, 86400),

@@ -2,7 +2,7 @@
 
 from itertools import chain
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.engines.objectpath import BESIDE, GOES_ON, read_name, segments
@@ -24,7 +24,6 @@ def read_back(names: list[list[str]]) -> str:
     return "/".join(texts)
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(KEYS)
 @example("." * 201)
 @example("x" * 200 + "..")
@@ -32,7 +31,6 @@ def test_segments_when_read_back_then_they_are_the_key(key: str) -> None:
     assert read_back(segments(key)) == key
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(KEYS)
 def test_segments_when_joined_then_they_stay_below_their_folder(key: str) -> None:
     for name in chain.from_iterable(segments(key)):
@@ -42,14 +40,12 @@ def test_segments_when_joined_then_they_stay_below_their_folder(key: str) -> Non
         assert not name.endswith(BESIDE)
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(st.from_regex(r"[A-Za-z0-9=_.!'()*,;:@&+$ -]{3,200}", fullmatch=True))
 def test_segments_when_a_key_is_readable_then_it_is_its_own_path(key: str) -> None:
     if key != "." * len(key):
         assert segments(f"{key}/{key}") == [[key], [key]]
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(st.one_of(st.text(min_size=1, max_size=20), st.lists(HARD, min_size=1, max_size=4).map("".join)))
 @example("100%.txt")
 @example("%+")

@@ -86,7 +86,7 @@ def _records(columns: dict[str, str], rows: list[Any], *, full: bool = False) ->
     return told
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(tables(), st.sampled_from([PARQUET, ORC]))
 def test_rows_when_they_are_converted_then_arrow_reads_them_back(table: Any, serializer: Any) -> None:
     columns, rows = table
@@ -96,7 +96,7 @@ def test_rows_when_they_are_converted_then_arrow_reads_them_back(table: Any, ser
     assert sorted(map(_text, (row.values() for row in rows_of(done)))) == sorted(map(_text, expected))
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(tables(FLAT))
 def test_rows_when_they_are_converted_then_duckdb_reads_them_back(table: Any) -> None:
     columns, rows = table
@@ -105,7 +105,7 @@ def test_rows_when_they_are_converted_then_duckdb_reads_them_back(table: Any) ->
     assert sorted(map(_text, duck_rows(done))) == sorted(map(_text, expected))
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(tables(), st.lists(st.sampled_from([b"", b"x", b"{}", b"[]", b'{"c0": {}}', b'{"C0": [[1]], "z": 1}', b"{}{}"])))
 def test_record_when_it_is_among_others_then_it_is_converted_as_it_would_be_alone(table: Any, odd: list[bytes]) -> None:
     columns, rows = table

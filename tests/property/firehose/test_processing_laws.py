@@ -32,7 +32,7 @@ STEPS = {
 TABLE = {"a": "int", "b": "string", "c": "array<struct<a:decimal(4,2),b:timestamp>>", "é": "map<string,double>"}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, min_size=1, max_size=5), st.sets(st.sampled_from(sorted(STEPS)), min_size=1))
 def test_steps_when_records_hold_anything_then_each_is_kept_or_fails(
     batches: list[list[bytes]], names: set[str]
@@ -48,7 +48,7 @@ def test_steps_when_records_hold_anything_then_each_is_kept_or_fails(
     asyncio.run(run())
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(RECORDS, min_size=1, max_size=4),
     st.sampled_from([OPENX, {"HiveJsonSerDe": {"TimestampFormats": ["millis"]}}]),

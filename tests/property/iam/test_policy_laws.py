@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracle_cases import OURS, Case, Draw, Json
 from oracle_judges import ours, principal_of
@@ -15,7 +15,6 @@ from penstock.services.iam.evaluate import Identity, Judge, Request, evaluate
 from penstock.services.iam.pattern import PatternSet, Values
 from penstock.services.iam.policy import MalformedPolicy, PolicyKind, parse_policy
 
-relaxed = settings(deadline=None)
 cases = st.integers(0, 2**32).map(lambda seed: Draw(seed).case())
 documents = st.integers(0, 2**32).map(lambda seed: Draw(seed).identity())
 letters = st.text("ab*?:", max_size=8)
@@ -32,19 +31,16 @@ def test_wildcards_when_matched_then_they_mean_what_a_regular_expression_does(pa
     assert PatternSet([pattern]).matches(text, lambda _: ()) is expected
 
 
-@relaxed
 @given(cases, documents)
 def test_boundary_when_added_then_nothing_more_is_allowed(case: Case, document: Json) -> None:
     assert allowed(replace(case, boundary=None)) or not allowed(replace(case, boundary=document))
 
 
-@relaxed
 @given(cases, documents)
 def test_session_policy_when_added_then_nothing_more_is_allowed(case: Case, document: Json) -> None:
     assert allowed(replace(case, session=None)) or not allowed(replace(case, session=document))
 
 
-@relaxed
 @given(cases, documents)
 def test_own_policy_when_it_only_allows_then_nothing_less_is_allowed(case: Case, document: Json) -> None:
     kind = [statement for statement in document["Statement"] if statement["Effect"] == "Allow"]
@@ -55,7 +51,6 @@ def test_own_policy_when_it_only_allows_then_nothing_less_is_allowed(case: Case,
 DENY: Json = {"Effect": "Deny", "Action": "*", "Resource": "*"}
 
 
-@relaxed
 @given(cases, st.integers(0, 3))
 def test_deny_of_everything_when_anywhere_then_it_is_told(case: Case, where: int) -> None:
     own = {"Version": "2012-10-17", "Statement": [DENY]}
@@ -68,7 +63,6 @@ def test_deny_of_everything_when_anywhere_then_it_is_told(case: Case, where: int
     assert ours(denied[where]).everything == "ExplicitlyDenied"
 
 
-@relaxed
 @given(cases)
 def test_accounts_when_two_then_both_sides_allow_what_is_allowed(case: Case) -> None:
     if allowed(case) and case.account != OURS and not case.principal.endswith(".amazonaws.com"):
@@ -81,7 +75,6 @@ def _look_up(keys: dict[str, Values], key: str) -> Values:
     return keys.get(key, ())
 
 
-@relaxed
 @given(st.lists(cases, min_size=1, max_size=6))
 def test_judge_when_asked_again_and_again_then_it_never_changes_its_mind(drawn: list[Case]) -> None:
     judge = Judge()
@@ -112,7 +105,6 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@relaxed
 @given(json_values, json_values, st.sampled_from(PolicyKind))
 def test_document_when_it_is_anything_then_it_is_read_or_refused(
     value: object, inner: object, kind: PolicyKind

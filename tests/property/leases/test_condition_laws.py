@@ -214,7 +214,7 @@ def update_or_refused(text: str, given: Substitutions) -> Update | ServiceError:
         return refused
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(conditions, st.lists(items, min_size=1, max_size=4))
 def test_a_condition_reads_as_it_was_written_and_holds_where_a_naive_reading_says_so(
     condition: Condition, some: list[Item]
@@ -232,7 +232,7 @@ def test_a_condition_reads_as_it_was_written_and_holds_where_a_naive_reading_say
         assert holds(read, item) is expected
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.text("ab:#v=<>()[].,+- \n\x00é019ANDORNOTINBETWEENSETREMOVEADDsizecontains_", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     given = Substitutions({"#a": "a"}, {":v": String("v")})

@@ -236,4 +236,4 @@ class TableMachine(RuleBasedStateMachine):
 
 
 TestTable = TableMachine.TestCase
-TestTable.settings = settings(deadline=None, max_examples=25, stateful_step_count=25)
+TestTable.settings = settings(max_examples=25, stateful_step_count=25)

@@ -27,7 +27,7 @@ from penstock.services.leases.values import (
     item_bytes,
 )
 
-laws = settings(deadline=None, max_examples=60)
+laws = settings(max_examples=60)
 texts = st.text(max_size=8)
 numbers = st.builds(
     lambda digits, exponent, sign: parse_number(f"{sign}{digits}e{exponent}"),

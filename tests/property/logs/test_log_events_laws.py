@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.ids import Millis
@@ -54,7 +54,6 @@ async def filled(
     return sorted(expected)
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(BATCHES, st.tuples(TIMES, st.integers(0, 60)).map(lambda pair: Place(*pair)), st.integers(30, 200))
 def test_events_when_read_from_any_place_then_they_are_those_of_a_sorted_list(
     batches: list[list[int]], place: Place, chunk_bytes: int
@@ -83,7 +82,6 @@ def test_events_when_read_from_any_place_then_they_are_those_of_a_sorted_list(
         assert sum(event.size_bytes for chunk in chunks for event in chunk) == record.stored_bytes
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(BATCHES, TIMES)
 def test_events_when_they_expire_then_only_whole_chunks_of_old_ones_go(
     batches: list[list[int]], horizon_ms: int
@@ -107,7 +105,6 @@ def test_events_when_they_expire_then_only_whole_chunks_of_old_ones_go(
         assert decode_stream(held.value).first_ms == (left[0][0].at_ms if left else None)
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(
     st.lists(BATCHES, min_size=1, max_size=4),
     st.integers(1, 7),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from concurrent.futures import Future
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
@@ -15,7 +15,6 @@ from penstock.producer.records import Put, UserRecordFailed, UserRecordResult, c
 from penstock.producer.reducers import Request
 from penstock.wire.aggregate import unpack, user_records
 
-relaxed = settings(deadline=None)
 HALF = 2**127
 ONE = {"shard-0": HashRange(0, HASH_KEY_MAX)}
 TWO = {"shard-1": HashRange(0, HALF - 1), "shard-2": HashRange(HALF, HASH_KEY_MAX)}
@@ -142,7 +141,6 @@ class Run:
         raise AssertionError(f"{self.pipeline.under_way.records} records have no result after {self.now_ms} ms")
 
 
-@relaxed
 @given(chances, configs, st.sampled_from((0.0, 0.1, 0.5, 1.0)))
 def test_pipeline_when_anything_goes_wrong_gives_each_record_one_result_and_loses_none(
     chance: Any, config: dict[str, Any], trouble: float
@@ -168,7 +166,6 @@ def test_pipeline_when_anything_goes_wrong_gives_each_record_one_result_and_lose
             assert not any(attempt.successful for attempt in error.result.attempts)
 
 
-@relaxed
 @given(chances, configs)
 def test_pipeline_when_nothing_goes_wrong_keeps_the_order_of_each_key(chance: Any, config: dict[str, Any]) -> None:
     run = Run(chance, {**config, "rate_limit": 1000, "user_record_timeout_in_millis": 0}, 0.0)

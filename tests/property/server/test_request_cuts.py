@@ -69,7 +69,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[begin:end] for begin, end in pairwise(edges)]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(GOOD), max_size=4),
     st.sampled_from([b"", *BAD, *GOOD]),
@@ -162,7 +162,7 @@ BODIES += [
 ]
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(max_examples=2000)
 @given(
     st.sampled_from([b"POST / HTTP/1.1\r\n", b"GET /x HTTP/1.0\r\n", b"POST /"]),
     st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join),

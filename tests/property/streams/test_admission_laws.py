@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.context import Caller
@@ -15,7 +15,6 @@ from penstock.services.streams.admission import Admission
 from penstock.services.streams.policy import check_policy
 from penstock.services.streams.quota import ShardRates
 
-relaxed = settings(deadline=None)
 CALLER = Caller(AccountId("123456789012"), Region("eu-west-1"), "test", "kinesis:Test")
 
 
@@ -38,7 +37,6 @@ calls = st.lists(
 )
 
 
-@relaxed
 @given(calls, st.sampled_from(["account", "stream"]))
 def test_admits_when_calls_are_any_then_no_window_sees_more_than_two_seconds_worth(calls: Any, scope: Any) -> None:
     clock = SetClock()
@@ -75,7 +73,6 @@ documents = st.recursive(
 )
 
 
-@relaxed
 @given(documents.map(json.dumps) | st.text(max_size=60))
 def test_check_policy_when_a_document_is_any_then_it_passes_or_is_refused_in_words(text: str) -> None:
     refusal = None

@@ -98,7 +98,7 @@ def test_needed_when_the_peak_grows_then_it_never_falls_and_has_room_within_the_
     assert needed(high, unbounded) <= max(policy.floor, math.ceil(high / policy.target) * 1.25 + 1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(tilings, st.floats(0, 60), traffic, policies())
 def test_decide_when_the_load_is_steady_then_it_comes_to_rest_and_cuts_after_a_merge_only_at_the_ceiling(
     shards: list[HashRange], before: float, load: Load, policy: Policy
@@ -115,7 +115,6 @@ def test_decide_when_the_load_is_steady_then_it_comes_to_rest_and_cuts_after_a_m
     assert flips(model.reshards) <= 1 or max(one.after for one in model.reshards) >= policy.ceiling, model.reshards
 
 
-@settings(deadline=None)
 @given(traffic)
 def test_decide_when_the_load_becomes_steady_on_demand_then_there_is_room_for_double_in_a_number_of_steps_of_its_logarithm(
     load: Load,
@@ -127,7 +126,7 @@ def test_decide_when_the_load_becomes_steady_on_demand_then_there_is_room_for_do
     assert len(model.shards) >= 4
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(traffic, traffic, policies())
 def test_decide_when_day_and_night_alternate_then_resharding_ends(day: Load, night: Load, policy: Policy) -> None:
     model = Model(policy=policy)

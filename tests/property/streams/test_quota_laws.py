@@ -1,12 +1,11 @@
 """Quotas: whatever is asked and whenever, no more is admitted than the rate allows."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.limits import MIB
 from penstock.services.streams.quota import ShardQuota, TokenBucket
 
-relaxed = settings(deadline=None)
 asked = st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 30)), max_size=60)  # ms since the last, amount
 
 
@@ -21,7 +20,6 @@ def admitted(bucket: TokenBucket, requests: list[tuple[int, int]], now_ms: int =
     return passed
 
 
-@relaxed
 @given(st.integers(1, 20), asked)
 def test_bucket_when_asked_in_any_way_then_no_window_sees_more_than_capacity_and_rate(
     rate: int, requests: list[tuple[int, int]]
@@ -35,7 +33,6 @@ def test_bucket_when_asked_in_any_way_then_no_window_sees_more_than_capacity_and
             assert total <= largest + rate * (now_ms - passed[first][0]) / 1000 + 1e-9 or passed[first][1] > rate
 
 
-@relaxed
 @given(st.integers(1, 20), asked)
 def test_bucket_when_asked_from_the_start_then_the_whole_is_within_a_burst_and_the_rate(
     rate: int, requests: list[tuple[int, int]]
@@ -46,7 +43,6 @@ def test_bucket_when_asked_from_the_start_then_the_whole_is_within_a_burst_and_t
         assert total <= max(rate, amount) + rate * now_ms / 1000 + 1e-9
 
 
-@relaxed
 @given(st.integers(1, 20), asked, asked)
 def test_bucket_when_the_clock_steps_back_then_it_admits_no_more_than_without(
     rate: int, requests: list[tuple[int, int]], later: list[tuple[int, int]]
@@ -61,7 +57,6 @@ def test_bucket_when_the_clock_steps_back_then_it_admits_no_more_than_without(
     )
 
 
-@relaxed
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3 * MIB)), min_size=1, max_size=80))
 def test_write_when_records_are_any_then_a_shard_takes_no_more_than_its_throughput(
     requests: list[tuple[int, int]],
@@ -76,7 +71,6 @@ def test_write_when_records_are_any_then_a_shard_takes_no_more_than_its_throughp
             assert count <= 1000 + now_ms
 
 
-@relaxed
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 10 * MIB)), min_size=1, max_size=60))
 def test_read_when_pages_are_any_then_a_shard_gives_no_more_than_its_throughput(
     requests: list[tuple[int, int]],
@@ -90,7 +84,6 @@ def test_read_when_pages_are_any_then_a_shard_gives_no_more_than_its_throughput(
             total += size
 
 
-@relaxed
 @given(st.integers(1, 20), st.integers(0, 100), st.integers(0, 10_000))
 def test_debt_when_it_is_waited_for_then_it_is_paid_and_not_a_millisecond_sooner(
     rate: int, taken: int, now_ms: int

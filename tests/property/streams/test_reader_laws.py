@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -110,7 +110,6 @@ steps = st.lists(st.builds(Step, st.integers(0, 5), st.integers(0, 6), st.intege
 page_limits = st.builds(Limits, st.integers(1, 4), st.sampled_from((1, 3, 7, 1000)))
 
 
-@settings(deadline=None)
 @given(steps, st.lists(page_limits, min_size=1, max_size=3), st.integers(0, 8))
 def test_follow_when_records_come_at_any_time_then_every_follower_sees_each_once_in_order(
     script: list[Step], followers: list[Limits], before: int
@@ -154,7 +153,6 @@ def test_follow_when_records_come_at_any_time_then_every_follower_sees_each_once
     asyncio.run(scenario())
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 9),
     st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), min_size=1, max_size=12), max_size=8),

@@ -1,6 +1,6 @@
 """Sequence numbers: laws of order and of reading back."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.engines.api import Position
@@ -23,7 +23,6 @@ seconds = st.integers(*OUR_DAYS_S)
 origins = st.builds(ShardOrigin, st.integers(0, 2**31 - 1), seconds)
 positions = st.builds(Position, st.integers(0, 2**15 - 1), st.integers(0, 2**48 - 2) | st.integers(0, 100))
 moments_ms = st.integers(OUR_DAYS_S[0] * 1000, OUR_DAYS_S[1] * 1000)
-relaxed = settings(deadline=None)
 
 
 def number(origin: ShardOrigin, position: Position, arrival_ms: int) -> int:
@@ -31,7 +30,6 @@ def number(origin: ShardOrigin, position: Position, arrival_ms: int) -> int:
     return base(origin) + tail(position, arrival_ms)
 
 
-@relaxed
 @given(origins, positions, moments_ms)
 def test_number_when_anything_fits_then_it_has_186_bits_and_56_digits(
     origin: ShardOrigin, position: Position, arrival_ms: int
@@ -41,7 +39,6 @@ def test_number_when_anything_fits_then_it_has_186_bits_and_56_digits(
         assert len(text) == 56
 
 
-@relaxed
 @given(origins, positions, moments_ms)
 def test_decode_when_the_number_is_a_records_then_it_tells_all_that_went_in(
     origin: ShardOrigin, position: Position, arrival_ms: int
@@ -55,7 +52,6 @@ def test_decode_when_the_number_is_a_records_then_it_tells_all_that_went_in(
     assert decoded.arrived_s == arrival_ms // 1000
 
 
-@relaxed
 @given(origins, moments_ms)
 def test_decode_when_the_number_is_a_shards_own_then_its_index_is_the_lowest_or_the_highest(
     origin: ShardOrigin, closed_ms: int
@@ -68,7 +64,6 @@ def test_decode_when_the_number_is_a_shards_own_then_its_index_is_the_lowest_or_
     assert first.shard_no == last.shard_no == origin.shard_no
 
 
-@relaxed
 @given(origins, st.lists(st.tuples(positions, moments_ms), min_size=2, max_size=20), moments_ms)
 def test_number_when_positions_rise_then_so_does_it_whatever_the_arrival_times(
     origin: ShardOrigin, records: list[tuple[Position, int]], closed_ms: int
@@ -80,7 +75,6 @@ def test_number_when_positions_rise_then_so_does_it_whatever_the_arrival_times(
     assert numbers[-1] < int(ending(origin, closed_ms))
 
 
-@relaxed
 @given(origins, st.integers(1, 10**6), st.integers(0, 2**31 - 1), positions, moments_ms)
 def test_number_when_a_child_was_created_later_then_all_of_its_are_above_all_of_its_parents(
     parent: ShardOrigin, later_s: int, child_no: int, position: Position, arrival_ms: int
@@ -89,7 +83,6 @@ def test_number_when_a_child_was_created_later_then_all_of_its_are_above_all_of_
     assert int(ending(parent, arrival_ms)) < int(starting(child)) < number(child, position, arrival_ms)
 
 
-@relaxed
 @given(st.integers(0, 2**190))
 def test_decode_when_the_number_is_any_then_it_answers_and_never_lies_about_the_number(value: int) -> None:
     decoded = decode(str(value))
@@ -100,7 +93,6 @@ def test_decode_when_the_number_is_any_then_it_answers_and_never_lies_about_the_
         assert decoded.version in (0, 1, 2)
 
 
-@relaxed
 @given(origins, positions, moments_ms, moments_ms)
 def test_mark_when_it_stands_between_two_records_then_its_number_does_too_and_it_means_the_second(
     origin: ShardOrigin, position: Position, arrival_ms: int, now_ms: int
@@ -115,7 +107,6 @@ def test_mark_when_it_stands_between_two_records_then_its_number_does_too_and_it
     assert place_of(decoded, after=False) == place_of(decoded, after=True) == following
 
 
-@relaxed
 @given(origins, moments_ms)
 def test_mark_when_nothing_was_written_then_it_means_the_beginning(origin: ShardOrigin, now_ms: int) -> None:
     mark = base(origin) + between(Position(0, 0), now_ms)
@@ -125,7 +116,6 @@ def test_mark_when_nothing_was_written_then_it_means_the_beginning(origin: Shard
     assert place_of(decoded, after=False) == place_of(decoded, after=True) == Position(0, 0)
 
 
-@relaxed
 @given(origins, positions, moments_ms)
 def test_place_when_the_number_is_a_records_then_it_is_there_or_just_after(
     origin: ShardOrigin, position: Position, arrival_ms: int

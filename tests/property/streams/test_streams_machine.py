@@ -291,5 +291,5 @@ class StreamsMachine(RuleBasedStateMachine):
             assert row[-1][1] == TOP
 
 
-StreamsMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+StreamsMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40)
 TestStreamsMachine: Any = StreamsMachine.TestCase

@@ -2,7 +2,7 @@
 
 import base64
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.context import Caller
@@ -14,7 +14,6 @@ from penstock.services.streams.tokens import KEY_BYTES, NONCE_BYTES, Sealer
 
 CALLER = Caller(AccountId("123456789012"), Region("eu-west-1"), "test", "kinesis:GetRecords")
 SEALER = Sealer(bytes(KEY_BYTES))
-relaxed = settings(deadline=None)
 nonces = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
 moments = st.integers(0, 253_402_300_799_999).map(Millis)  # until the year 9999
 iterators = st.builds(
@@ -28,7 +27,6 @@ iterators = st.builds(
 )
 
 
-@relaxed
 @given(iterators, nonces)
 def test_iterator_when_sealed_then_it_opens_as_it_was_and_is_short_enough(
     iterator: ShardIterator, nonce: bytes
@@ -38,7 +36,6 @@ def test_iterator_when_sealed_then_it_opens_as_it_was_and_is_short_enough(
     assert open_iterator(SEALER, CALLER, text, iterator.issued_ms) == iterator
 
 
-@relaxed
 @given(iterators, nonces, st.data())
 def test_token_when_its_bytes_are_changed_in_any_way_then_it_does_not_open(
     iterator: ShardIterator, nonce: bytes, data: st.DataObject
@@ -50,7 +47,6 @@ def test_token_when_its_bytes_are_changed_in_any_way_then_it_does_not_open(
     assert opened == (iterator if changed == raw else None)
 
 
-@relaxed
 @given(st.text(max_size=600))
 def test_token_when_the_text_is_any_then_it_is_refused_without_a_fuss(text: str) -> None:
     assert SEALER.open(text, "me", ShardIterator) is None
@@ -78,13 +74,11 @@ shards = st.builds(
 )
 
 
-@relaxed
 @given(streams)
 def test_state_when_a_stream_is_any_then_it_reads_back(stream: Stream) -> None:
     assert decode_stream(encode(stream)) == stream
 
 
-@relaxed
 @given(shards)
 def test_state_when_a_shard_is_any_then_it_reads_back(shard: Shard) -> None:
     assert decode_shard(encode(shard)) == shard

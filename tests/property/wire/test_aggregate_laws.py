@@ -7,7 +7,7 @@ from typing import NamedTuple
 import aws_kinesis_agg.aggregator  # noqa: F401 - the messages are found once it has put itself on the path
 from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from google.protobuf.message import DecodeError
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.core.hashkeys import HASH_KEY_MAX, HashRange
@@ -29,7 +29,6 @@ class Put(NamedTuple):
     unique_id: str | None = None
 
 
-relaxed = settings(deadline=None)
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 keys = st.sampled_from(("a", "b", "c", "ключ")) | texts
 places = st.integers(0, HASH_KEY_MAX) | st.sampled_from((0, 1, HASH_KEY_MAX))
@@ -54,7 +53,6 @@ def pack_all(records: list[Put], max_bytes: int) -> list[tuple[bytes, int, str]]
     return [(made.pack().data, made.size_bytes, made.pack().explicit_hash_key) for made in [*done, held]]
 
 
-@relaxed
 @given(batches, st.integers(64, 4096))
 def test_pack_when_unpacked_gives_what_went_in_in_order(records: list[Put], max_bytes: int) -> None:
     found: list[Put] = []
@@ -69,7 +67,6 @@ def test_pack_when_unpacked_gives_what_went_in_in_order(records: list[Put], max_
     assert found == records
 
 
-@relaxed
 @given(batches, st.integers(64, 4096), st.integers(1, 12))
 def test_add_columns_when_records_are_added_one_by_one_does_the_same(
     records: list[Put], max_bytes: int, most: int
@@ -85,7 +82,6 @@ def test_add_columns_when_records_are_added_one_by_one_does_the_same(
     assert not one.count or one.pack() == many.pack()
 
 
-@relaxed
 @given(batches)
 def test_pack_when_protobuf_writes_it_anew_then_it_is_byte_for_byte_the_same(records: list[Put]) -> None:
     ((data, _, _),) = pack_all(records, 2**30)
@@ -97,7 +93,6 @@ def test_pack_when_protobuf_writes_it_anew_then_it_is_byte_for_byte_the_same(rec
     assert len(set(message.explicit_hash_key_table)) == len(message.explicit_hash_key_table)
 
 
-@relaxed
 @given(batches, places, places)
 def test_unpack_with_a_range_gives_all_or_nothing(records: list[Put], one: int, other: int) -> None:
     held = HashRange(min(one, other), max(one, other))
@@ -114,7 +109,6 @@ def framed(message: bytes) -> bytes:
     return MAGIC + message + hashlib.md5(message).digest()
 
 
-@relaxed
 @given(st.binary(max_size=200), st.booleans())
 @example(b"", True)
 def test_unpack_when_bytes_are_anything_never_raises(noise: bytes, with_frame: bool) -> None:
@@ -123,7 +117,6 @@ def test_unpack_when_bytes_are_anything_never_raises(noise: bytes, with_frame: b
     assert (unpack(data) is None) == (unpack(data, HashRange(0, HASH_KEY_MAX)) is None)
 
 
-@relaxed
 @given(batches, st.integers(0, 2**20), st.integers(0, 255))
 def test_unpack_when_a_byte_of_a_message_is_another_agrees_with_protobuf(
     records: list[Put], at: int, byte: int
@@ -141,7 +134,6 @@ def test_unpack_when_a_byte_of_a_message_is_another_agrees_with_protobuf(
         assert [each.data for each in found] == [each.data for each in message.records]
 
 
-@relaxed
 @given(batches)
 def test_unpack_when_data_is_cut_or_lengthened_is_a_plain_record(records: list[Put]) -> None:
     ((data, _, _),) = pack_all(records, 2**30)

@@ -94,7 +94,7 @@ def mutants(draw: st.DrawFn, operation: str, protocol: str) -> bytes:
 
 @pytest.mark.parametrize("protocol", sorted(WIRES))
 @pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(data=st.data())
 def test_fast_decoder_when_the_request_is_good_takes_it_as_the_generic_path_does(
     operation: str, protocol: str, data: st.DataObject
@@ -107,7 +107,7 @@ def test_fast_decoder_when_the_request_is_good_takes_it_as_the_generic_path_does
 
 @pytest.mark.parametrize("protocol", sorted(WIRES))
 @pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(data=st.data())
 def test_fast_decoder_when_the_request_is_mutated_says_yes_only_where_the_generic_path_does(
     operation: str, protocol: str, data: st.DataObject
@@ -117,7 +117,7 @@ def test_fast_decoder_when_the_request_is_mutated_says_yes_only_where_the_generi
 
 @pytest.mark.parametrize("protocol", sorted(WIRES))
 @pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(body=st.binary(max_size=40))
 def test_fast_decoder_when_given_any_bytes_agrees_with_the_generic_path(
     operation: str, protocol: str, body: bytes

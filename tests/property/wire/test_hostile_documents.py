@@ -42,7 +42,7 @@ def answers_or_refuses(protocol: Any, body: bytes) -> None:
         assert isinstance(outcome, dict)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(st.binary(max_size=60))
 def test_decode_document_when_given_any_bytes_raises_nothing_but_a_refusal(body: bytes) -> None:
     answers_or_refuses(json, body)
@@ -51,13 +51,13 @@ def test_decode_document_when_given_any_bytes_raises_nothing_but_a_refusal(body:
     answers_or_refuses(json, b'{"a":' + body + b"}")
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(mutations(json.encode_document(GOOD)))
 def test_decode_document_when_a_json_body_is_mutated_raises_nothing_but_a_refusal(body: bytes) -> None:
     answers_or_refuses(json, body)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(mutations(cbor.encode_document(CBOR_GOOD)))
 def test_decode_document_when_a_cbor_body_is_mutated_raises_nothing_but_a_refusal(body: bytes) -> None:
     answers_or_refuses(cbor, body)
@@ -86,21 +86,21 @@ def drawn(data: st.DataObject, operations: list[str], foreign: bool = False) -> 
     return operation, document
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(data=st.data())
 def test_input_when_any_document_is_given_is_taken_or_refused(data: st.DataObject) -> None:
     operation, document = drawn(data, sorted(INPUTS))
     accept(operation, document, json.SCALARS)
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(data=st.data())
 def test_input_when_cbor_has_values_that_json_has_not_is_taken_or_refused(data: st.DataObject) -> None:
     operation, document = drawn(data, sorted(INPUTS), foreign=True)
     accept(operation, document, cbor.SCALARS)
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=600, derandomize=True)
 @given(data=st.data())
 def test_input_when_it_keeps_every_constraint_fits_the_operations_type(data: st.DataObject) -> None:
     operation, document = drawn(data, sorted(SERVICE.operations))

@@ -1,6 +1,6 @@
 """Measurements: statistic sets, roll-up along dimensions, levels, and a bound on series."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.clients import metrics
@@ -65,7 +65,6 @@ def test_meter_when_series_are_too_many_keeps_those_that_it_has() -> None:
     assert found["ErrorsByCode", (("ErrorCode", "0"),)] == (2, 2, 1, 1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-5, 5), max_size=8), st.lists(st.integers(-5, 5), max_size=8))
 def test_statistics_when_merged_are_those_of_all_numbers(one: list[int], other: list[int]) -> None:
     def of(numbers: list[int]) -> Statistics:

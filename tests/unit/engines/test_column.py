@@ -14,7 +14,7 @@ def column_of(parts: list[list[bytes]], width: int = DATA_WIDTH) -> Column:
     return Column.joined([Column.of(part, width) for part in parts], width)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(
     parts=VALUES, low=st.integers(-20, 20), high=st.integers(-20, 20), width=st.sampled_from([KEY_WIDTH, DATA_WIDTH])
 )
@@ -50,7 +50,7 @@ def test_column_when_asked_for_what_it_lacks_raises() -> None:
         Column.of([b"a"], DATA_WIDTH)[::2]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 9)), max_size=8),
     skip=st.integers(0, 8),

@@ -75,7 +75,7 @@ def packed(compression: Compression, body: bytes, *cuts: int) -> bytes:
     st.one_of(st.binary(max_size=3000), st.integers(1, 90_000).map(lambda size: b"abcdefghi" * size)),
     st.lists(st.integers(0), max_size=4),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_framing_when_read_back_then_the_body_is_the_same_however_it_was_cut(
     compression: Compression, body: bytes, cuts: list[int]
 ) -> None:

@@ -72,7 +72,7 @@ def partly(*pieces: bytes) -> tuple[list[Frame], int | None]:
     return found, None
 
 
-@settings(deadline=None, max_examples=500, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(frames=st.lists(ANY, max_size=6), places=st.lists(st.integers(0, 300), max_size=8))
 def test_frames_however_they_are_cut_are_the_same(frames: list[bytes], places: list[int]) -> None:
     data = OPENING + b"".join(frames)
@@ -82,7 +82,7 @@ def test_frames_however_they_are_cut_are_the_same(frames: list[bytes], places: l
     assert partly(*[bytes([byte]) for byte in data]) == whole
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(data=st.binary(max_size=200))
 def test_bytes_when_they_are_anything_then_nothing_but_frames_and_broken_comes_of_it(data: bytes) -> None:
     for sent in (data, PREFACE + data, OPENING + data):
@@ -141,7 +141,7 @@ def test_frame_when_it_is_as_large_as_may_be_then_it_is_taken() -> None:
     assert [each.size for each in found] == [0, FRAME_MAX_BYTES, 7]
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(size=st.integers(0, 100), most=st.integers(1, 40), ends=st.booleans())
 def test_data_and_heads_when_written_then_are_read_as_they_were(size: int, most: int, ends: bool) -> None:
     body = bytes(range(size))

@@ -161,7 +161,7 @@ def test_heads_when_another_encoder_compresses_them_then_are_read(blocks: BlockR
         )  # fmt: skip
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(
     status=st.sampled_from([200, 204, 302, 400, 403, 413, 500, 503]),
     headers=st.lists(

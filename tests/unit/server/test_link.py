@@ -31,7 +31,7 @@ HEADS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(frames=FRAMES, cuts=st.lists(st.integers(1, 30), max_size=30))
 def test_reader_when_bytes_are_cut_anywhere_gives_the_same_frames(
     frames: list[tuple[Kind, int, bytes]], cuts: list[int]
@@ -46,7 +46,7 @@ def test_reader_when_bytes_are_cut_anywhere_gives_the_same_frames(
     assert [(frame.kind, frame.number, frame.payload.tobytes()) for frame in found] == frames
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(head=HEADS, body=st.binary(max_size=40))
 def test_ask_when_it_arrives_is_the_request_that_was_sent(head: Head, body: bytes) -> None:
     assert read_ask(memoryview(b"".join(ask_payload(head, body)))) == (head, body)
