@@ -32,6 +32,7 @@ from typing import BinaryIO, Final
 from msgspec.structs import replace
 
 from penstock.core.lakehouse import CATALOG_FILE
+from penstock.core.sizes import size_text
 from penstock.engine import BUCKETS_FOLDER
 from penstock.engines.api import LogId
 from penstock.engines.filebuckets import PARTIAL
@@ -42,7 +43,7 @@ from penstock.storage.check import EXIT_DAMAGED, EXIT_SOUND, EXIT_USAGE, Report,
 from penstock.storage.directory import META_FILE, PIECE_BYTES, TRIES, Advance, DataDirectory, NoDataDirectory
 from penstock.storage.metadata import copy_metadata, open_private, read_copy
 from penstock.storage.replay import replay
-from penstock.storage.screen import Screen, size_text
+from penstock.storage.screen import Screen
 
 PARTIAL_SUFFIX: Final = ".partial"
 CATALOG_WAIT_S: Final = 30.0

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from penstock.core.sizes import size_text
 from penstock.engines.local import journal, manifest, settler
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.manifest import Manifest, NewerFormat
@@ -19,7 +20,7 @@ from penstock.storage.directory import META_FILE, Advance, DataDirectory, NoData
 from penstock.storage.finding import Finding, Names, line
 from penstock.storage.metadata import WAL_SUFFIX
 from penstock.storage.moment import Moment, read_moment
-from penstock.storage.screen import Screen, size_text
+from penstock.storage.screen import Screen
 from penstock.storage.segments import SegmentCheck
 
 EXIT_SOUND: Final = 0

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penstock.core.ids import parse_shard_id, shard_id
+from penstock.core.sizes import size_text
 from penstock.engines.api import Position
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.manifest import NewerFormat
@@ -20,7 +21,7 @@ from penstock.storage.check import EXIT_SOUND, EXIT_USAGE
 from penstock.storage.directory import DataDirectory, NoDataDirectory
 from penstock.storage.moment import Moment, read_moment
 from penstock.storage.replay import Log, Stretch
-from penstock.storage.screen import Screen, size_text
+from penstock.storage.screen import Screen
 from penstock.storage.segments import BadIndex, read_index
 
 STREAM_TITLES = ("stream", "account/region", "status", "shards<>", "records<>", "bytes<>", "oldest", "newest")

@@ -17,7 +17,6 @@ from penstock.storage.directory import Advance
 
 _RIGHT: Final = "<>"  # at the end of a column's title: numbers
 _WIDEST: Final = 1000
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Screen:
@@ -73,12 +72,3 @@ class Screen:
         if isinstance(error, OSError) and error.filename is not None:
             text = f"{error.filename}: {error.strerror}"
         self._error.print(f"penstock: {text}")
-
-
-def size_text(size_bytes: int) -> str:
-    """A size as people read it."""
-    size, units = float(size_bytes), list(_UNITS)
-    while size >= 1024 and len(units) > 1:
-        size /= 1024
-        units.pop(0)
-    return f"{size_bytes} B" if units[0] == "B" else f"{size:.1f} {units[0]}"

@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from penstock.core.sizes import size_text
 from penstock.demo.progress import Shard, Snapshot
 from penstock.demo.screen import LineView, Window, live_table, record_text
 
@@ -72,9 +71,3 @@ def test_record_text_is_for_people() -> None:
     assert record_text(b'{"key":"cpu:0","percent":12.5}') == "cpu:0  12.5 %"
     assert record_text(b"") == ""
     assert record_text(b"\xff") == r"b'\xff'"
-
-
-def test_size_text_takes_the_unit_that_suits() -> None:
-    assert [size_text(size) for size in (0, 999, 1024, 20_000, 5_000_000, 3e12)] == [
-        "0 B", "999 B", "1.0 KiB", "20 KiB", "4.8 MiB", "2,794.0 GiB"
-    ]  # fmt: skip
