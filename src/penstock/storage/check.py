@@ -16,7 +16,7 @@ from penstock.core.sizes import size_text
 from penstock.engines.local import journal, manifest, settler
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.manifest import Manifest, NewerFormat
-from penstock.storage.directory import META_FILE, Advance, DataDirectory, NoDataDirectory
+from penstock.storage.directory import META_FILE, Advance, DataDirectory, NeverBegun, NoDataDirectory
 from penstock.storage.finding import Finding, Names, line
 from penstock.storage.metadata import WAL_SUFFIX
 from penstock.storage.moment import Moment, read_moment
@@ -68,7 +68,7 @@ def total_bytes(directory: DataDirectory) -> int:
 
 
 def check(directory: DataDirectory, advance: Advance) -> Report:
-    """Verify a directory.  Raises NewerFormat, TimeoutError."""
+    """Verify a directory.  Raises NeverBegun, NewerFormat, TimeoutError."""
     try:
         moment = read_moment(directory, advance)
     except Damaged as error:
@@ -134,6 +134,9 @@ def run(root: Path) -> int:
         directory = DataDirectory(root)
         with screen.bar("Checking", total_bytes(directory)) as advance:
             report = check(directory, advance)
+    except NeverBegun as error:
+        screen.say(f"{error}. Nothing can be lost; the next start begins it.")
+        return EXIT_SOUND
     except (NoDataDirectory, NewerFormat, TimeoutError, OSError) as error:
         screen.complain(error)
         return EXIT_USAGE

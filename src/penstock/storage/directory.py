@@ -32,6 +32,10 @@ class NoDataDirectory(Exception):
     """There is nothing that a tool could work on; one line says why."""
 
 
+class NeverBegun(NoDataDirectory):
+    """A directory whose first start was ended before it could take anything; the next start begins it."""
+
+
 class FoundManifest(NamedTuple):
     """The newest sound manifest, its bytes, and what was wrong with others."""
 
@@ -74,7 +78,7 @@ class DataDirectory:
         self.root = root
         if not root.is_dir():
             raise NoDataDirectory(f"{root}: no such directory")
-        if not (root / manifest.FOLDER).is_dir():
+        if not (root / manifest.FOLDER).is_dir() and not (root / META_FILE).is_file():
             raise NoDataDirectory(f"{root}: not a Penstock data directory: it has no {manifest.FOLDER}/")
 
     def in_use(self) -> bool:
@@ -117,7 +121,7 @@ class DataDirectory:
     def find_manifest(self) -> FoundManifest:
         """The newest sound manifest, whatever a server publishes meanwhile.
 
-        Raises Damaged where none is sound; NewerFormat.
+        Raises Damaged where none is sound; NeverBegun; NewerFormat.
         """
         for _ in range(TRIES):
             try:
@@ -144,6 +148,10 @@ class DataDirectory:
                 continue
             sound = sound or (found, content)
         if sound is None:
+            if not findings and not self.names(journal.FOLDER) and not self.segment_paths():
+                raise NeverBegun(
+                    f"{self.root}: no start has come so far as to begin it: it has no manifest, journal or segment"
+                )
             raise Damaged("; ".join(found.path + ": " + found.what for found in findings) or "there is no manifest")
         return FoundManifest(*sound, findings)
 

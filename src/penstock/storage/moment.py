@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from penstock.engines.api import LogId
-from penstock.storage.directory import META_FILE, TRIES, Advance, DataDirectory, FoundManifest
+from penstock.engines.local.columns import Damaged
+from penstock.storage.directory import META_FILE, TRIES, Advance, DataDirectory, FoundManifest, NeverBegun
 from penstock.storage.finding import Finding
 from penstock.storage.metadata import Metadata, read_metadata
 from penstock.storage.replay import Replayed, replay
@@ -32,7 +33,7 @@ class Moment(NamedTuple):
 
 
 def read_moment(directory: DataDirectory, advance: Advance) -> Moment:
-    """Read a moment.  Raises Damaged where no manifest is sound, NewerFormat, TimeoutError."""
+    """Read a moment.  Raises Damaged where no manifest is sound, NeverBegun, NewerFormat, TimeoutError."""
     moment = _look(directory, advance)
     if not moment.running or all(finding.harmless for finding in moment.disagreements):
         return moment
@@ -44,7 +45,12 @@ def read_moment(directory: DataDirectory, advance: Advance) -> Moment:
 def _look(directory: DataDirectory, advance: Advance) -> Moment:
     running = directory.in_use()
     metadata = read_metadata(directory)
-    found, replayed = _read_records(directory, advance)
+    try:
+        found, replayed = _read_records(directory, advance)
+    except NeverBegun as error:
+        if metadata.streams:  # which are stored by servers that have begun it
+            raise Damaged(f"{error}, though there are streams") from None
+        raise
     return Moment(metadata, found, replayed, running, list(_disagreements(metadata, replayed, running)))
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import shutil
 import tracemalloc
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import pytest
@@ -18,6 +20,7 @@ from penstock.engines.local.log import Options
 from penstock.engines.local.manifest import Manifest
 from penstock.engines.local.meta import SqliteMeta
 from penstock.engines.local.segment import ranges_of
+from penstock.host.disk import SystemDisk
 from penstock.host.lock import DirectoryLock
 from penstock.services.streams.peaks import TRAFFIC_ROOT, DayPeak, TrafficRecord
 from penstock.services.streams.state import Consumer, encode
@@ -27,6 +30,7 @@ from penstock.storage.finding import Names, line
 from penstock.storage.segments import read_index
 
 PEAK_MAX_BYTES: Final = 12 << 20
+Result = TypeVar("Result")
 
 
 def checked(path: Path) -> Report:
@@ -77,6 +81,71 @@ def test_no_data_directory_is_a_mistake_of_the_users(
     assert run(tmp_path / "data") == EXIT_USAGE
     [told] = capsys.readouterr().err.splitlines()
     assert said in told
+
+
+class DyingDisk(SystemDisk):
+    """A disk that the process does not live to use more than so many times."""
+
+    def __init__(self, root: Path, uses: int) -> None:
+        super().__init__(root)
+        self._uses = uses
+
+    async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        if not self._uses:
+            raise Killed
+        self._uses -= 1
+        return await super()._run(work, *arguments)
+
+
+class Killed(Exception):
+    """By a test."""
+
+
+async def start(path: Path, uses: int) -> bool:
+    """A first start on a disk that can be used so often; whether that was enough."""
+    await (await SqliteMeta.open(path / "meta.sqlite")).close()
+    disk = DyingDisk(path, uses)
+    try:
+        async with engine(path, disk):
+            return True
+    except Killed:
+        return False
+    finally:
+        disk.close()
+
+
+def test_check_when_the_first_start_was_killed_anywhere_then_it_is_no_damage_and_the_next_start_begins_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def begin(path: Path) -> None:
+        async with engine(path) as log:
+            await log.create([log_of(CLICKS, 0)])
+            await put(log, log_of(CLICKS, 0), 7)
+        await write_metadata(path, [(CLICKS, 1)])
+
+    told, started = list[bool](), False
+    for uses in count():
+        path = tmp_path / f"data-{uses}"
+        path.mkdir()
+        started = asyncio.run(start(path, uses))
+        assert run(path) == EXIT_SOUND
+        told.append("the next start begins it" in capsys.readouterr().out)
+        asyncio.run(begin(path))
+        assert run(path) == EXIT_SOUND
+        assert "1 streams, 1 shards, 7 records." in capsys.readouterr().out
+        if started:
+            break
+    assert told == sorted(told, reverse=True)  # from the first manifest on it has begun
+    assert told[0]
+    assert not told[-1]
+
+
+def test_check_when_there_is_no_manifest_and_yet_there_are_streams_then_it_is_damage(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path / "data"))
+    for folder in ("manifest", "journal", "segments"):
+        shutil.rmtree(tmp_path / "data" / folder)
+    [told] = lines(checked(tmp_path / "data"))
+    assert "though there are streams" in told
 
 
 def test_a_newer_format_is_a_mistake_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
