@@ -1,8 +1,9 @@
 """The functions service: what its operations share, put together once."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 from penstock.core.context import Caller
@@ -62,6 +63,7 @@ class Functions:
     links: CodeLinks
     events: EventQueue
     mappings: TaggedMappings | None = None  # when they are open
+    reserving: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by who looks at all reserves and adds to them
 
     def new_id(self) -> str:
         """A new revision id, or any other UUID."""

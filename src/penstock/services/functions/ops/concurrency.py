@@ -41,7 +41,8 @@ async def put_function_concurrency(
             raise FunctionError.RESERVED_TOO_MUCH(minimum=UNRESERVED_MIN)
         return replace(function, reserved_concurrency=count)
 
-    await functions.directory.change(name, reserved)
+    async with functions.reserving:
+        await functions.directory.change(name, reserved)
     return ConcurrencyResponse(reserved_concurrent_executions=count)
 
 
