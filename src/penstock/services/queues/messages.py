@@ -4,6 +4,8 @@ Rules of this file:
   1. A message's record and its pointer change in one commit, so that there is always one of each.
   2. Whoever receives from a queue does so alone: no message is given to two at once.
   3. Expired messages are not given out; they are deleted when they are met.
+  4. Between looking for a queue and the commit that gives it a message nothing waits.  Commits apply in the order in which they were asked
+     for, so a deletion that is not seen yet comes after, and takes the message along.
 """
 
 import asyncio
@@ -54,7 +56,7 @@ class Taking(NamedTuple):
     count_max: int
     hidden_ms: int  # the visibility timeout
     retention_ms: int
-    failing: Failing | None
+    failing: Callable[[], Failing | None]  # as it is now
 
 
 class Messages:
@@ -105,22 +107,22 @@ class Messages:
 
     async def _take(self, uid: str, rows: Sequence[Row], how: Taking, now_ms: Millis) -> list[Message]:
         """Receive the messages of some pointers; those that have expired or failed too often go where they belong."""
-        writes: list[Write] = []
+        every = [await self.find(uid, decode_pointer(held.value).id) for _, held in rows]
+        failing = how.failing()
+        writes = [Write(key, None, held.version) for key, held in rows]
         taken: list[Message] = []
-        for key, held in rows:
-            writes.append(Write(key, None, held.version))
-            found = await self.find(uid, decode_pointer(held.value).id)
+        for found in every:
             if found is None:
                 continue
             message, version = found
             if message.sent_ms <= now_ms - how.retention_ms:
                 writes.append(Write(message_key(uid, message.id), None, version))
-            elif how.failing is not None and message.receives >= how.failing.receives_max:
+            elif failing is not None and message.receives >= failing.receives_max:
                 writes.append(Write(message_key(uid, message.id), None, version))
                 due = due_name(now_ms, next(self._orders), message.id)
                 # UNVERIFIED: that a message which was moved is counted anew
-                moved = replace(message, due=due, receives=0, first_receive_ms=None, source=how.failing.source)
-                writes += self._written(how.failing.uid, moved, WAITING)
+                moved = replace(message, due=due, receives=0, first_receive_ms=None, source=failing.source)
+                writes += self._written(failing.uid, moved, WAITING)
             else:
                 seen = self._seen(message, how.hidden_ms, now_ms)
                 writes += self._written(uid, seen, IN_FLIGHT, version)
@@ -129,8 +131,8 @@ class Messages:
             await self._meta.commit(writes)
         except Conflict:  # one was deleted meanwhile
             return []
-        if how.failing is not None:
-            self._came(how.failing.uid)
+        if failing is not None:
+            self._came(failing.uid)
         return taken
 
     def _seen(self, message: Message, hidden_ms: int, now_ms: Millis) -> Message:

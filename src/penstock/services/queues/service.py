@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -209,14 +210,16 @@ class Queues:
 
     def _taking(self, queue: Queue, count_max: int, hidden_ms: int) -> Taking:
         retention_ms = attributes.number_of(queue.attributes, "MessageRetentionPeriod") * SECOND_MS
+        return Taking(count_max, hidden_ms, retention_ms, partial(self._failing, queue))
+
+    def _failing(self, queue: Queue) -> Failing | None:
+        """Where messages of a queue go that fail; without it they go on being received."""
         redrive = attributes.redrive_of(queue.attributes)
-        failing = None
-        if redrive is not None:
-            match = _ARN.fullmatch(redrive.dead_letter_target_arn)
-            other = self.find(match["account"], match["region"], match["name"]) if match is not None else None
-            if other is not None:  # without it messages go on being received
-                failing = Failing(redrive.max_receive_count, other.uid, queue.arn)
-        return Taking(count_max, hidden_ms, retention_ms, failing)
+        if redrive is None:
+            return None
+        match = _ARN.fullmatch(redrive.dead_letter_target_arn)
+        other = self.find(match["account"], match["region"], match["name"]) if match is not None else None
+        return None if other is None else Failing(redrive.max_receive_count, other.uid, queue.arn)
 
     async def hide(self, queue: Queue, handle: str, hidden_s: int) -> None:
         """Hide a received message for another while from now on.  Raises BOUNDS, HANDLE, NOT_AVAILABLE, NOT_IN_FLIGHT."""
