@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from itertools import islice
@@ -102,6 +103,16 @@ def test_demo_without_an_endpoint_starts_a_server_of_its_own() -> None:
     assert found is not None, lines
     assert found[1] == sent
     assert any("cpu" in line for line in lines), "a table by kind"
+
+
+def test_demo_when_killed_then_the_server_that_it_started_ends_too() -> None:
+    with subprocess.Popen([sys.executable, "-m", "penstock", "demo"], stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        place = re.search(r"127\.0\.0\.1:(\d+) \(started for the demo\)", demo.stdout.readline())
+        assert place is not None
+        with socket.create_connection(("127.0.0.1", int(place[1])), timeout=60) as connection:
+            demo.kill()
+            assert connection.recv(1) == b"", "a server that stops closes its connections"
 
 
 def test_demo_given_a_folder_for_its_files_leaves_them_there(tmp_path: Path) -> None:

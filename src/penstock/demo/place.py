@@ -46,8 +46,8 @@ def own_server(buckets: Path) -> Iterator[str]:
         arguments += ["--buckets", buckets.absolute().as_uri()]
         with log.open("wb") as sink:
             child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "penstock", "serve", *arguments],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "penstock.demo.server", *arguments],
+                stdin=subprocess.PIPE,  # its end is ours
                 stdout=subprocess.DEVNULL,
                 stderr=sink,
                 start_new_session=True,  # the terminal's Ctrl-C is for us; the server has to outlive the feeding
@@ -55,7 +55,8 @@ def own_server(buckets: Path) -> Iterator[str]:
         try:
             yield _await_endpoint(child, Path(directory) / ENDPOINT_FILE, log)
         finally:
-            child.terminate()
+            assert child.stdin is not None
+            child.stdin.close()
             try:
                 child.wait(STOP_MAX_S)
             except subprocess.TimeoutExpired:
