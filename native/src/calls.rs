@@ -4,22 +4,23 @@
 //! let pass, in the spelling of SDKs.  Everything else is None, and goes their way.  Nothing is believed here: whether a signature is
 //! right is asked of each call, with what Python knows of the key.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use memchr::memmem;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use crate::answers::{self, PutAnswer};
 use crate::head::{Lines, digits, is_token, plain, read_line, split};
-use crate::rows::{COUNT_MAX, Columns};
+use crate::rows::Columns;
 use crate::sign::{SignedNames, SigningKey};
 use crate::{Rows, cbor, json, rows_of, unpanicked};
 
 const HEADERS_MAX: usize = 20; // no server lets in fewer
 const CLAIM_MAX_CHARS: usize = 1024; // of an Authorization header
 const SIGNATURE_CHARS: usize = 64;
-const GATHERED_MAX_BYTES: usize = 1 << 20; // keys and data of the calls of one request
 
 /// The headers that say what a call is.  One that names none of them is signed, perhaps, and otherwise means nothing here.
 #[derive(Default)]
@@ -79,13 +80,10 @@ impl PutCall {
         unpanicked(|| read(request))
     }
 
-    /// Who calls which stream in which form: calls with the same of it differ in nothing but their signature and record.
+    /// As it came.
     #[getter]
-    fn origin<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let request = self.request.as_bytes(py);
-        let form: &[u8] = if self.is_cbor { b"c" } else { b"j" };
-        let parts = [form, &request[self.claim.clone()], &request[self.date.clone()], self.stream.as_bytes()];
-        PyBytes::new(py, &parts.join(&b'\n'))
+    fn request(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.request.clone_ref(py)
     }
 
     #[getter]
@@ -108,12 +106,74 @@ impl PutCall {
         if self.is_cbor { "cbor" } else { "json" }
     }
 
-    /// Whether its signature is right; `before`: the string to sign up to the hash.  False also where Python shall look.
-    fn is_signed(&self, py: Python<'_>, names: &SignedNames, key: &SigningKey, before: &[u8]) -> PyResult<bool> {
+    /// Places of calls of the same origin: who calls which stream in which form.
+    #[staticmethod]
+    fn by_origin(py: Python<'_>, calls: Vec<Bound<'_, PutCall>>) -> Vec<Vec<usize>> {
+        let mut numbers = HashMap::new();
+        let mut origins: Vec<Vec<usize>> = Vec::new();
+        for (place, call) in calls.iter().enumerate() {
+            let number = *numbers.entry(call.get().origin(py)).or_insert(origins.len());
+            if number == origins.len() {
+                origins.push(Vec::new());
+            }
+            origins[number].push(place);
+        }
+        origins
+    }
+
+    /// Places of the calls among those at `places` whose signatures are right; `before`: the string to sign up to the hash.
+    #[staticmethod]
+    fn proven(
+        py: Python<'_>,
+        calls: Vec<Bound<'_, PutCall>>,
+        places: Vec<usize>,
+        names: &SignedNames,
+        key: &SigningKey,
+        before: &[u8],
+    ) -> PyResult<Vec<usize>> {
+        let is_signed =
+            |place: &usize| calls.get(*place).is_some_and(|call| call.get().is_signed(py, names, key, before));
+        unpanicked(|| places.into_iter().filter(is_signed).collect())
+    }
+
+    /// The records of calls, as those of one request.
+    #[staticmethod]
+    fn rows(calls: Vec<Bound<'_, PutCall>>) -> PyResult<Rows> {
+        let mut columns = Columns::default();
+        for call in calls.iter().map(Bound::get) {
+            let data_at = columns.data.len();
+            columns.data.extend_from_slice(&call.data);
+            columns.push(data_at, &call.key, None).ok_or_else(|| PyValueError::new_err("too many calls"))?;
+        }
+        Ok(rows_of((String::new(), columns)).1)
+    }
+
+    /// Answers to calls, in their order; None for those whose shard did not take them.  `shards`: ids, and numbers of their first records.
+    #[staticmethod]
+    fn answers(
+        calls: Vec<Bound<'_, PutCall>>,
+        order: &[u8],
+        shards: Vec<Option<(String, Vec<u8>)>>,
+        drawn: &[u8],
+    ) -> PyResult<Vec<Option<PutAnswer>>> {
+        let forms: Vec<bool> = calls.iter().map(|call| call.get().is_cbor).collect();
+        answers::to_calls(&forms, order, shards, drawn)
+    }
+}
+
+impl PutCall {
+    /// Who calls which stream in which form: calls with the same of it differ in nothing but their signature and record.
+    fn origin<'a>(&'a self, py: Python<'a>) -> (bool, &'a [u8], &'a [u8], &'a str) {
         let request = self.request.as_bytes(py);
-        let headers = || self.headers.iter().map(|[name, value]| (&request[name.clone()], &request[value.clone()]));
+        (self.is_cbor, &request[self.claim.clone()], &request[self.date.clone()], &self.stream)
+    }
+
+    /// Whether its signature is right; `before`: the string to sign up to the hash.  False also where Python shall look.
+    fn is_signed(&self, py: Python<'_>, names: &SignedNames, key: &SigningKey, before: &[u8]) -> bool {
+        let request = self.request.as_bytes(py);
+        let headers = self.headers.iter().map(|[name, value]| (&request[name.clone()], &request[value.clone()]));
         let (body, given) = (&request[self.body.clone()], &request[self.signature.clone()]);
-        unpanicked(|| names.signs_body_of(key, before, headers(), body, given).is_some())
+        names.signs_body_of(key, before, headers, body, given).is_some()
     }
 }
 
@@ -175,34 +235,4 @@ fn read(request: Bound<'_, PyBytes>) -> Option<PutCall> {
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let begin = part.as_ptr() as usize - whole.as_ptr() as usize;
     begin..begin + part.len()
-}
-
-/// Calls that become one request.
-#[pyclass(module = "penstock_native")]
-pub struct PutCalls(Columns);
-
-#[pymethods]
-impl PutCalls {
-    #[new]
-    fn new() -> Self {
-        Self(Columns::default())
-    }
-
-    /// Whether a call was taken in; else there are too many.
-    fn add(&mut self, call: &PutCall) -> PyResult<bool> {
-        let columns = &mut self.0;
-        let size_bytes = columns.keys.len() + columns.data.len() + call.key.len() + call.data.len();
-        if columns.len() == COUNT_MAX || (columns.len() > 0 && size_bytes > GATHERED_MAX_BYTES) {
-            return Ok(false);
-        }
-        let data_at = columns.data.len();
-        columns.data.extend_from_slice(&call.data);
-        let taken = columns.push(data_at, &call.key, None);
-        taken.map(|()| true).ok_or_else(|| PyRuntimeError::new_err("a record was read that may not be"))
-    }
-
-    /// Their records; there are none afterwards.
-    fn take(&mut self) -> Rows {
-        rows_of((String::new(), std::mem::take(&mut self.0))).1
-    }
 }

@@ -5,6 +5,7 @@
 //! answered with None, and Python decides; so nothing here words an error.  The interpreter is let go of while bytes are worked on.
 
 mod aggregate;
+mod answers;
 mod blocks;
 mod calls;
 mod cbor;
@@ -447,7 +448,7 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 }
 
 /// What Python asks for (`wire/native.py`); raised when what is offered here changes.
-const INTERFACE: u32 = 7;
+const INTERFACE: u32 = 8;
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -455,7 +456,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<aggregate::Aggregate>()?;
     module.add_function(wrap_pyfunction!(aggregate::unpack, module)?)?;
     module.add_class::<calls::PutCall>()?;
-    module.add_class::<calls::PutCalls>()?;
+    module.add_class::<answers::PutAnswer>()?;
     module.add_class::<head::HeadReader>()?;
     module.add_class::<hpack::BlockReader>()?;
     module.add_class::<sign::SignedNames>()?;

@@ -158,19 +158,24 @@ pub fn frame_written(shard_id: &str, cbor: bool) -> (Vec<u8>, Vec<u8>) {
 
 /// One item of the answer to PutRecords.
 pub fn append_written(frame: &(Vec<u8>, Vec<u8>), number: &Number, cbor: bool, answer: &mut Vec<u8>) {
-    let length = number.text_len();
     answer.extend_from_slice(&frame.0);
-    let at = answer.len();
-    answer.resize(at + if cbor { cbor_head_len(length as u64) } else { 0 } + length, 0);
-    let mut out = Writer::new(&mut answer[at..]);
+    append_number(number, cbor, answer);
+    answer.extend_from_slice(&frame.1);
+}
+
+/// The text of a number; in CBOR with its head.
+pub fn append_number(number: &Number, cbor: bool, bytes: &mut Vec<u8>) {
+    let length = number.text_len();
+    let at = bytes.len();
+    bytes.resize(at + if cbor { cbor_head_len(length as u64) } else { 0 } + length, 0);
+    let mut out = Writer::new(&mut bytes[at..]);
     if cbor {
         cbor_head(3, length as u64, &mut out);
     }
     number.write(&mut out);
-    answer.extend_from_slice(&frame.1);
 }
 
-fn append_cbor_text(text: &str, bytes: &mut Vec<u8>) {
+pub fn append_cbor_text(text: &str, bytes: &mut Vec<u8>) {
     let at = bytes.len();
     bytes.resize(at + cbor_head_len(text.len() as u64) + text.len(), 0);
     cbor_text(text, &mut Writer::new(&mut bytes[at..]));

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use sha2::{Digest, Sha256};
 
 const NAMES_MAX: usize = 32; // more are for Python, whose look-up is not a search
-const HEX: &[u8; 16] = b"0123456789abcdef";
+pub const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// An HMAC-SHA256 with its key already in it.
 #[pyclass(frozen, module = "penstock_native")]

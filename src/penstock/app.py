@@ -129,11 +129,10 @@ class App:
         """What takes small calls together.  Every call is told to an audit log in whole, if there is one; then nothing is gathered."""
         if self._audit is not None:
             return None
-        exchange = self._exchange
         most = min(REQUEST_MAX_BYTES, self.settings.max_body, self.settings.max_head)
         loop = asyncio.get_running_loop()
         return Gatherer(
-            lambda: self._services.room.singles, exchange.draw_ids, self._requests, monotonic_s, loop, most
+            lambda: self._services.room.singles, self._entropy.bytes, self._requests, monotonic_s, loop, most
         ).take
 
     def _make_listener(self, handlers: Handlers) -> "Listener | Crew":

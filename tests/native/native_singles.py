@@ -21,14 +21,23 @@ from penstock.core.limits import HEADERS_MAX
 from penstock.core.settings import load
 from penstock.engines.api import Appended, AppendError, Batch, Overloaded, Unavailable
 from penstock.engines.local.log import LocalLog
-from penstock.server.exchange import Exchange
+from penstock.server.door import OpenDoor
+from penstock.server.exchange import ID_DRAWN_BYTES, Exchange
+from penstock.server.health import RequestMetrics
 from penstock.server.http1 import Malformed, Request, parse_head_slowly
+from penstock.server.replies import write_head
+from penstock.services.streams import sequence
+from penstock.services.streams.codec import CODECS
+from penstock.services.streams.ops.record import PutRecordOutput
 from penstock.wire.authorization import read_instant
 from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import Format
+from penstock.wire.route import Router
 from penstock.wire.signature import Expectation, Secret, usual_proof, verify
 
 assert NATIVE is not None
-read = NATIVE.PutCall.read
+CALL = NATIVE.PutCall
+read = CALL.read
 SECRET = "s" * 40
 EXPECTED = Expectation("kinesis")
 JSON = "application/x-amz-json-1.1"
@@ -61,6 +70,7 @@ def request(
 
 
 USUAL = request()
+ALTERED = USUAL.replace(b"SGVsbG8=", b"SGVsbG4=")  # and signed as it was
 RARE = st.sampled_from(
     [b"Origin: x", b"Expect: 100-continue", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"Connection: close",
      b"Connection: Keep-Alive", b"X-Amz-Security-Token: t", b"X-Amz-Content-Sha256: UNSIGNED-PAYLOAD", b"smithy-protocol: rpc-v2-cbor",
@@ -104,9 +114,7 @@ def check_taken(data: bytes) -> None:
     found = NATIVE.read_record(call.form, body)
     assert found is not None
     assert found[0] == call.stream
-    calls = NATIVE.PutCalls()
-    assert calls.add(call)
-    assert [[each] for each in (found[1].encode(), found[2], found[3])] == list(calls.take().lists())
+    assert [[each] for each in (found[1].encode(), found[2], found[3])] == list(CALL.rows([call]).lists())
 
 
 @settings(max_examples=4000, derandomize=True)
@@ -156,10 +164,13 @@ def test_origin_when_form_claim_date_or_stream_differ_is_another() -> None:
         USUAL, request(kind=CBOR), request(DOCUMENT | {"StreamName": "other"}), USUAL.replace(b"Credential=AKID", b"Credential=AKIE"),
         re.sub(rb"X-Amz-Date: \d{4}", b"X-Amz-Date: 1999", USUAL), USUAL.replace(b"SignedHeaders=content", b"SignedHeaders=dontent"),
     ]  # fmt: skip
-    origins = [call.origin for data in variants if (call := read(data)) is not None]
-    assert len(set(origins)) == len(variants)
-    alike = read(request(DOCUMENT | {"PartitionKey": "b"}))
+    calls = [call for data in variants if (call := read(data)) is not None]
+    assert CALL.by_origin(calls) == [[number] for number in range(len(variants))]
+    alike, again, other = read(USUAL), read(ALTERED), read(request(DOCUMENT | {"StreamName": "other"}))
     assert alike is not None
+    assert again is not None
+    assert other is not None
+    assert CALL.by_origin([alike, other, again]) == [[0, 2], [1]]
 
 
 @settings(max_examples=3000, derandomize=True)
@@ -172,7 +183,9 @@ def test_signature_when_it_is_believed_then_python_believes_it(at: int, cut: int
     assert moment is not None
     now_ms = read_instant(moment[1].decode()).at_s * 1000
     proof = None if call is None else usual_proof(call.claim, call.date, now_ms, EXPECTED, lambda _: Secret(SECRET))
-    believed = call is not None and proof is not None and call.is_signed(proof.names, proof.key, proof.before)
+    believed = call is not None and proof is not None
+    if call is not None and proof is not None:
+        believed = CALL.proven([call], [0], proof.names, proof.key, proof.before) == [0]
     assert believed or data != USUAL
     if believed:
         long = the_long_way(data)
@@ -183,13 +196,80 @@ def test_signature_when_it_is_believed_then_python_believes_it(at: int, cut: int
             pytest.fail(f"{refused.code} for {data!r}")
 
 
-def test_calls_when_there_are_too_many_are_not_added() -> None:
-    assert NATIVE is not None
-    calls, call = NATIVE.PutCalls(), read(USUAL)
+def test_signatures_when_one_of_many_is_wrong_leave_its_place_out() -> None:
+    calls = [call for data in (USUAL, ALTERED, USUAL) if (call := read(data)) is not None]
+    now_ms = read_instant(calls[0].date).at_s * 1000
+    proof = usual_proof(calls[0].claim, calls[0].date, now_ms, EXPECTED, lambda _: Secret(SECRET))
+    assert proof is not None
+    assert CALL.proven(calls, [0, 1, 2], proof.names, proof.key, proof.before) == [0, 2]
+    assert CALL.proven(calls, [2, 1], proof.names, proof.key, proof.before) == [2]
+
+
+def test_rows_when_there_are_too_many_calls_are_refused() -> None:
+    call = read(USUAL)
     assert call is not None
-    assert [calls.add(call) for _ in range(501)] == [True] * 500 + [False]
-    assert len(calls.take()) == 500
-    assert calls.add(call)
+    assert len(CALL.rows([call] * 500)) == 500
+    with pytest.raises(ValueError, match="too many calls"):
+        CALL.rows([call] * 501)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    rows=st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.binary(min_size=ID_DRAWN_BYTES, max_size=ID_DRAWN_BYTES)), max_size=9),
+    number=st.integers(0, 2**186 - 2**84),
+    lines=st.sampled_from(["", "server: Penstock\r\ndate: Mon, 30 Nov 2026 19:00:00 GMT\r\n"]),
+)  # fmt: skip
+@example(rows=[(False, 1, bytes(range(ID_DRAWN_BYTES))), (True, 0, bytes(ID_DRAWN_BYTES))], number=9 * 10**55, lines="")
+def test_answers_when_python_words_them_are_the_same(
+    rows: list[tuple[bool, int, bytes]], number: int, lines: str
+) -> None:
+    json_call, cbor_call = read(USUAL), read(request(kind=CBOR))
+    assert json_call is not None
+    assert cbor_call is not None
+    shards = [("shardId-000000000000", number.to_bytes(24, "little")), None, ("shardId-000000000012", bytes(24))]
+    calls = [cbor_call if is_cbor else json_call for is_cbor, _, _ in rows]
+    order = b"".join(place.to_bytes(2, "little") for _, place, _ in rows)
+    answers = CALL.answers(calls, order, shards, b"".join(drawn for _, _, drawn in rows))
+    numbers = [number, 0, 0]
+    for (is_cbor, place, drawn), answer in zip(rows, answers, strict=True):
+        shard = shards[place]
+        if shard is None:
+            assert answer is None
+            continue
+        form: Format = "cbor" if is_cbor else "json"
+        body = CODECS["PutRecord"].encode[form](PutRecordOutput(shard[0], str(numbers[place])))
+        numbers[place] += sequence.NEXT_RECORD
+        exchange = Exchange(Router(()), _Drawn(drawn), RequestMetrics(), lambda: 0.0, OpenDoor(""))
+        request_id, extended_id = exchange.draw_ids()
+        headers = [("content-type", CBOR if is_cbor else JSON), ("x-amzn-RequestId", request_id), ("x-amz-id-2", extended_id)]  # fmt: skip
+        assert answer is not None
+        assert answer.parts == (headers, body)
+        assert answer.whole(lines) == write_head(200, headers, f"{lines}content-length: {len(body)}\r\n") + body
+
+
+class _Drawn:
+    """Randomness that was drawn before: of each kind of id the first is the last that is taken."""
+
+    def __init__(self, drawn: bytes) -> None:
+        self._drawn = drawn
+
+    def bytes(self, count: int) -> bytes:
+        each = count // ID_DRAWN_BYTES
+        return self._drawn[:16] * each + self._drawn[16:] * each
+
+    def fraction(self) -> float:
+        raise AssertionError("only bytes are drawn")
+
+
+@pytest.mark.parametrize(
+    ("order", "drawn"),
+    [(b"\1\0", bytes(ID_DRAWN_BYTES)), (b"\0", bytes(ID_DRAWN_BYTES)), (b"\0\0", bytes(ID_DRAWN_BYTES - 1)), (b"", b"")],
+)  # fmt: skip
+def test_answers_when_what_is_given_does_not_fit_the_calls_are_refused(order: bytes, drawn: bytes) -> None:
+    call = read(USUAL)
+    assert call is not None
+    with pytest.raises(ValueError, match=r"no such shard|something of each call"):
+        CALL.answers([call], order, [None], drawn)
 
 
 class Served:
@@ -329,7 +409,7 @@ def test_put_when_its_signature_is_wrong_its_key_unknown_or_a_policy_denies_is_r
         assert good is not None
         await server.send(request(credentials=good))
         wrong, unknown = Credentials(good.access_key, "w" * 40), Credentials("AKIDUNKNOWN", good.secret_key)
-        tampered = request(credentials=good).replace(b"SGVsbG8=", b"SGVsbG9=")
+        tampered = request(credentials=good).replace(b"SGVsbG8=", b"SGVsbG4=")
         answers = await server.send(
             request(credentials=good), request(credentials=wrong), request(credentials=unknown), tampered
         )
@@ -357,25 +437,6 @@ def test_put_when_the_stream_is_no_longer_plain_goes_the_long_way(
         server.long.clear()
         await server.send(request())
         assert server.long == ["PutRecord"]
-
-    served(tmp_path, monkeypatch, scenario)
-
-
-def test_lot_when_its_stream_was_encrypted_meanwhile_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario(server: Served) -> None:
-        singles, call = server.app._services.room.singles, read(request())
-        assert singles is not None
-        assert call is not None
-        standing = singles.stand(call)
-        assert standing is not None
-        lot = singles.lot(standing)
-        assert lot.add(call, standing)
-        key = {"StreamName": "orders", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
-        assert await server.call("StartStreamEncryption", key) is None
-        await server.active()
-        assert await lot.carry_out() == [None]
 
     served(tmp_path, monkeypatch, scenario)
 

@@ -19,6 +19,7 @@ from typing import Final, cast
 from penstock.core.errors import Error, ServiceError
 from penstock.server.eager import Begun, start
 from penstock.server.exchange import Answer
+from penstock.server.gather import Ready
 from penstock.server.http1 import CHUNKED, ChunkedBody, LengthBody, Malformed, Request, parse_head
 from penstock.server.peers import peer_of, room_name
 from penstock.server.replies import CONTINUE
@@ -300,6 +301,13 @@ class Connection(asyncio.Protocol):
         self._phase, self.due_s, self._http2 = Phase.ANSWER, NEVER, None
         self._keep_alive = not self._traffic.stopping
         return True
+
+    def answer_ready(self, ready: Ready) -> None:
+        """A call that was taken has been carried out."""
+        if not self._keep_alive:
+            self.answer(Answer(200, *ready.parts))
+        elif self._phase is not Phase.END:
+            self._sender.send_whole(ready.whole(self._traffic.fixed_lines))
 
     def go_the_long_way(self, request: bytes) -> None:
         """Handle a call that was taken, and not carried out, as if it had just arrived."""

@@ -22,6 +22,7 @@ from penstock.host.processes import ModuleProcess
 from penstock.server.eager import start
 from penstock.server.exchange import Answer, Observer, Stream
 from penstock.server.front import Config, Door
+from penstock.server.gather import Ready
 from penstock.server.link import Frame, Kind, Link, answer_payload, read_ask
 from penstock.server.listener import CannotListen, bind
 from penstock.server.tls import PortTls, TlsFiles, UnusableFiles
@@ -156,6 +157,10 @@ class _Caller(NamedTuple):
     def answer(self, answer: Answer) -> None:
         """Send the answer."""
         self.front.answer(self.link, self.number, answer)
+
+    def answer_ready(self, ready: Ready) -> None:
+        """Send the answer of a call that was carried out."""
+        self.answer(Answer(200, *ready.parts))
 
     def fail(self, error: Exception) -> None:
         """Nobody knows what came of it."""

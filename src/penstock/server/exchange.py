@@ -47,6 +47,7 @@ _CORS_MAX_AGE_S: Final = "172800"  # source: recorded answers
 _CORS_EXPOSED: Final = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
 _ID_BYTES: Final = 16
 _EXTENDED_ID_BYTES: Final = 72  # a multiple of three, so that many are written as base64 in one go
+ID_DRAWN_BYTES: Final = _ID_BYTES + _EXTENDED_ID_BYTES  # random ones, for the ids of one answer
 LARGE_BODY_BYTES: Final = (
     64 * KIB
 )  # a larger one is read and hashed beside the loop: that takes longer than a thread's turn
@@ -234,7 +235,7 @@ class Exchange:
     def draw_ids(self) -> tuple[str, str]:
         """A request id, and the longer one that goes with it."""
         if not self._ids:
-            self._ids = _made_ids(self._entropy.bytes(_IDS_DRAWN * (_ID_BYTES + _EXTENDED_ID_BYTES)))
+            self._ids = _made_ids(self._entropy.bytes(_IDS_DRAWN * ID_DRAWN_BYTES))
         return self._ids.pop()
 
     def _identity(self, head: Head) -> Headers:

@@ -5,7 +5,7 @@ Rule of this file: the Prometheus library is imported by the first scrape, becau
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -77,14 +77,19 @@ class RequestMetrics:
 
     def observe(self, operation: str, outcome: str, seconds: float) -> None:
         """Count one request."""
+        self.observe_all(operation, outcome, (seconds,))
+
+    def observe_all(self, operation: str, outcome: str, seconds: Sequence[float]) -> None:
+        """Count requests of one operation that ended alike, and how long each took."""
         key = (operation, outcome)
         counts = self._counts
-        counts[key] = counts.get(key, 0) + 1
+        counts[key] = counts.get(key, 0) + len(seconds)
         latencies = self._latencies.get(operation)
         if latencies is None:
             latencies = self._latencies[operation] = _Latencies()
-        latencies.counts[bisect_left(_LATENCY_BUCKETS_S, seconds)] += 1
-        latencies.sum_s += seconds
+        for each in seconds:
+            latencies.counts[bisect_left(_LATENCY_BUCKETS_S, each)] += 1
+        latencies.sum_s += sum(seconds)
 
     def collect(self) -> "Iterator[Metric]":
         """The counts as they are now."""

@@ -70,6 +70,11 @@ class Sender:
         self._begun = self._ending = False
         self._pump = self._traffic.loop.create_task(self._run(body, chunked=bool(minor), bare=bare))
 
+    def send_whole(self, answer: bytes) -> None:
+        """Send an answer that is worded already."""
+        self._transport.write(answer)
+        self._finish()
+
     def _write_whole(self, head: bytes, body: bytes) -> None:
         if len(body) <= JOINED_MAX_BYTES:
             self._transport.write(head + body)

@@ -15,7 +15,6 @@ from penstock.wire.nativeparts import (
     Format,
     HeadReader,
     PutCallReader,
-    PutCalls,
     Readers,
     Ring,
     Rows,
@@ -39,11 +38,6 @@ class Native(Protocol):
     @property
     def PutCall(self) -> PutCallReader:  # noqa: N802
         """Reads calls of PutRecord."""
-        ...
-
-    @property
-    def PutCalls(self) -> Callable[[], PutCalls]:  # noqa: N802
-        """Makes an empty request."""
         ...
 
     @property
@@ -148,7 +142,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 7  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 8  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:

@@ -229,8 +229,8 @@ class PutCall(Protocol):
     """One PutRecord, from the first byte of its head to the last of its body: nothing about it is unusual."""
 
     @property
-    def origin(self) -> bytes:
-        """Who calls which stream in which form: calls with the same of it differ in nothing but signature and record."""
+    def request(self) -> bytes:
+        """As it came."""
         ...
 
     @property
@@ -253,20 +253,17 @@ class PutCall(Protocol):
         """Of the body, and of the answer's."""
         ...
 
-    def is_signed(self, names: SignedNames, key: SigningKey, before: bytes) -> bool:
-        """Whether its signature is right; `before`: the string to sign up to the hash.  False also where Python shall look."""
+
+class PutAnswer(Protocol):
+    """The answer to one."""
+
+    def whole(self, lines: str) -> bytes:
+        """All of it, as HTTP/1.1 writes it where the connection stays; `lines`: those that every answer of a second has."""
         ...
 
-
-class PutCalls(Protocol):
-    """PutRecords' worth of calls of PutRecord."""
-
-    def add(self, call: PutCall) -> bool:
-        """Whether one more was taken in; else there are too many."""
-        ...
-
-    def take(self) -> Rows:
-        """Their records; there are none afterwards."""
+    @property
+    def parts(self) -> tuple[list[tuple[str, str]], bytes]:
+        """The headers of its own, and the body."""
         ...
 
 
@@ -275,6 +272,33 @@ class PutCallReader(Protocol):
 
     def read(self, request: bytes) -> PutCall | None:
         """A whole request; None where it is unusual, or anything else than one request."""
+        ...
+
+    def by_origin(self, calls: Sequence[PutCall]) -> list[list[int]]:
+        """Places of calls of the same origin: they differ in nothing but signature and record."""
+        ...
+
+    def proven(
+        self, calls: Sequence[PutCall], places: Sequence[int], names: SignedNames, key: SigningKey, before: bytes
+    ) -> list[int]:
+        """Places of the calls among those at `places` whose signatures are right; `before`: the string to sign up to the hash.
+
+        The others are for Python to look at.
+        """
+        ...
+
+    def rows(self, calls: Sequence[PutCall]) -> Rows:
+        """The records of up to 500 calls, as those of one PutRecords."""
+        ...
+
+    def answers(
+        self, calls: Sequence[PutCall], order: bytes, shards: Sequence[tuple[str, bytes] | None], drawn: bytes
+    ) -> list[PutAnswer | None]:
+        """The answers of calls; None of those whose shard did not take them.
+
+        `order`: for each call the place of its shard in `shards`, two bytes each; a shard is its id and the number of its first record,
+        24 bytes little-endian.  `drawn`: random bytes for ids, 88 for each call.
+        """
         ...
 
 

@@ -1,60 +1,63 @@
 """Calls that arrive together: one lot a turn, an answer each, and the long way for everything that is not plain."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import pytest
 from tapes import Client as Connected
 from tapes import turn
 from test_connection import on_a_loop
 
-from penstock.server.exchange import Answer
-from penstock.server.gather import Gatherer
+from penstock.server.exchange import ID_DRAWN_BYTES, Answer
+from penstock.server.gather import PILE_MAX_BYTES, PILE_MAX_CALLS, Gatherer
 from penstock.server.traffic import Handlers
 from penstock.wire.route import Head
-
-PLACE = b"s"
 
 
 class Call(NamedTuple):
     """`SMALL <who> <place> <text>`, whole."""
 
+    request: bytes
     who: bytes
     place: bytes
     text: bytes
 
+
+class Ready(NamedTuple):
+    """An answer in capitals; what was drawn for its ids names it."""
+
+    text: bytes
+    drawn: bytes
+
+    def whole(self, lines: str) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nx-whole: %b\r\n%bcontent-length: %d\r\n\r\n%b" % (
+            self.drawn[:1],
+            lines.encode(),
+            len(self.text),
+            self.text,
+        )
+
     @property
-    def origin(self) -> bytes:
-        return self.who + b" " + self.place
-
-
-class Standing(NamedTuple):
-    place: bytes
-    headers: tuple[tuple[str, str], ...] = (("x-kind", "small"),)
-
-    def proves(self, call: Call) -> bool:
-        return call.text != b"forged"
+    def parts(self) -> tuple[list[tuple[str, str]], bytes]:
+        return [("x-kind", "small")], self.text
 
 
 class Lot:
     """Answers each call in capitals once it may; `lost` is not carried out, `broken` breaks."""
 
-    def __init__(self, small: "Small") -> None:
+    def __init__(self, small: "Small", texts: list[bytes]) -> None:
         self.small = small
-        self.texts: list[bytes] = []
+        self.texts = texts
 
-    def add(self, call: Call, standing: Standing) -> bool:
-        assert standing.place == call.place
-        taken = len(self.texts) < 3
-        if taken:
-            self.texts.append(call.text)
-        return taken
-
-    async def carry_out(self) -> Sequence[bytes | None]:
+    async def carry_out(self, drawn: bytes) -> Sequence[Ready | None]:
         self.small.told.append(b" ".join(self.texts).decode())
-        await self.small.go.wait()
+        if self.small.waits:
+            await self.small.go.wait()
         assert b"broken" not in self.texts
-        return [None if text == b"lost" else text.upper() for text in self.texts]
+        ids = [drawn[at : at + ID_DRAWN_BYTES] for at in range(0, len(drawn), ID_DRAWN_BYTES)]
+        rows = zip(self.texts, ids, strict=True)
+        return [None if text == b"lost" else Ready(text.upper(), each) for text, each in rows]
 
 
 class Small:
@@ -64,26 +67,33 @@ class Small:
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
+        self.waits = True
         self.told: list[str] = []  # lots that were begun, callers that were looked up, and what went the long way
-        self.counted: list[tuple[str, str]] = []
+        self.counted: list[tuple[str, str, int]] = []
+        self.barred = {b"nobody"}
+        self._drawn = 0
 
     def read(self, request: bytes) -> Call | None:
         words = request.split(b" ")
-        return Call(*words[1:]) if words[0] == b"SMALL" and len(words) == 4 else None
+        return Call(request, *words[1:]) if words[0] == b"SMALL" and len(words) == 4 else None
 
-    def stand(self, call: Call) -> Standing | None:
-        self.told.append(f"who is {call.who.decode()}")
-        return None if call.who == b"nobody" else Standing(call.place)
+    def lots(self, calls: Sequence[Call]) -> Sequence[tuple[Lot, Sequence[int]]]:
+        self.told += [f"who is {who.decode()}" for who in dict.fromkeys(call.who for call in calls)]
+        fine = [n for n, call in enumerate(calls) if call.who not in self.barred and call.text != b"forged"]
+        lots = []
+        for of in dict.fromkeys(calls[number].place for number in fine):
+            places = [number for number in fine if calls[number].place == of]
+            lots.append((Lot(self, [calls[number].text for number in places]), places))
+        return lots
 
-    def place(self, standing: Standing) -> bytes:
-        return standing.place
+    def draw(self, count: int) -> bytes:
+        """As many bytes of `1`, the next time of `2`, and so on."""
+        self._drawn += 1
+        return str(self._drawn).encode() * count
 
-    def lot(self, standing: Standing) -> Lot:
-        return Lot(self)
-
-    def observe(self, operation: str, outcome: str, seconds: float) -> None:
-        assert seconds >= 0
-        self.counted.append((operation, outcome))
+    def observe_all(self, operation: str, outcome: str, seconds: Sequence[float]) -> None:
+        assert all(each >= 0 for each in seconds)
+        self.counted.append((operation, outcome, len(seconds)))
 
 
 class Hall:
@@ -91,11 +101,9 @@ class Hall:
 
     def __init__(self) -> None:
         self.small = Small()
-        self._ids: Iterator[tuple[str, str]] = ((f"id-{number}", f"longer-{number}") for number in range(100))
-        gatherer = Gatherer(
-            lambda: self.small, self._ids.__next__, self.small, asyncio.get_running_loop().time,
-            asyncio.get_running_loop(), 100,
-        )  # fmt: skip
+        self.kind: Small | None = self.small
+        loop = asyncio.get_running_loop()
+        gatherer = Gatherer(lambda: self.kind, self.small.draw, self.small, loop.time, loop, 100)
         self.handlers = Handlers(
             self._handle,
             lambda _, error: Answer(error.status, [], b""),
@@ -106,6 +114,10 @@ class Hall:
     async def _handle(self, head: Head, body: bytes) -> Answer:
         self.small.told.append(f"long {head.path}")
         return Answer(200, [], b"long")
+
+    def read_paths(self) -> None:
+        """Take `GET /<who>-<place>-<text>` for a call."""
+        self.small.read = lambda request: Call(request, *request.split(b" ")[1][1:].split(b"-"))  # type: ignore[method-assign]
 
     def arrive(self, *requests: bytes) -> list[Connected]:
         """Each on a connection of its own, in one turn."""
@@ -123,23 +135,20 @@ class Hall:
 async def test_calls_when_they_arrive_in_one_turn_are_one_lot_and_each_has_its_answer() -> None:
     hall = Hall()
     clients = hall.arrive(b"SMALL a s one", b"SMALL b s two", b"SMALL a s three")
-    assert hall.small.told == ["who is a", "who is b"]
+    assert hall.small.told == []
     await hall.settle()
-    assert hall.small.told[2:] == ["one two three"]
+    assert hall.small.told == ["who is a", "who is b", "one two three"]
     assert not any(client.tape.written for client in clients)
     hall.small.go.set()
     await hall.settle()
     assert [client.statuses for client in clients] == [[200]] * 3
     assert [client.tape.written.rpartition(b"\r\n\r\n")[2] for client in clients] == [b"ONE", b"TWO", b"THREE"]
-    assert (
-        b"\r\nx-kind: small\r\nx-amzn-RequestId: id-1\r\nx-amz-id-2: longer-1\r\nserver: Penstock\r\n"
-        in clients[1].tape.written
-    )
-    assert hall.small.counted == [("Small", "ok")] * 3
+    assert b"\r\nx-whole: 1\r\nserver: Penstock\r\n" in clients[1].tape.written
+    assert hall.small.counted == [("Small", "ok", 3)]
 
 
 @on_a_loop
-async def test_caller_when_the_turn_is_over_is_looked_up_again() -> None:
+async def test_caller_when_the_pile_is_taken_up_is_looked_up_again() -> None:
     hall = Hall()
     hall.small.go.set()
     for _ in range(2):
@@ -149,52 +158,119 @@ async def test_caller_when_the_turn_is_over_is_looked_up_again() -> None:
 
 
 @on_a_loop
-async def test_calls_when_a_lot_is_under_way_are_the_next_one_and_other_places_do_not_wait() -> None:
+async def test_calls_while_lots_are_under_way_are_the_next_ones() -> None:
     hall = Hall()
-    [first] = hall.arrive(b"SMALL a s one")
+    first = hall.arrive(b"SMALL a s one", b"SMALL a t two")
     await hall.settle()
-    [second] = hall.arrive(b"SMALL a s two")
+    second = hall.arrive(b"SMALL a s three")
     await hall.settle()
-    [elsewhere, third] = hall.arrive(b"SMALL a t other", b"SMALL a s three")
+    second += hall.arrive(b"SMALL a s four", b"SMALL a t five")
     await hall.settle()
-    assert hall.small.told == ["who is a", "one", "who is a", "who is a", "who is a", "other"]
+    assert hall.small.told == ["who is a", "one", "two"]
     hall.small.go.set()
     await hall.settle()
-    assert hall.small.told[6:] == ["two three"]
-    assert [each.statuses for each in (first, second, third, elsewhere)] == [[200]] * 4
+    assert hall.small.told[3:] == ["who is a", "three four", "five"]
+    assert [each.statuses for each in first + second] == [[200]] * 5
 
 
 @on_a_loop
-async def test_call_when_it_is_not_plain_goes_the_long_way_at_once() -> None:
+async def test_calls_when_lots_end_as_they_begin_are_each_answered_once() -> None:
+    hall = Hall()
+    hall.small.waits = False
+    for _ in range(2):
+        clients = hall.arrive(b"SMALL a s one", b"SMALL a t two")
+        await hall.settle()
+        assert [each.statuses for each in clients] == [[200]] * 2
+    assert hall.small.told == ["who is a", "one", "two"] * 2
+
+
+@on_a_loop
+async def test_caller_when_they_are_barred_while_their_call_waits_goes_the_long_way() -> None:
+    hall = Hall()
+    hall.read_paths()
+    [first] = hall.arrive(b"GET /a-s-one HTTP/1.1\r\n\r\n")
+    await hall.settle()
+    [second] = hall.arrive(b"GET /b-s-two HTTP/1.1\r\n\r\n")
+    hall.small.barred.add(b"b")
+    hall.small.go.set()
+    await hall.settle()
+    assert hall.small.told == ["who is a", "one", "who is b", "long /b-s-two"]
+    assert [each.statuses for each in (first, second)] == [[200]] * 2
+
+
+@on_a_loop
+async def test_call_when_it_is_not_plain_goes_the_long_way() -> None:
     hall = Hall()
     usual = b"POST /%b HTTP/1.1\r\nHost: x\r\n\r\n"
-    hall.small.read = lambda request: Call(*request.split(b" ")[1][1:].split(b"-"))  # type: ignore[method-assign]
+    hall.read_paths()
     clients = hall.arrive(
         usual % b"nobody-s-x",
         usual % b"a-s-forged",
         usual % b"a-s-good",
         b"GET /long HTTP/1.1\r\nX: " + bytes([65]) * 99 + b"\r\n\r\n",
     )
+    assert hall.small.told == ["long /long"]
+    await hall.settle()
     assert [client.statuses for client in clients] == [[200], [200], [], [200]]
-    assert [each for each in hall.small.told if "long" in each] == [
-        "long /nobody-s-x",
-        "long /a-s-forged",
-        "long /long",
-    ]
+    assert hall.small.told[-2:] == ["long /nobody-s-x", "long /a-s-forged"]
 
 
 @on_a_loop
-async def test_call_when_the_lot_is_full_goes_the_long_way() -> None:
+async def test_pile_when_none_of_it_is_fine_keeps_nobody_waiting() -> None:
     hall = Hall()
-    hall.small.read = lambda request: Call(b"a", PLACE, b"x")  # type: ignore[method-assign]
-    clients = hall.arrive(*[b"GET /%d HTTP/1.1\r\n\r\n" % number for number in range(4)])
-    assert [client.statuses for client in clients] == [[], [], [], [200]]
+    hall.read_paths()
+    for _ in range(2):
+        clients = hall.arrive(*[b"GET /nobody-s-x HTTP/1.1\r\n\r\n"] * (PILE_MAX_CALLS + 1))
+        await hall.settle()
+        assert [client.statuses for client in clients] == [[200]] * (PILE_MAX_CALLS + 1)
+    assert len(hall.small.told) == 2 * (PILE_MAX_CALLS + 1) + 4
+
+
+@pytest.mark.parametrize(("request_bytes", "most"), [(13, PILE_MAX_CALLS), (PILE_MAX_BYTES // 4, 4)])
+@on_a_loop
+async def test_pile_when_it_is_too_high_is_taken_up_in_parts(request_bytes: int, most: int) -> None:
+    hall = Hall()
+    hall.small.read = lambda request: Call(bytes(request_bytes), b"a", b"s", b"x")  # type: ignore[method-assign]
+    clients = hall.arrive(*[b"SMALL a s one"] * (most + 1))
+    await hall.settle()
+    assert hall.small.told == ["who is a", " ".join("x" * most)]
+    hall.small.go.set()
+    await hall.settle()
+    assert hall.small.told[2:] == ["who is a", "x"]
+    assert [client.statuses for client in clients] == [[200]] * (most + 1)
+
+
+@on_a_loop
+async def test_call_when_its_kind_is_gone_before_it_is_taken_up_goes_the_long_way() -> None:
+    hall = Hall()
+    hall.read_paths()
+    [client] = hall.arrive(b"GET /a-s-one HTTP/1.1\r\n\r\n")
+    hall.kind = None
+    await hall.settle()
+    assert hall.small.told == ["long /a-s-one"]
+    assert client.statuses == [200]
+
+
+@on_a_loop
+async def test_answer_when_the_client_takes_nothing_keeps_the_next_call_until_it_does() -> None:
+    hall = Hall()
+    hall.read_paths()
+    hall.small.go.set()
+    [client] = hall.arrive(b"GET /a-s-one HTTP/1.1\r\n\r\n")
+    client.connection.pause_writing()
+    await hall.settle()
+    client.connection.data_received(b"GET /a-s-two HTTP/1.1\r\n\r\n")
+    await hall.settle()
+    assert client.statuses == [200]
+    client.connection.resume_writing()
+    await hall.settle()
+    assert client.statuses == [200, 200]
 
 
 @on_a_loop
 async def test_call_when_it_was_not_carried_out_goes_the_long_way_with_what_came_behind_it() -> None:
     hall = Hall()
-    hall.small.read = lambda request: Call(b"a", PLACE, b"lost")  # type: ignore[method-assign]
+    hall.small.read = lambda request: Call(request, b"a", b"s", b"lost")  # type: ignore[method-assign]
     [client] = hall.arrive(b"GET /first HTTP/1.1\r\n\r\n")
     hall.small.read = lambda request: None  # type: ignore[method-assign]
     client.connection.data_received(b"GET /second HTTP/1.1\r\n\r\nGET /thi")

@@ -18,6 +18,7 @@ from typing import Final
 from penstock.core.errors import Error
 from penstock.server.eager import start
 from penstock.server.exchange import Answer
+from penstock.server.gather import Ready
 from penstock.server.http2 import frames
 from penstock.server.http2.frames import RST_STREAM, WINDOW_UPDATE, Broken
 from penstock.server.http2.heads import UNKNOWN, Request
@@ -272,6 +273,10 @@ class _Gathered:
     def answer(self, answer: Answer) -> None:
         """Send the answer."""
         self._streams.answer(self._stream, answer)
+
+    def answer_ready(self, ready: Ready) -> None:
+        """Send the answer of a call that was carried out."""
+        self.answer(Answer(200, *ready.parts))
 
     def fail(self, error: Exception) -> None:
         """Nobody knows what came of the call."""

@@ -2,77 +2,39 @@
 
 Theory.  What the native part reads as a PutRecord is like any other of its stream: a name, a key, data.  If its caller may put to the
 stream whatever the circumstances, and nobody looks at each record of it, many such calls are one write, and one answer each.
-Rule of this file: a call that is not plainly fine is not taken, and one whose shard did not take it was not written; both go the long way.
+Rule of this file: a call that is not plainly fine is in no lot, and one whose shard did not take it was not written; both go the long way.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
 from penstock.core.context import Caller
-from penstock.services.streams.codec import CODECS
 from penstock.services.streams.directory import StreamView
-from penstock.services.streams.ops.record import PutRecordOutput
 from penstock.services.streams.service import Streams
 from penstock.wire.native import Native
-from penstock.wire.nativeparts import Format, PutCall
+from penstock.wire.nativeparts import PutAnswer, PutCall
 from penstock.wire.signature import Proof
 
 ACTION: Final = "kinesis:PutRecord"
-_ENCODE: Final = CODECS["PutRecord"].encode
-_HEADERS: Final = {
-    form: (("content-type", f"application/x-amz-{form}-1.1"),) for form in ("json", "cbor")
-}  # of answers; source: the content types of requests
 
 Claimants = Callable[[str, str, str], tuple[Caller, Proof | None] | None]  # as server/door.py says it
 Allows = Callable[[Caller, StreamView], bool]
 
 
-class Standing(NamedTuple):
-    """Who puts to which stream, and may."""
+class Lot(Struct, frozen=True):
+    """Calls to one stream, by those who may."""
 
+    streams: Streams
     view: StreamView
-    form: Format
-    proof: Proof | None
+    native: Native
+    calls: Sequence[PutCall]
 
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """Of answers."""
-        return _HEADERS[self.form]
-
-    def proves(self, call: PutCall) -> bool:
-        """Whether a call is signed by who claims to make it."""
-        proof = self.proof
-        return proof is None or call.is_signed(proof.names, proof.key, proof.before)
-
-
-class Lot:
-    """Calls to one stream."""
-
-    def __init__(self, streams: Streams, view: StreamView, native: Native) -> None:
-        self._streams = streams
-        self._view = view
-        self._calls = native.PutCalls()
-        self._forms: list[Format] = []
-
-    def add(self, call: PutCall, standing: Standing) -> bool:
-        """Take one more in."""
-        taken = self._calls.add(call)
-        if taken:
-            self._forms.append(standing.form)
-        return taken
-
-    async def carry_out(self) -> Sequence[bytes | None]:
+    async def carry_out(self, drawn: bytes) -> Sequence[PutAnswer | None]:
         """Write them."""
-        writer, view = self._streams.writer, self._view
-        if not writer.takes_framed(view):  # any more
-            return [None] * len(self._forms)
-        written = await writer.write_ones(view, self._calls.take())
-        return [
-            None if where is None else _ENCODE[form](PutRecordOutput(*where))
-            for form, where in zip(self._forms, written, strict=True)
-        ]
+        written = await self.streams.writer.write_ones(self.view, self.native.PutCall.rows(self.calls))
+        return self.native.PutCall.answers(self.calls, written.order, written.shards, drawn)
 
 
 class Singles(Struct, frozen=True):
@@ -88,8 +50,25 @@ class Singles(Struct, frozen=True):
         """A call."""
         return self.native.PutCall.read(request)
 
-    def stand(self, call: PutCall) -> Standing | None:
-        """Who makes it, if they may put to its stream and its records can be written as they came.
+    def lots(self, calls: Sequence[PutCall]) -> Sequence[tuple[Lot, Sequence[int]]]:
+        """A lot for each stream."""
+        by_stream: dict[StreamView, list[int]] = {}
+        for places in self.native.PutCall.by_origin(calls):
+            found = self._stand(calls[places[0]])
+            if found is None:
+                continue
+            view, proof = found
+            if proof is not None:
+                places = self.native.PutCall.proven(calls, places, proof.names, proof.key, proof.before)
+            if places:
+                by_stream.setdefault(view, []).extend(places)
+        return [
+            (Lot(self.streams, view, self.native, [calls[place] for place in places]), places)
+            for view, places in by_stream.items()
+        ]
+
+    def _stand(self, call: PutCall) -> tuple[StreamView, Proof | None] | None:
+        """The stream of a call and what its signature is held against, if its caller may put there and records can be written as they came.
 
         Such a call is smaller than any limit of a record's size.
         """
@@ -100,12 +79,4 @@ class Singles(Struct, frozen=True):
         view = self.streams.directory.find(caller.account, caller.region, call.stream)
         if view is None or view.stream.status == "CREATING" or not self.streams.writer.takes_framed(view):
             return None
-        return Standing(view, call.form, proof) if self.allows(caller, view) else None
-
-    def place(self, standing: Standing) -> StreamView:
-        """Its stream."""
-        return standing.view
-
-    def lot(self, standing: Standing) -> Lot:
-        """Calls to its stream."""
-        return Lot(self.streams, standing.view, self.native)
+        return (view, proof) if self.allows(caller, view) else None

@@ -54,6 +54,13 @@ class WrittenRows(msgspec.Struct, frozen=True):
     shards: list[tuple[str, bytes]]  # its id, and the number of the first record, 24 bytes little-endian
 
 
+class WrittenOnes(NamedTuple):
+    """The same of records that were calls of their own."""
+
+    order: bytes
+    shards: list[tuple[str, bytes] | None]  # None where the shard did not take them: they are not written
+
+
 class ScatteredRows(msgspec.Struct, frozen=True):
     """The same, of records that went to many shards."""
 
@@ -94,6 +101,12 @@ def _batch(log: LogId, group: _Group, seal: Seal | None) -> Batch:
 
 def _framed_batch(log: LogId, key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> Batch:
     return Batch(log, Column(KEY_WIDTH, (Span(key_lengths, keys),)), Column(DATA_WIDTH, (Span(data_lengths, data),)))
+
+
+def _written_to(held: ShardView, outcome: Appended) -> tuple[str, bytes]:
+    """A shard's id, and the number of the first record."""
+    number = held.number_base + sequence.tail(outcome.first, outcome.arrival_ms)
+    return held.shard_id, number.to_bytes(sequence.NUMBER_BYTES, "little")
 
 
 class Writer:
@@ -178,8 +191,7 @@ class Writer:
             return await self._conclude_framed(view, helds, outcomes, rows, spread.order())
         shards = []
         for held, batch, outcome in zip(helds, batches, written, strict=True):
-            number = held.number_base + sequence.tail(outcome.first, outcome.arrival_ms)
-            shards.append((held.shard_id, number.to_bytes(sequence.NUMBER_BYTES, "little")))
+            shards.append(_written_to(held, outcome))
             self._count(held, len(batch.data), size_of(batch.data) + size_of(batch.keys), outcome.arrival_ms)
         self._traffic.stream(view.stream.uid).put_many(len(rows), len(rows), 0)
         return WrittenRows(spread.order(), shards)
@@ -218,28 +230,20 @@ class Writer:
             return await self.write_one(view, key, blob, explicit, seal)
         return self._failure(view, held, 1, outcome)
 
-    async def write_ones(self, view: StreamView, rows: Rows) -> list[Written | None]:
-        """As `write_one`, of records of as many calls.  None for those whose shard did not take them: they are not written."""
+    async def write_ones(self, view: StreamView, rows: Rows) -> WrittenOnes:
+        """As `write_one`, of records of as many calls."""
         spread = rows.spread(view.ring.native)
         owners = view.ring.owners
         groups = [(owners[group[0]], _framed_batch(owners[group[0]].log, *group[2:])) for group in spread.groups()]
         outcomes = await self._log.append([batch for _, batch in groups])
-        numbers: list[int | None] = []
+        shards: list[tuple[str, bytes] | None] = []
         for (held, batch), outcome in zip(groups, outcomes, strict=True):
             if isinstance(outcome, Appended):
-                numbers.append(held.number_base + sequence.tail(outcome.first, outcome.arrival_ms))
+                shards.append(_written_to(held, outcome))
                 self._count_ones(held, batch, outcome.arrival_ms)
             else:
-                numbers.append(None)
-        written: list[Written | None] = []
-        for group_no in memoryview(spread.order()).cast("H"):
-            number = numbers[group_no]
-            if number is None:
-                written.append(None)
-            else:
-                written.append(Written(groups[group_no][0].shard_id, str(number)))
-                numbers[group_no] = number + sequence.NEXT_RECORD
-        return written
+                shards.append(None)
+        return WrittenOnes(spread.order(), shards)
 
     def _checks(self, view: StreamView) -> bool:
         """Whether anything may refuse a record before it is written."""
