@@ -28,6 +28,23 @@ class Gathering:
 PLAIN = b"\x83\x86\x84\x41\x09localhost"  # a POST to "/", as the native part reads it
 
 
+class Ready:
+    """The answer of a call that was carried out."""
+
+    parts: tuple[list[tuple[str, str]], bytes] = ([], b"ok")
+
+    def whole(self, lines: str) -> bytes:
+        raise AssertionError("as HTTP/1.1 writes it")
+
+
+def answered(client: Client, *, carried_out: bool) -> None:
+    """Answer as the server that gathers does, or as a front does for it."""
+    if carried_out:
+        client.answer_ready(Ready())
+    else:
+        client.answer(Answer(200, [], b"ok"))
+
+
 @pytest.mark.parametrize("announced", [True, False])
 def test_call_when_it_is_gathered_then_it_is_offered_as_http_1_has_it_and_answered_later(announced: bool) -> None:
     async def run() -> None:
@@ -37,7 +54,7 @@ def test_call_when_it_is_gathered_then_it_is_offered_as_http_1_has_it_and_answer
         await client.send(frame(HEADERS, END_HEADERS, 1, PLAIN + more) + frame(DATA, END_STREAM, 1, b"abc"))
         [(request, taken)] = gathering.taken
         assert request == b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\nabc"
-        taken.answer(Answer(200, [], b"ok"))
+        answered(taken, carried_out=announced)
         assert body_of(client.frames()) == (b"ok", True)
         assert client.seen == []
 

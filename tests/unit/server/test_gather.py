@@ -44,7 +44,7 @@ class Ready(NamedTuple):
 
 
 class Lot:
-    """Answers each call in capitals once it may; `lost` is not carried out, `broken` breaks."""
+    """Answers each call in capitals once it may, at once where one is `quick`; `lost` is not carried out, `broken` breaks."""
 
     def __init__(self, small: "Small", texts: list[bytes]) -> None:
         self.small = small
@@ -52,7 +52,7 @@ class Lot:
 
     async def carry_out(self, drawn: bytes) -> Sequence[Ready | None]:
         self.small.told.append(b" ".join(self.texts).decode())
-        if self.small.waits:
+        if b"quick" not in self.texts:
             await self.small.go.wait()
         assert b"broken" not in self.texts
         ids = [drawn[at : at + ID_DRAWN_BYTES] for at in range(0, len(drawn), ID_DRAWN_BYTES)]
@@ -67,7 +67,6 @@ class Small:
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
-        self.waits = True
         self.told: list[str] = []  # lots that were begun, callers that were looked up, and what went the long way
         self.counted: list[tuple[str, str, int]] = []
         self.barred = {b"nobody"}
@@ -176,12 +175,24 @@ async def test_calls_while_lots_are_under_way_are_the_next_ones() -> None:
 @on_a_loop
 async def test_calls_when_lots_end_as_they_begin_are_each_answered_once() -> None:
     hall = Hall()
-    hall.small.waits = False
     for _ in range(2):
-        clients = hall.arrive(b"SMALL a s one", b"SMALL a t two")
+        clients = hall.arrive(b"SMALL a s quick", b"SMALL a t quick")
         await hall.settle()
         assert [each.statuses for each in clients] == [[200]] * 2
-    assert hall.small.told == ["who is a", "one", "two"] * 2
+    assert hall.small.told == ["who is a", "quick", "quick"] * 2
+
+
+@on_a_loop
+async def test_pile_when_only_some_lots_of_the_one_before_have_ended_waits() -> None:
+    hall = Hall()
+    [quick, *slow] = hall.arrive(b"SMALL a t quick", *[b"SMALL a s x"] * PILE_MAX_CALLS)
+    await hall.settle()
+    assert hall.small.told == ["who is a", "quick", " ".join("x" * (PILE_MAX_CALLS - 1))]
+    assert [each.statuses for each in (quick, slow[0])] == [[200], []]
+    hall.small.go.set()
+    await hall.settle()
+    assert hall.small.told[3:] == ["who is a", "x"]
+    assert [each.statuses for each in slow] == [[200]] * PILE_MAX_CALLS
 
 
 @on_a_loop
