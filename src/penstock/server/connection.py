@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
         self._phase = Phase.HEAD
         early, self._early = self._early, b""
         self._read_head(early)
-        if self._waits_for_bytes():
+        if self._phase in (Phase.HEAD, Phase.BODY):
             self._read_on()
             if self._ended:
                 self._close()
@@ -398,9 +398,6 @@ class Connection(asyncio.Protocol):
         self._due_in(self._traffic.patience.stall_s)
         self._let_body_go()
         self._transport.close()
-
-    def _waits_for_bytes(self) -> bool:
-        return self._phase in (Phase.HEAD, Phase.BODY)
 
     def _due_in(self, seconds: float) -> None:
         self.due_s = self._traffic.now_s() + seconds
