@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import cbor2
 import pytest
 
-from penstock.host.readers import BodyReaders
+from penstock.host.readers import NICENESS, BodyReaders
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import Format, Rows
 
@@ -82,6 +85,26 @@ def test_body_when_nobody_waits_for_it_any_more_disturbs_no_other() -> None:
         assert faults == []
 
     with_readers(scenario)
+
+
+def test_threads_when_they_read_step_back_for_the_loop() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    async def scenario(readers: BodyReaders) -> None:
+        await readers.read("json", body_of(1), hashed=False)
+        assert os.getpriority(os.PRIO_PROCESS, 0) == before
+        if sys.platform == "linux":
+            assert niceness_of("penstock-read") == {min(before + NICENESS, 19)}
+
+    with_readers(scenario)
+
+
+def niceness_of(name: str) -> set[int]:
+    """Of all threads of this process with that name."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {
+        os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks if (task / "comm").read_text() == f"{name}\n"
+    }
 
 
 def test_readers_when_they_have_ended_say_so() -> None:

@@ -1,10 +1,20 @@
-"""Reading large PutRecords beside the loop, by threads of the native part."""
+"""Reading large PutRecords beside the loop, by threads of the native part.
+
+Theory.  A body takes a thread most of a millisecond, and bodies come many at a time, as soon as a commit is answered.  Threads that read
+them would then hold every core, and the loop, which all others wait for, would wait too; so they step back for it.
+"""
 
 import asyncio
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final
 
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import Format, Readers, Rows
+
+NICENESS: Final = 10  # with less the loop still waits; with 19, one that never rests would starve them (docs/adr/0012)
 
 
 class BodyReaders:
@@ -24,7 +34,8 @@ class BodyReaders:
             return None, None
         loop = asyncio.get_running_loop()
         if self._readers is None:
-            self._readers = NATIVE.Readers(os.cpu_count() or 1)
+            with ThreadPoolExecutor(1, initializer=_step_back) as begun:  # whose niceness theirs will be
+                self._readers = begun.submit(NATIVE.Readers, os.cpu_count() or 1).result()
             loop.add_reader(self._readers.fileno(), self._take)
         self._tickets += 1
         done = self._waiting[self._tickets] = loop.create_future()
@@ -44,3 +55,10 @@ class BodyReaders:
             done = self._waiting.pop(ticket)
             if not done.done():
                 done.set_result((found, digest))
+
+
+def _step_back() -> None:
+    """Let this thread, and those it begins, be less urgent than the others.  Only Linux can: elsewhere it would be the whole process."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox may forbid it
+            os.nice(NICENESS)
