@@ -105,8 +105,10 @@ def test_demo_without_an_endpoint_starts_a_server_of_its_own() -> None:
     assert any("cpu" in line for line in lines), "a table by kind"
 
 
-def test_demo_when_killed_then_the_server_that_it_started_ends_too() -> None:
-    with subprocess.Popen([sys.executable, "-m", "penstock", "demo"], stdout=subprocess.PIPE, text=True) as demo:
+def test_demo_when_killed_then_the_server_that_it_started_ends_too(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # its files stay
+    command = [sys.executable, "-m", "penstock", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
         assert demo.stdout is not None
         place = re.search(r"127\.0\.0\.1:(\d+) \(started for the demo\)", demo.stdout.readline())
         assert place is not None
