@@ -96,6 +96,7 @@ class Traffic:
         self.patience = patience
         self.bounds = bounds or Bounds()
         self.room = BodyRoom(self.bounds.bodies_max_bytes)
+        self.unasked = BodyRoom(self.bounds.bodies_max_bytes)  # for what HTTP/2 brings of bodies that have no room
         self.loop = asyncio.get_running_loop()
         self.now_s = self.loop.time
         self.stopping = False

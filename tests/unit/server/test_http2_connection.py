@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Iterable
 
 import pytest
 from frames import (
@@ -30,6 +31,7 @@ from penstock.host.sim.loop import SimLoop
 from penstock.server.exchange import Answer
 from penstock.server.http2.sending import TURN_BYTES
 from penstock.server.http2.stream import WINDOW_BYTES
+from penstock.server.http2.unasked import PARCEL_BYTES
 from penstock.server.traffic import SMALL_BODY_BYTES, Bounds, Patience
 from penstock.wire.route import Head
 
@@ -287,6 +289,70 @@ def test_room_when_a_request_is_answered_or_reset_then_it_is_given_back() -> Non
         await client.send(headers(5, length(size), flags=OPEN), *body, frame(DATA, END_STREAM, 5, b"x"))
         assert [len(body) for _, body in client.seen] == [size]
         assert client.traffic.room.free_bytes == size
+
+    asyncio.run(run())
+
+
+SMALL = 16_000  # a body that needs no room
+
+
+def small_bodies(numbers: Iterable[int], *, ends: bool) -> bytes:
+    return b"".join(
+        headers(number, length(SMALL), flags=OPEN)
+        + frame(DATA, END_STREAM if ends else 0, number, bytes(SMALL - (not ends)))
+        for number in numbers
+    )
+
+
+def test_small_bodies_when_one_connection_holds_many_then_they_count_until_they_are_answered_or_reset() -> None:
+    async def run() -> None:
+        client = Http2Client(bounds=Bounds(bodies_max_bytes=8 * PARCEL_BYTES))
+        client._handle = client.wait
+        free = client.traffic.unasked
+        few = WINDOW_BYTES // SMALL
+        await client.send(small_bodies(range(1, 2 * few, 2), ends=True))
+        assert free.free_bytes == 8 * PARCEL_BYTES, "as much as one stream may bring is free"
+        await client.send(small_bodies(range(101, 221, 2), ends=False))
+        assert free.free_bytes == 4 * PARCEL_BYTES
+        assert client.traffic.room.free_bytes == 8 * PARCEL_BYTES
+        await client.send(*map(reset, range(101, 221, 2)))
+        assert free.free_bytes >= 7 * PARCEL_BYTES
+        for answer in client.waiting:
+            answer.set_result(Answer(200, [], b""))
+        await client.send()
+        assert free.free_bytes == 8 * PARCEL_BYTES
+
+    asyncio.run(run())
+
+
+def test_small_bodies_when_there_is_no_room_for_more_then_what_brings_more_is_refused_and_the_others_go_on() -> None:
+    async def run() -> None:
+        client = Http2Client(bounds=Bounds(bodies_max_bytes=PARCEL_BYTES))
+        numbers = range(1, 121, 2)
+        found = await client.send(small_bodies(numbers, ends=False))
+        refused = resets(found)
+        assert set(refused.values()) == {REFUSED_STREAM}
+        kept = [number for number in numbers if number not in refused]
+        assert len(kept) == (WINDOW_BYTES + PARCEL_BYTES) // (SMALL - 1)
+        await client.send(*(frame(DATA, END_STREAM, number, b"x") for number in kept))
+        assert [len(body) for _, body in client.seen] == [SMALL] * len(kept)
+        assert client.traffic.unasked.free_bytes == PARCEL_BYTES
+
+    asyncio.run(run())
+
+
+def test_large_bodies_when_they_wait_for_room_then_what_came_of_them_counts_until_they_have_it() -> None:
+    async def run() -> None:
+        size, numbers = 200_000, (1, 3, 5, 7, 9)
+        client = Http2Client(bounds=Bounds(bodies_max_bytes=3 * size))
+        body = [frame(DATA, 0, number, bytes(16_000)) for number in numbers for _ in range(6)]
+        await client.send(*(headers(number, length(size), flags=OPEN) for number in numbers), *body)
+        assert client.traffic.room.free_bytes == size, "two have room, and the third part stays for others"
+        assert client.traffic.unasked.free_bytes == 3 * size - PARCEL_BYTES
+        await client.send(*map(reset, numbers[:3]))
+        assert client.traffic.room.free_bytes == size
+        assert client.traffic.unasked.free_bytes == 3 * size
+        assert client.refusals == []
 
     asyncio.run(run())
 

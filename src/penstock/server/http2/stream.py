@@ -11,6 +11,7 @@ from penstock.server.eager import Begun
 from penstock.server.exchange import Answer
 from penstock.server.gather import REQUEST_MAX_BYTES
 from penstock.server.http2.heads import UNKNOWN, Request
+from penstock.server.http2.unasked import Unasked
 from penstock.server.peers import room_name
 from penstock.server.traffic import NEVER, SMALL_BODY_BYTES, Traffic
 
@@ -39,13 +40,15 @@ class Http2Stream:
     due_s = NEVER
     _room_name = ""
     _asked = False
-    _held_bytes = 0
+    _held_bytes = 0  # of room
+    _unasked_bytes = 0  # that came without
 
-    def __init__(self, number: int, request: Request, traffic: Traffic, window_out: int) -> None:
+    def __init__(self, number: int, request: Request, traffic: Traffic, unasked: Unasked, window_out: int) -> None:
         self.number = number
         self.head, self.body_bytes, self._text = request
         self.window_out = window_out
         self._traffic = traffic
+        self._unasked = unasked
         self._pieces: list[bytes] = []
         self._began_s = traffic.now_s()
 
@@ -54,12 +57,17 @@ class Http2Stream:
         """Whether the request is whole, and has what room it needs."""
         return self.whole and (not self._asked or self._held_bytes > 0)
 
-    def take(self, piece: bytes) -> None:
-        """More of the body."""
+    def take(self, piece: bytes) -> bool:
+        """More of the body; whether there may be."""
+        size_bytes = len(piece)
         self._pieces.append(piece)
-        self.received_bytes += len(piece)
+        self.received_bytes += size_bytes
         if self.due_s is not NEVER:
             self.await_body()
+        if self._held_bytes:
+            return True
+        self._unasked_bytes += size_bytes
+        return self._unasked.hold(size_bytes, self.head)
 
     def body_taken(self) -> bytes:
         """The body, once."""
@@ -95,19 +103,30 @@ class Http2Stream:
         """Whether there is room for the body; if not, `granted` is called once there is, and until then the body has time."""
 
         def enter() -> None:
-            self._held_bytes, self._began_s = self.body_max_bytes, self._traffic.now_s()
+            self._have_room()
+            self._began_s = self._traffic.now_s()
             self._traffic.loop.call_soon(granted)  # not at once: a body's end would begin the next, and so on
 
         self._asked, self._room_name = True, room_name(self.head)
         if self._traffic.room.ask(self, self._room_name, self.body_max_bytes, enter):
-            self._held_bytes = self.body_max_bytes
+            self._have_room()
             return True
         self.due_s = NEVER
         return False
 
+    def _have_room(self) -> None:
+        self._held_bytes = self.body_max_bytes
+        self._forget_unasked()
+
+    def _forget_unasked(self) -> None:
+        size_bytes, self._unasked_bytes = self._unasked_bytes, 0
+        if size_bytes:
+            self._unasked.let_go(size_bytes)
+
     def let_body_go(self) -> None:
         """Give back what the body held, or would have."""
         self._pieces = []
+        self._forget_unasked()
         if self._held_bytes:
             held_bytes, self._held_bytes = self._held_bytes, 0
             self._traffic.room.give_back(self._room_name, held_bytes)

@@ -23,7 +23,8 @@ from penstock.server.http2 import frames
 from penstock.server.http2.frames import RST_STREAM, WINDOW_UPDATE, Broken
 from penstock.server.http2.heads import UNKNOWN, Request
 from penstock.server.http2.sending import Http2Sender
-from penstock.server.http2.stream import Http2Stream
+from penstock.server.http2.stream import WINDOW_BYTES, Http2Stream
+from penstock.server.http2.unasked import Unasked
 from penstock.server.sending import discard
 from penstock.server.traffic import NEVER, Traffic
 
@@ -47,6 +48,7 @@ class Http2Streams:
         self.newest = 0  # that the client opened
         self.ending = False  # no more are taken
         self._traffic = traffic
+        self._unasked = Unasked(traffic.unasked, WINDOW_BYTES)
         self._due = due  # called with the time by which something must have come
         self._emptied = emptied  # called when the last is gone
         self._open: dict[int, Http2Stream] = {}
@@ -66,7 +68,7 @@ class Http2Streams:
         if self.ending or len(self._open) + self._orphans >= self._traffic.bounds.streams_max:
             self.refuse(number, frames.REFUSED_STREAM)
             return None
-        stream = Http2Stream(number, request, self._traffic, self.sender.stream_window_bytes)
+        stream = Http2Stream(number, request, self._traffic, self._unasked, self.sender.stream_window_bytes)
         self._open[number] = stream
         return stream
 
@@ -97,9 +99,10 @@ class Http2Streams:
             self.reset(stream, frames.FLOW_CONTROL_ERROR)
         elif stream.begun:  # it is being refused
             stream.whole = ends
-        else:
-            stream.take(piece)
+        elif stream.take(piece):
             self._look(stream, ends=ends)
+        else:
+            self.reset(stream, frames.REFUSED_STREAM)
 
     def _look(self, stream: Http2Stream, *, ends: bool) -> None:
         """Decide about a body that has come so far."""
