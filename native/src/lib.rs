@@ -9,15 +9,18 @@ mod answers;
 mod blocks;
 mod calls;
 mod cbor;
+mod checksums;
 mod counts;
 mod head;
 mod hpack;
 mod huffman;
+mod joined;
 mod json;
 mod number;
 mod pages;
 mod readers;
 mod rows;
+mod settling;
 mod sign;
 mod spread;
 
@@ -28,7 +31,6 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use blocks::{Finder, Plan, Told};
 use number::{NUMBER_BYTES, Number, Writer};
 use pages::{Page, Span};
 use rows::Columns;
@@ -303,55 +305,6 @@ fn write_page<'py>(
     Ok(Some(answer))
 }
 
-/// Bytes of blocks, rows of the index and how many, columns of the logs' ranges.
-type JoinedBytes<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, usize, Vec<Bound<'py, PyBytes>>);
-
-/// Blocks of a journal file as they lie in a segment from `at` on, and what its index says of them; None where Python shall look.
-///
-/// `bodies`: where they lie in the file, log by log, as a BlockFinder found them in it.  Those of a log are joined up to `target_bytes`, but for those of `alone_bytes`.
-#[pyfunction]
-fn join_blocks<'py>(
-    py: Python<'py>,
-    content: &[u8],
-    bodies: &[u8],
-    at: usize,
-    target_bytes: usize,
-    alone_bytes: usize,
-) -> PyResult<Option<JoinedBytes<'py>>> {
-    let sizes = blocks::Sizes { target_bytes, alone_bytes };
-    let Some(plan) = unpanicked(|| py.detach(|| Plan::new(content, bodies, &sizes)))? else { return Ok(None) };
-    let mut told = Told::default();
-    let bytes = filled(py, plan.length(), |out| told = py.detach(|| plan.write(at, out)))?;
-    let columns = told.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
-    Ok(Some((bytes, PyBytes::new(py, &told.index), told.rows, columns)))
-}
-
-/// Place of the stream, where blocks begin (eight bytes each), and their bytes.
-type StepRow<'py> = (usize, Bound<'py, PyBytes>, usize);
-
-/// Finds the blocks that a journal file has of some logs.
-#[pyclass(module = "penstock_native")]
-struct BlockFinder(Finder);
-
-#[pymethods]
-impl BlockFinder {
-    #[new]
-    fn new(file_no: u64, logs: &[u8], starts: &[u8], streams: Vec<usize>) -> PyResult<Self> {
-        Finder::new(file_no, logs, starts, streams).map(Self).ok_or_else(|| PyValueError::new_err("no such columns"))
-    }
-
-    /// Go on in the file by about `step_bytes`; whether there is more.  None where Python shall look.
-    fn walk(&mut self, py: Python<'_>, content: &[u8], step_bytes: usize) -> PyResult<Option<bool>> {
-        unpanicked(|| py.detach(|| self.0.walk(content, step_bytes)))
-    }
-
-    /// What was found, in the order of logs, of whole logs and `step_bytes` or more at a time.
-    fn steps<'py>(&mut self, py: Python<'py>, step_bytes: usize) -> PyResult<Vec<StepRow<'py>>> {
-        let found = unpanicked(|| py.detach(|| self.0.steps(step_bytes)))?;
-        Ok(found.into_iter().map(|step| (step.stream, PyBytes::new(py, &step.bodies), step.size_bytes)).collect())
-    }
-}
-
 /// What was written to the shards of one stream lately.
 #[pyclass(module = "penstock_native")]
 struct WriteCounts(counts::Counts);
@@ -467,8 +420,9 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ShardNames>()?;
     module.add_class::<Spread>()?;
     module.add_class::<WriteCounts>()?;
-    module.add_class::<BlockFinder>()?;
-    module.add_function(wrap_pyfunction!(join_blocks, module)?)?;
+    module.add_class::<settling::BlockFinder>()?;
+    module.add_class::<settling::JoinedBlocks>()?;
+    module.add_class::<settling::JournalMemory>()?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_record, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;

@@ -1,6 +1,6 @@
 """The real disk, watched or hindered."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +12,10 @@ from penstock.host.disk import SystemDisk, SystemFile
 class SettlingLater(SystemDisk):
     """A disk on which no segment can be made: what the journal holds stays there."""
 
-    async def store(self, path: str, *pieces: bytes) -> None:
+    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
         if path.startswith(settler.FOLDER):
             raise DiskFull("no segment now")
-        await super().store(path, *pieces)
+        await super().store(path, pieces)
 
 
 class Counted(SystemDisk):
@@ -43,9 +43,10 @@ class Counted(SystemDisk):
         file.write, file.commit = counted_write, counted_commit  # type: ignore[method-assign]
         return file
 
-    async def store(self, path: str, *pieces: bytes) -> None:
-        self._check(sum(map(len, pieces)))
-        await super().store(path, *pieces)
+    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
+        held = list(pieces)
+        self._check(sum(map(len, held)))
+        await super().store(path, held)
 
     def _check(self, more_bytes: int) -> None:
         used = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())

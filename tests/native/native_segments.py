@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame, segment
 from penstock.engines.local.columns import Block, Run
-from penstock.engines.local.frame import HEADER_BYTES, Kind
+from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.engines.local.segment import Built
 from penstock.wire.native import NATIVE, Native
+from penstock.wire.nativeparts import BlockFinder, JournalMemory
 
 FILE_NO = 2**40 + 7
 DATA_ID = "0123456789abcdef"
@@ -56,13 +57,16 @@ def bodies_of(blocks: list[tuple[bool, int, list[tuple[bytes, bytes]], list[int]
     return bodies
 
 
-def journal_of(bodies: list[bytes]) -> tuple[bytes, bytes]:
-    """A journal file of these blocks, and where each lies."""
-    content, places = b"\0" * 64, array("Q")
-    for body in bodies:
-        places.append(len(content) + HEADER_BYTES)
-        content += b"".join(frame.encode(Kind.RECORDS, FILE_NO, 3, [body]))
-    return content, places.tobytes()
+def found_in(bodies: list[bytes], memory: JournalMemory | None = None) -> BlockFinder | None:
+    """What is found in a journal file of these blocks, in pieces that end anywhere; None if it is not sound."""
+    content = b"".join(b"".join(frame.encode(Kind.RECORDS, FILE_NO, 3, [body])) for body in bodies)
+    content = bytes(SECTOR_BYTES) + content + bytes(-len(content) % SECTOR_BYTES)
+    logs = array("Q", dict.fromkeys(int.from_bytes(body[:8], "little") for body in bodies))
+    memory, starts = memory or native().JournalMemory(), bytes(8 * len(logs))
+    finder = native().BlockFinder(memory, len(content), FILE_NO, logs.tobytes(), starts, [len(logs)])
+    for at in range(0, len(content), 1001):
+        finder.take(content[at : at + 1001])
+    return finder if finder.steps(1) is not None else None
 
 
 def native() -> Native:
@@ -83,38 +87,70 @@ def test_add_joined_when_given_any_blocks_builds_what_python_builds(
     one_by_one, at_once = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
     for body in bodies:
         one_by_one.add(body)
-    content, places = journal_of(bodies)
-    assert at_once.add_joined(native(), content, places)
+    finder = found_in(bodies)
+    assert finder is not None
+    at_once.add_joined(finder, 0, len(bodies))
     assert told(at_once.finish()) == told(one_by_one.finish())
 
 
 def test_add_joined_when_it_follows_others_then_they_are_not_joined() -> None:
     bodies = bodies_of([(True, 0, [(b"k", b"a")], []), (True, 0, [(b"k", b"b")], [])])
-    content, places = journal_of(bodies)
+    finder = found_in(bodies)
+    assert finder is not None
     builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
     builder.add(bodies[0])
-    assert builder.add_joined(native(), content, places[8:])
+    builder.add_joined(finder, 1, 2)
     for body in bodies:
         expected.add(body)
     assert told(builder.finish()) == told(expected.finish())
 
 
-@pytest.mark.parametrize("places", [[0], [31], [10**9], [2**63], [96, 97]])
-def test_add_joined_when_there_is_no_block_then_it_takes_nothing(places: list[int]) -> None:
-    content, _ = journal_of(bodies_of([(True, 0, [(b"k", b"ab")], [])]))
-    assert not segment.Builder(DATA_ID).add_joined(native(), content, array("Q", places).tobytes())
+@pytest.mark.parametrize("some", [(0, 2), (1, 0), (2, 2), (0, 2**63)])
+def test_join_when_there_are_no_such_blocks_then_it_refuses(some: tuple[int, int]) -> None:
+    finder = found_in(bodies_of([(True, 0, [(b"k", b"ab")], [])]))
+    assert finder is not None
+    with pytest.raises(ValueError, match="no such blocks"):
+        finder.join(*some, 0, 1, 1)
 
 
-def test_add_joined_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_takes_nothing() -> None:
+def test_finder_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_refuses_the_file() -> None:
     [body] = bodies_of([(True, 0, [(b"k", b"ab"), (b"l", b"c")], [1])])
     for at in range(len(body)):
         lying = body[:at] + bytes([body[at] ^ 0x41]) + body[at + 1 :]
-        content, places = journal_of([lying])
-        builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
+        finder, builder, expected = found_in([lying]), segment.Builder(DATA_ID), segment.Builder(DATA_ID)
         try:
             expected.add(lying)
         except columns.Damaged:
-            assert not builder.add_joined(native(), content, places)
+            assert finder is None
         else:
-            assert builder.add_joined(native(), content, places)
+            assert finder is not None
+            builder.add_joined(finder, 0, 1)
             assert told(builder.finish()) == told(expected.finish())
+
+
+def test_joined_when_blocks_are_large_then_checksums_of_parts_make_those_of_the_whole() -> None:
+    sizes = (5000, 4095, 4096, 1, 70_000, 300_001, 40_000)
+    bodies = bodies_of([(False, 0, [(b"k", bytes([at]) * size)], [at]) for at, size in enumerate(sizes)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "BLOCK_TARGET_BYTES", 1 << 20)
+        patch.setattr(segment, "BLOCK_ALONE_BYTES", 256 << 10)
+        one_by_one, at_once = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
+        for body in bodies:
+            one_by_one.add(body)
+        finder = found_in(bodies)
+        assert finder is not None
+        at_once.add_joined(finder, 0, len(bodies))
+        assert told(at_once.finish()) == told(one_by_one.finish())
+
+
+def test_memory_when_a_file_is_still_to_be_written_then_the_next_is_read_elsewhere() -> None:
+    first, second = (bodies_of([(True, 0, [(b"k", data)], [])]) for data in (b"first" * 99, b"other" * 99))
+    builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
+    memory = native().JournalMemory()
+    expected.add(first[0])
+    finder = found_in(first, memory)
+    assert finder is not None
+    builder.add_joined(finder, 0, 1)
+    del finder
+    assert found_in(second, memory) is not None
+    assert told(builder.finish()) == told(expected.finish())

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from array import array
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.engines.local.log import LocalLog, Options
 from penstock.host.disk import SystemDisk
 from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import BlockFinder
 
 FILE_NO: Final = 2**33 + 1
 LOGS: Final = [log_of(uid, number) for uid in (ORDERS, CLICKS) for number in range(3)]
@@ -55,17 +57,25 @@ def journal_of(groups: list[list[tuple[int, int, int] | Kind]]) -> tuple[bytes, 
 
 def found(
     content: bytes, streams: list[list[int]], starts: dict[int, int], step_bytes: int
-) -> list[tuple[int, list[int], int]] | None:
-    """What the native part finds: stream, places, bytes."""
+) -> list[tuple[int, list[tuple[int, int]], int]] | None:
+    """What the native part finds: stream; of each block the log and where it ends; bytes."""
     assert NATIVE is not None
     log_nos = [log_no for held in streams for log_no in held]
     starts_of = array("Q", [starts.get(log_no, 0) for log_no in log_nos]).tobytes()
-    finder = NATIVE.BlockFinder(FILE_NO, array("Q", log_nos).tobytes(), starts_of, [len(held) for held in streams])
-    while more := finder.walk(content, 700):
-        pass
-    if more is None:
+    memory, counts = NATIVE.JournalMemory(), [len(held) for held in streams]
+    finder = NATIVE.BlockFinder(memory, len(content), FILE_NO, array("Q", log_nos).tobytes(), starts_of, counts)
+    for at in range(0, len(content), 700):
+        finder.take(content[at : at + 700])
+    steps = finder.steps(step_bytes)
+    if steps is None:
         return None
-    return [(stream, list(array("Q", bodies)), size) for stream, bodies, size in finder.steps(step_bytes)]
+    return [(stream, _ends(finder, first, end), size) for stream, first, end, size in steps]
+
+
+def _ends(finder: BlockFinder, first: int, end: int) -> list[tuple[int, int]]:
+    """Log and end of each block."""
+    ranges = [finder.join(block, block + 1, 0, 1, 1)[3] for block in range(first, end)]
+    return [(int.from_bytes(log_no, "little"), int.from_bytes(end, "little")) for log_no, _, end, _, _ in ranges]
 
 
 @settings(max_examples=200, derandomize=True)
@@ -81,20 +91,19 @@ def test_finder_when_given_any_file_finds_the_wanted_log_by_log(
     content, blocks = journal_of(groups)
     steps = found(content, streams, starts, step_bytes)
     assert steps is not None
-    owners = {place: log_no for log_no, _, place, _ in blocks}
-    lengths = {place: length for _, _, place, length in blocks}
+    lengths = {(log_no, end): length for log_no, end, _, length in blocks}
     for number, wanted in enumerate(streams):
         expected = [
-            place for log in wanted for log_no, end, place, _ in blocks if log_no == log and end > starts.get(log, 0)
+            (log, end) for log in wanted for log_no, end, _, _ in blocks if log_no == log and end > starts.get(log, 0)
         ]
-        assert [place for stream, places, _ in steps for place in places if stream == number] == expected
-    for stream, places, size in steps:
-        assert size == sum(lengths[place] for place in places)
-        last_log = sum(lengths[place] for place in places if owners[place] == owners[places[-1]])
+        assert [block for stream, held, _ in steps for block in held if stream == number] == expected
+    for stream, held, size in steps:
+        assert size == sum(lengths[block] for block in held)
+        last_log = sum(lengths[block] for block in held if block[0] == held[-1][0])
         assert size - last_log < step_bytes or step_bytes == 1
-        assert {owners[place] for place in places} <= set(streams[stream])
+        assert {log_no for log_no, _ in held} <= set(streams[stream])
     for (_, before, _), (_, after, _) in pairwise(steps):
-        assert owners[before[-1]] != owners[after[0]]
+        assert before[-1][0] != after[0][0]
 
 
 def test_finder_when_a_byte_is_wrong_then_it_refuses_the_file() -> None:
@@ -190,10 +199,10 @@ def test_settle_when_a_file_rots_after_it_was_opened_then_what_was_in_it_is_told
 
         rotten = False
 
-        async def store(self, name: str, *pieces: bytes) -> None:
+        async def store(self, name: str, pieces: Iterable[bytes]) -> None:
             if name.startswith(settler.FOLDER) and not self.rotten:
                 raise DiskFull("no segment now")
-            await super().store(name, *pieces)
+            await super().store(name, pieces)
 
     async def scenario() -> None:
         disk = Rotting(path)

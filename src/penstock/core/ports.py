@@ -4,7 +4,7 @@ Rules: no module outside `host/` reads a clock, draws a random number or spawns 
 simulation or a user's test can own all three.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from penstock.core.ids import Millis
@@ -91,6 +91,10 @@ class File(Protocol):
         """Bytes from `offset` on; fewer than `length` at the end of the file."""
         ...
 
+    async def feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
+        """Give `take` the bytes from `offset` on piece by piece, beside the loop; fewer than `length` at the end of the file."""
+        ...
+
     async def write(self, offset: int, *pieces: bytes) -> None:
         """Write pieces one behind the other; not durable yet.  Raises DiskFull, OSError."""
         ...
@@ -115,10 +119,10 @@ class Disk(Protocol):
         """A new file of `size_bytes` zeros that are really written, or an emptied one.  Raises DiskFull."""
         ...
 
-    async def store(self, path: str, *pieces: bytes) -> None:
+    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
         """A new file, or one anew, of these pieces; durable when this returns, but for its name.  Raises DiskFull, and may leave a part.
 
-        For what is large and not read soon: it need not pass through the page cache.
+        For what is large and not read soon: it need not pass through the page cache.  Pieces are asked for one by one, beside the loop.
         """
         ...
 

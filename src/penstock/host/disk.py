@@ -11,7 +11,7 @@ import fcntl
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +26,7 @@ PIECES_AT_ONCE: Final = 512  # systems take 1,024
 ZEROS: Final = bytes(1 << 20)
 STORE_STEP_BYTES: Final = 2 << 20  # what `store` hands to the disk at a time: a commit waits behind no more
 STORE_UNIT_BYTES: Final = 4096  # of what is written past the page cache
+FEED_BYTES: Final = 1 << 20  # what `feed` reads at a time: into memory that was just used, and so needs no fresh pages
 SWITCH_S: Final = 0.0005  # Python's own 5 ms are how long a thread whose commit is done may wait to say so
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PAST_THE_CACHE: Final = getattr(os, "O_DIRECT", 0)
@@ -48,7 +49,7 @@ class SystemDisk:
         """A new file of really written zeros."""
         return await self._run(self._create, path, size_bytes)
 
-    async def store(self, path: str, *pieces: bytes) -> None:
+    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
         """A file of these pieces, durable."""
         await self._run(self._store, path, pieces)
 
@@ -97,7 +98,7 @@ class SystemDisk:
             return self._open(path, os.O_RDWR)
         return self._open(path, _NEW)
 
-    def _store(self, path: str, pieces: Sequence[bytes]) -> None:
+    def _store(self, path: str, pieces: Iterable[bytes]) -> None:
         file = self._open(path, _NEW)
         step = self._steps.pop() if self._steps else mmap.mmap(-1, STORE_STEP_BYTES)
         try:
@@ -147,6 +148,10 @@ class SystemFile:
         """Bytes from `offset` on."""
         return await _in(self._others, self._read, offset, length)
 
+    async def feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
+        """Give `take` the bytes from `offset` on piece by piece, on a thread of the disk."""
+        await _in(self._others, self._feed, offset, length, take)
+
     async def write(self, offset: int, *pieces: bytes) -> None:
         """Write pieces one behind the other."""
         await _in(self._others, self.write_now, offset, *pieces)
@@ -173,7 +178,7 @@ class SystemFile:
             for first in range(0, len(pieces), PIECES_AT_ONCE):
                 offset += self._write_some(offset, pieces[first : first + PIECES_AT_ONCE])
 
-    def store_now(self, pieces: Sequence[bytes], step: memoryview) -> None:
+    def store_now(self, pieces: Iterable[bytes], step: memoryview) -> None:
         """Fill the empty file with pieces, by way of `step`, and make it durable, on this thread."""
         self._pass_the_cache(True)
         at = 0
@@ -221,12 +226,18 @@ class SystemFile:
             length -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def _feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
+        end = offset + length
+        while offset < end and (piece := os.pread(self._descriptor, min(FEED_BYTES, end - offset), offset)):
+            take(piece)
+            offset += len(piece)
+
     def _commit(self, offset: int, pieces: Sequence[bytes]) -> None:
         self.write_now(offset, *pieces)
         os.fdatasync(self._descriptor)
 
 
-def _in_steps(pieces: Sequence[bytes], step: memoryview) -> Iterator[int]:
+def _in_steps(pieces: Iterable[bytes], step: memoryview) -> Iterator[int]:
     """Lay pieces back to back into `step`; yield, whenever it is full and at the end, how much of it is filled."""
     filled = 0
     for piece in pieces:

@@ -14,6 +14,7 @@ from penstock.wire.nativeparts import (
     BlockReader,
     Format,
     HeadReader,
+    JournalMemory,
     PutCallReader,
     Readers,
     Ring,
@@ -88,21 +89,16 @@ class Native(Protocol):
         ...
 
     @property
-    def BlockFinder(self) -> Callable[[int, bytes, bytes, Sequence[int]], BlockFinder]:  # noqa: N802
-        """Makes a finder of the blocks that a journal file has of some logs, by the file's number.
+    def BlockFinder(self) -> Callable[[JournalMemory, int, int, bytes, bytes, Sequence[int]], BlockFinder]:  # noqa: N802
+        """Makes a finder of the blocks that a journal file has of some logs, by the file's size and number.
 
         Then numbers of logs, and offsets before which nothing is wanted, eight bytes each, stream by stream; how many logs each stream has.
         """
         ...
 
-    def join_blocks(
-        self, content: bytes, bodies: bytes, at: int, target_bytes: int, alone_bytes: int
-    ) -> tuple[bytes, bytes, int, Sequence[bytes]] | None:
-        """Blocks of a journal file as they lie in a segment from `at` on (engines/local/segment.py).
-
-        Then the rows of its index in MessagePack, how many they are, and the columns of ranges.py.  `bodies`: where they begin in the
-        file, as a BlockFinder found them in it.  None where Python shall look: the columns of one of them do not add up.
-        """
+    @property
+    def JournalMemory(self) -> Callable[[], JournalMemory]:  # noqa: N802
+        """Makes memory for journal files that is used again from one to the next, and held until it is let go of."""
         ...
 
     def read_json(self, body: bytes) -> tuple[str, Rows] | None:

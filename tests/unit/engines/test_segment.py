@@ -29,7 +29,8 @@ def _built(*bodies: bytes) -> Built:
     builder = segment.Builder(DATA_ID)
     for body in bodies:
         builder.add(body)
-    return builder.finish()
+    built = builder.finish()
+    return built._replace(pieces=list(built.pieces))
 
 
 def _read(built: Built) -> list[tuple[BlockRow, Records]]:

@@ -43,21 +43,21 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def test_store_when_it_returns_then_the_file_holds_the_pieces(
     disk: SystemDisk, tmp_path: Path, pieces: list[bytes]
 ) -> None:
-    _run(disk.store("file", *pieces))
+    _run(disk.store("file", pieces))
     assert (tmp_path / "file").read_bytes() == b"".join(pieces)
 
 
 def test_store_when_there_is_a_longer_file_then_nothing_of_it_is_left(disk: SystemDisk, tmp_path: Path) -> None:
-    _run(disk.store("file", PATTERN))
-    _run(disk.store("file", b"short"))
+    _run(disk.store("file", [PATTERN]))
+    _run(disk.store("file", [b"short"]))
     assert (tmp_path / "file").read_bytes() == b"short"
 
 
 def test_store_when_the_memory_is_used_again_then_nothing_of_the_last_content_is_in_the_next(
     disk: SystemDisk, tmp_path: Path
 ) -> None:
-    _run(disk.store("long", PATTERN))
-    _run(disk.store("short", b"a", b"b"))
+    _run(disk.store("long", [PATTERN]))
+    _run(disk.store("short", [b"a", b"b"]))
     assert (tmp_path / "short").read_bytes() == b"ab"
     assert len(disk._steps) == 1
 
@@ -76,7 +76,7 @@ def test_store_when_the_file_system_takes_no_such_writes_then_they_go_through_th
         return sound(descriptor, data, at)
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    _run(disk.store("file", PATTERN, b"end"))
+    _run(disk.store("file", [PATTERN, b"end"]))
     assert (tmp_path / "file").read_bytes() == PATTERN + b"end"
     assert refused <= 1  # none where the file system refused the flag itself
 
@@ -86,11 +86,11 @@ def test_store_when_the_disk_writes_a_part_then_the_rest_follows(
 ) -> None:
     sound = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda descriptor, data, at: sound(descriptor, data[:STORE_UNIT_BYTES], at))
-    _run(disk.store("file", PATTERN))
+    _run(disk.store("file", [PATTERN]))
     assert (tmp_path / "file").read_bytes() == PATTERN
 
 
-@pytest.mark.parametrize("work", [lambda disk: disk.store("file", PATTERN), lambda disk: disk.create("file", 9999)])
+@pytest.mark.parametrize("work", [lambda disk: disk.store("file", [PATTERN]), lambda disk: disk.create("file", 9999)])
 def test_store_and_create_when_the_disk_is_full_then_they_say_so(
     disk: SystemDisk, work: Callable[[SystemDisk], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

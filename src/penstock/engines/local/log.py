@@ -95,6 +95,7 @@ class LocalLog:
         await self._journal.adopt_found(spares)
         self._tasks.spawn(self._committer.run(), "journal")
         self._tasks.spawn(self._settler.run(), "settling")
+        self._tasks.spawn(self._settler.rest(), "settling")
         self._settler.wake()
 
     async def close(self) -> None:

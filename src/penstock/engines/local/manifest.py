@@ -178,7 +178,7 @@ async def publish(disk: Disk, manifest: Manifest) -> None:
     """Put a manifest in place, durably and twice: under its number and the one after it; and forget those before."""
     copies = {path_of(number): replace(manifest, number=number) for number in (manifest.number, manifest.number + 1)}
     for path, copy in copies.items():
-        await disk.store(path + ".new", encode(copy))
+        await disk.store(path + ".new", [encode(copy)])
     for path in copies:
         await disk.rename(path + ".new", path)
     await disk.sync_folder(FOLDER)

@@ -28,12 +28,13 @@ from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.state import LogState
 from penstock.engines.local.together import both
 from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import JournalMemory
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "segments"
 RETRY_MS = 1000
-WALK_BYTES = 4 << 20  # of a journal file at a time; a millisecond
+REST_MS = 10_000  # after that long without a file to settle, memory is let go of
 
 
 class Ledger(Struct):
@@ -78,6 +79,8 @@ class Settler:
         self._segment_bytes = segment_bytes
         self._wanted = asyncio.Event()
         self._changing = asyncio.Lock()
+        self._memory: JournalMemory | None = None  # made when it is needed
+        self._used = asyncio.Event()  # lately, the memory
         self._halted = False
         self._told: asyncio.Future[OSError | None] | None = None  # made by the first who waits for room
         self._rubbish: list[str] = []  # files that a failed settling left, or that nothing needs
@@ -101,6 +104,15 @@ class Settler:
                 self._tell(error)
                 await self._clock.sleep(RETRY_MS)
                 self._wanted.set()
+
+    async def rest(self) -> None:
+        """Let go of the memory of settling whenever nothing has been settled for a while, for ever."""
+        while True:
+            await self._used.wait()
+            self._used.clear()
+            await self._clock.sleep(REST_MS)
+            if not self._used.is_set():
+                self._memory = None
 
     async def settle(self) -> None:
         """Settle every full file and drop dead segments now."""
@@ -163,41 +175,42 @@ class Settler:
 
     async def _draft(self, file: JournalFile) -> "list[_Draft]":
         """The segments of a full file, in memory."""
-        content = await file.file.read(0, file.end)
         by_stream: dict[str, list[LogState]] = {}
         for log in sorted(self._logs.values(), key=attrgetter("log_no")):
             by_stream.setdefault(log.stream, []).append(log)
-        drafts = await self._joined(by_stream, file, content)
+        drafts = await self._joined(by_stream, file)
         if drafts is not None:
             return drafts
+        content = await file.file.read(0, file.end)
         return [
             _Draft(stream, built)
             for stream, logs in by_stream.items()
             for built in await self._built(logs, file, content)
         ]
 
-    async def _joined(
-        self, by_stream: dict[str, list[LogState]], file: JournalFile, content: bytes
-    ) -> "list[_Draft] | None":
+    async def _joined(self, by_stream: dict[str, list[LogState]], file: JournalFile) -> "list[_Draft] | None":
         """The same by the native part, from the file alone, in steps that let others run; None where Python is to do all of it."""
         if NATIVE is None:
             return None
+        self._memory = self._memory or NATIVE.JournalMemory()
+        self._used.set()
         logs = list(chain.from_iterable(by_stream.values()))
         log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.settled_end for log in logs])
         counts = [len(held) for held in by_stream.values()]
-        finder = NATIVE.BlockFinder(file.file_no, log_nos.tobytes(), starts.tobytes(), counts)
-        while more := finder.walk(content, WALK_BYTES):
-            await self._clock.sleep(0)
-        if more is None:
+        finder = NATIVE.BlockFinder(self._memory, file.end, file.file_no, log_nos.tobytes(), starts.tobytes(), counts)
+        await file.file.feed(0, file.end, finder.take)
+        steps = finder.steps(segment.BLOCK_TARGET_BYTES)
+        if steps is None:
             return None
         builders: list[list[segment.Builder]] = [[] for _ in by_stream]
-        for stream, bodies, size_bytes in finder.steps(segment.BLOCK_TARGET_BYTES):
+        for stream, first, end, size_bytes in steps:
             await self._clock.sleep(0)
             held = builders[stream]
+            if size_bytes > self._segment_bytes:
+                return None
             if not held or not held[-1].takes(size_bytes, self._segment_bytes):
                 held.append(segment.Builder(self._ledger.data_id))
-            if size_bytes > self._segment_bytes or not held[-1].add_joined(NATIVE, content, bodies):
-                return None
+            held[-1].add_joined(finder, first, end)
         named = zip(by_stream, builders, strict=True)
         return [_Draft(stream, builder.finish()) for stream, held in named for builder in held]
 
@@ -225,7 +238,7 @@ class Settler:
         self._ledger.next_segment_no += 1
         await self._disk.make_folder(folder)
         self._rubbish.append(path)  # until all segments of the file are durable
-        await self._disk.store(path, *built.pieces)
+        await self._disk.store(path, built.pieces)
         await self._disk.sync_folder(folder)
         return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.index_checksum), built.ranges)
 

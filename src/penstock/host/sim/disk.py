@@ -8,8 +8,9 @@ the simulation.
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from penstock.core.ports import DiskFull
@@ -18,6 +19,7 @@ from penstock.host.sim.image import Image, Inode
 
 PACES: Final = (0.1, 1.0, 1.0, 1.0, 10.0)  # how slow one kind of operation is in one world; drawn
 READ_PIECE_BYTES: Final = 1 << 16
+STORE_PIECES: Final = 64  # that `store` asks for at a time
 
 
 class Kind(StrEnum):
@@ -110,14 +112,16 @@ class SimDisk:
             raise
         return SimFile(self, inode, path)
 
-    async def store(self, path: str, *pieces: bytes) -> None:
+    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
         """A file of these pieces, durable; a process that dies meanwhile leaves a part of it."""
         file = await self.create(path)
-        data = b"".join(pieces)
-        half = len(data) // 2
+        rest, at = iter(pieces), 0
         try:
-            await file.write(0, data[:half])
-            await file.write(half, data[half:])
+            while data := b"".join(islice(rest, STORE_PIECES)):
+                half = len(data) // 2
+                await file.write(at, data[:half])
+                await file.write(at + half, data[half:])
+                at += len(data)
             await file.sync()
         finally:
             await file.close()
@@ -235,6 +239,13 @@ class SimFile:
             half = length // 2
             return self._read_piece(offset, half) + await self.read(offset + half, length - half)
         return self._read_piece(offset, length)
+
+    async def feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
+        """Give `take` the bytes from `offset` on, in pieces of drawn lengths."""
+        while length > 0 and (piece := await self.read(offset, self._disk.random.randrange(1, length + 1))):
+            take(piece)
+            offset += len(piece)
+            length -= len(piece)
 
     async def write(self, offset: int, *pieces: bytes) -> None:
         """Write bytes; not durable yet."""

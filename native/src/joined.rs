@@ -1,0 +1,284 @@
+//! Blocks of a journal file joined to those of a segment, as `engines/local/segment.py` joins them, byte by byte.
+//!
+//! Theory.  What the index of a segment says of blocks is known before they are copied: their checksums are made of those that the file was
+//! verified by.  So they are written when the disk asks for them, a piece at a time, which never leaves the processor's cache.
+
+use std::sync::Arc;
+
+use crate::blocks::{Block, Content, HEAD_BYTES, LENGTHS_BYTES, RUN_BYTES};
+use crate::number::Writer;
+
+const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
+const PIECE_BYTES: usize = 512 << 10; // or more: whole blocks
+
+/// What `segment.py` joins to.
+pub struct Sizes {
+    pub target_bytes: usize,
+    pub alone_bytes: usize,
+}
+
+/// What the index of a segment says of blocks: rows in MessagePack, and what each log has.
+#[derive(Default)]
+pub struct Told {
+    pub index: Vec<u8>,
+    pub rows: usize,
+    pub ranges: Ranges,
+}
+
+/// Columns with a row for each log, little-endian: its number, first offset, end, first and last arrival.
+#[derive(Default)]
+pub struct Ranges {
+    pub columns: [Vec<u8>; 5],
+    last_log: Option<u64>,
+}
+
+impl Ranges {
+    /// Blocks of one log follow each other.
+    fn add(&mut self, log: u64, first: u64, end: u64, began_ms: i64, ended_ms: i64) {
+        let [logs, firsts, ends, begins, lasts] = &mut self.columns;
+        if self.last_log == Some(log) {
+            ends.truncate(ends.len() - 8);
+            lasts.truncate(lasts.len() - 8);
+        } else {
+            self.last_log = Some(log);
+            logs.extend_from_slice(&log.to_le_bytes());
+            firsts.extend_from_slice(&first.to_le_bytes());
+            begins.extend_from_slice(&began_ms.to_le_bytes());
+        }
+        ends.extend_from_slice(&end.to_le_bytes());
+        lasts.extend_from_slice(&ended_ms.to_le_bytes());
+    }
+}
+
+/// Blocks of a journal file, some of them joined, that are yet to be written.
+pub struct Joined {
+    content: Arc<Content>,
+    blocks: Vec<Block>,
+    rows: Vec<Row>,
+    written: usize, // of the rows
+}
+
+/// A block of the segment.
+struct Row {
+    end: usize, // of those of the journal that it is made of
+    length: usize,
+    checksum: u32,
+}
+
+impl Joined {
+    /// `blocks`: log by log, as `Finder` found them in the file.
+    pub fn new(content: Arc<Content>, blocks: Vec<Block>, sizes: &Sizes) -> Self {
+        let mut rows = Vec::new();
+        let mut begin = 0;
+        for end in ends(&blocks, sizes) {
+            let part = &blocks[begin..end];
+            rows.push(Row { end, length: body_length(part, &content), checksum: checksum_of(part, &content) });
+            begin = end;
+        }
+        Self { content, blocks, rows, written: 0 }
+    }
+
+    /// All that is written.
+    pub fn size_bytes(&self) -> usize {
+        self.rows.iter().map(|row| LEAD_BYTES + row.length).sum()
+    }
+
+    fn part(&self, row: usize) -> &[Block] {
+        let begin = row.checked_sub(1).map_or(0, |before| self.rows[before].end);
+        &self.blocks[begin..self.rows[row].end]
+    }
+
+    /// What the index says where the first block begins at `at` of the segment.
+    pub fn told(&self, at: usize) -> Told {
+        let mut told = Told::default();
+        let mut body_at = at;
+        for (place, row) in self.rows.iter().enumerate() {
+            body_at += LEAD_BYTES;
+            told.add(self.part(place), &self.content, body_at, row);
+            body_at += row.length;
+        }
+        told
+    }
+
+    /// How long the next piece is; 0 at the end.
+    pub fn next_bytes(&self) -> usize {
+        self.next_rows().map(|row| LEAD_BYTES + self.rows[row].length).sum()
+    }
+
+    fn next_rows(&self) -> std::ops::Range<usize> {
+        let mut bytes = 0;
+        let full = |row: &Row| {
+            bytes += LEAD_BYTES + row.length;
+            bytes >= PIECE_BYTES
+        };
+        let rest = &self.rows[self.written..];
+        let count = rest.iter().position(full).map_or(rest.len(), |last| last + 1);
+        self.written..self.written + count
+    }
+
+    /// The next piece: blocks as they lie in a segment, each behind its checksum and length.
+    pub fn write_next(&mut self, out: &mut Writer<'_>) {
+        for place in self.next_rows() {
+            let row = &self.rows[place];
+            out.put(&row.checksum.to_le_bytes());
+            out.put(&(row.length as u32).to_le_bytes());
+            write_body(self.part(place), &self.content, out);
+            self.written = place + 1;
+        }
+    }
+}
+
+/// Which blocks become one: where each of them ends.
+fn ends(blocks: &[Block], sizes: &Sizes) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let (mut begin, mut held_bytes) = (0, 0);
+    for (place, block) in blocks.iter().enumerate() {
+        if place > begin {
+            let (first, last) = (&blocks[begin], &blocks[place - 1]);
+            if first.size().max(block.size()) >= sizes.alone_bytes
+                || held_bytes + block.size() > sizes.target_bytes
+                || (last.log, last.end()) != (block.log, block.first)
+            {
+                ends.push(place);
+                (begin, held_bytes) = (place, 0);
+            }
+        }
+        held_bytes += block.size();
+    }
+    if !blocks.is_empty() {
+        ends.push(blocks.len());
+    }
+    ends
+}
+
+impl Told {
+    fn add(&mut self, blocks: &[Block], file: &[u8], body_at: usize, row: &Row) {
+        let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+        let (began_ms, ended_ms) = (first.began_ms(file), last.ended_ms(file));
+        self.ranges.add(first.log, first.first, last.end(), began_ms, ended_ms);
+        self.rows += 1;
+        self.index.push(0x90 | 8); // an array of eight
+        for number in [first.log, first.first, u64::from(records_of(blocks))] {
+            pack(number, &mut self.index);
+        }
+        for moment in [began_ms, ended_ms] {
+            pack_signed(moment, &mut self.index);
+        }
+        for number in [body_at as u64, row.length as u64, u64::from(row.checksum)] {
+            pack(number, &mut self.index);
+        }
+    }
+}
+
+fn records_of(blocks: &[Block]) -> u32 {
+    blocks.iter().map(|block| block.records).sum()
+}
+
+/// Of blocks that become one.
+fn body_length(blocks: &[Block], file: &[u8]) -> usize {
+    if let [alone] = blocks {
+        return alone.body().len();
+    }
+    let bytes: usize = blocks.iter().map(Block::size).sum();
+    front_length(blocks, file) + LENGTHS_BYTES * records_of(blocks) as usize + bytes
+}
+
+/// Of head and runs.
+fn front_length(blocks: &[Block], file: &[u8]) -> usize {
+    HEAD_BYTES + RUN_BYTES * joined_runs(blocks, file)
+}
+
+type Column = fn(&Block) -> std::ops::Range<usize>;
+
+/// In their order, before the data.
+const COLUMNS: [Column; 3] = [Block::key_lengths, Block::data_lengths, Block::keys];
+
+fn checksum_of(blocks: &[Block], file: &[u8]) -> u32 {
+    if let [alone] = blocks {
+        let before = crc32c::crc32c(&file[alone.body().start..alone.data().start]);
+        return alone.checksum_with_data(before, file);
+    }
+    let mut front = vec![0; front_length(blocks, file)];
+    write_front(blocks, file, &mut Writer::new(&mut front));
+    let columns = COLUMNS.iter().flat_map(|column| blocks.iter().map(column));
+    let before = columns.fold(crc32c::crc32c(&front), |sum, range| crc32c::crc32c_append(sum, &file[range]));
+    blocks.iter().fold(before, |sum, block| block.checksum_with_data(sum, file))
+}
+
+fn write_body(blocks: &[Block], file: &[u8], out: &mut Writer<'_>) {
+    if let [alone] = blocks {
+        out.put(&file[alone.body()]);
+        return;
+    }
+    write_front(blocks, file, out);
+    for column in COLUMNS.iter().chain(&[Block::data as Column]) {
+        for block in blocks {
+            out.put(&file[column(block)]);
+        }
+    }
+}
+
+/// Head and runs of the block that they become.
+fn write_front(blocks: &[Block], file: &[u8], out: &mut Writer<'_>) {
+    let first = &blocks[0];
+    out.put(&first.log.to_le_bytes());
+    out.put(&first.incarnation.to_le_bytes());
+    out.put(&records_of(blocks).to_le_bytes());
+    out.put(&first.first.to_le_bytes());
+    out.put(&(joined_runs(blocks, file) as u32).to_le_bytes());
+    out.put(&[0; 4]);
+    write_runs(blocks, file, out);
+}
+
+/// How many runs are left when those that arrived together have become one.
+fn joined_runs(blocks: &[Block], file: &[u8]) -> usize {
+    let mut last = None;
+    let arrivals = blocks.iter().flat_map(|block| block.each_run(file)).map(|run| run.1);
+    arrivals.filter(|arrival_ms| last.replace(*arrival_ms) != Some(*arrival_ms)).count()
+}
+
+fn write_runs(blocks: &[Block], file: &[u8], out: &mut Writer<'_>) {
+    let mut held: Option<(u32, i64)> = None;
+    let mut put = |run: (u32, i64)| {
+        out.put(&run.0.to_le_bytes());
+        out.put(&run.1.to_le_bytes());
+    };
+    for (count, arrival_ms) in blocks.iter().flat_map(|block| block.each_run(file)) {
+        held = match held {
+            Some(last) if last.1 == arrival_ms => Some((last.0 + count, arrival_ms)),
+            last => {
+                last.map(&mut put);
+                Some((count, arrival_ms))
+            }
+        };
+    }
+    held.map(put);
+}
+
+/// A number in MessagePack, as short as it can be.
+fn pack(number: u64, out: &mut Vec<u8>) {
+    match number {
+        0..0x80 => out.push(number as u8),
+        0x80..0x100 => out.extend_from_slice(&[0xcc, number as u8]),
+        0x100..0x1_0000 => put(0xcd, &(number as u16).to_be_bytes(), out),
+        0x1_0000..0x1_0000_0000 => put(0xce, &(number as u32).to_be_bytes(), out),
+        _ => put(0xcf, &number.to_be_bytes(), out),
+    }
+}
+
+fn pack_signed(number: i64, out: &mut Vec<u8>) {
+    let bytes = number.to_be_bytes();
+    match number {
+        0.. => pack(u64::from_be_bytes(bytes), out),
+        -0x20..0 => out.push(bytes[7]),
+        -0x80..-0x20 => put(0xd0, &bytes[7..], out),
+        -0x8000..-0x80 => put(0xd1, &bytes[6..], out),
+        -0x8000_0000..-0x8000 => put(0xd2, &bytes[4..], out),
+        _ => put(0xd3, &bytes, out),
+    }
+}
+
+fn put(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(bytes);
+}
