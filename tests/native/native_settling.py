@@ -223,3 +223,47 @@ def test_settle_when_a_file_rots_after_it_was_opened_then_what_was_in_it_is_told
             assert f"log {LOGS[2]}" in log.damage[0]
 
     asyncio.run(scenario())
+
+
+class Restless(SetClock):
+    """A clock on which the test says when a while has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whiles: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def sleep(self, duration_ms: int) -> None:
+        if duration_ms != settler.REST_MS:
+            return await super().sleep(duration_ms)
+        passed = asyncio.Event()
+        self.whiles.put_nowait(passed)
+        await passed.wait()
+        return None
+
+
+def test_memory_when_nothing_is_settled_for_a_while_then_it_is_let_go_of(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Restless()
+        async with engine(tmp_path / "data", None, clock, SMALL) as log:
+            await _write(log)
+            await _fill(log)
+            memory = log._settler._memory
+            assert memory is not None
+            first = await clock.whiles.get()
+            await _fill(log)
+            first.set()
+            second = await clock.whiles.get()
+            assert log._settler._memory is memory, "it was used meanwhile"
+            second.set()
+            await _fill(log)
+            assert log._settler._memory not in (memory, None)
+
+    asyncio.run(scenario())
+
+
+async def _fill(log: LocalLog) -> None:
+    """Settle a journal file more."""
+    settled = log._ledger.first_file_no
+    while log._ledger.first_file_no == settled:
+        await put(log, LOGS[1], 20)
+        await log.settle()

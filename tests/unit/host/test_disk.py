@@ -12,7 +12,7 @@ import pytest
 
 from penstock.core.ports import DiskFull
 from penstock.host import disk as host_disk
-from penstock.host.disk import STORE_STEP_BYTES, STORE_UNIT_BYTES, SystemDisk, SystemFile
+from penstock.host.disk import FEED_BYTES, STORE_STEP_BYTES, STORE_UNIT_BYTES, SystemDisk, SystemFile
 
 PATTERN: Final = bytes(range(256)) * 64
 
@@ -125,6 +125,46 @@ def test_create_when_it_returns_then_the_file_holds_zeros(disk: SystemDisk, tmp_
     (tmp_path / "file").write_bytes(PATTERN)
     _run(work())
     assert (tmp_path / "file").read_bytes() == bytes(size_bytes)
+
+
+def test_store_when_pieces_are_asked_for_then_those_before_are_on_their_way(disk: SystemDisk, tmp_path: Path) -> None:
+    sizes = []
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(3):
+            sizes.append((tmp_path / "file").stat().st_size)
+            yield bytes(STORE_STEP_BYTES)
+
+    _run(disk.store("file", pieces()))
+    assert sizes == [0, STORE_STEP_BYTES, 2 * STORE_STEP_BYTES]
+
+
+def test_store_when_a_piece_cannot_be_made_then_it_says_so_and_the_memory_is_free_again(disk: SystemDisk) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield PATTERN
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        _run(disk.store("file", pieces()))
+    assert len(disk._steps) == 1
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 3 << 20), (7, FEED_BYTES), (5, 9 << 20), (4 << 20, 9), (9, 0)])
+def test_feed_when_it_returns_then_all_that_is_there_was_given_in_pieces(
+    disk: SystemDisk, tmp_path: Path, offset: int, length: int
+) -> None:
+    content = PATTERN * ((3 << 20) // len(PATTERN)) + b"end"
+    (tmp_path / "file").write_bytes(content)
+    given: list[bytes] = []
+
+    async def work() -> None:
+        file = await disk.open("file")
+        await file.feed(offset, length, given.append)
+        await file.close()
+
+    _run(work())
+    assert b"".join(given) == content[offset : offset + length]
+    assert all(0 < len(piece) <= FEED_BYTES for piece in given)
 
 
 def _passes_the_cache(descriptor: int) -> bool:

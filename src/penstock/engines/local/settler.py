@@ -197,7 +197,9 @@ class Settler:
         logs = list(chain.from_iterable(by_stream.values()))
         log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.settled_end for log in logs])
         counts = [len(held) for held in by_stream.values()]
-        finder = NATIVE.BlockFinder(self._memory, file.end, file.file_no, log_nos.tobytes(), starts.tobytes(), counts)
+        finder = NATIVE.BlockFinder(
+            self._memory, file.file.size_bytes, file.file_no, log_nos.tobytes(), starts.tobytes(), counts
+        )
         await file.file.feed(0, file.end, finder.take)
         steps = finder.steps(segment.BLOCK_TARGET_BYTES)
         if steps is None:
