@@ -138,7 +138,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 8  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 9  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:
