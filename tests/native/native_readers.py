@@ -12,7 +12,8 @@ from typing import Any
 import cbor2
 import pytest
 
-from penstock.host.readers import NICENESS, BodyReaders
+from penstock.host.readers import NICENESS, BodyReaders, Read
+from penstock.server.eager import start
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import Format, Rows
 
@@ -105,6 +106,20 @@ def niceness_of(name: str) -> set[int]:
     return {
         os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks if (task / "comm").read_text() == f"{name}\n"
     }
+
+
+def test_request_when_it_waits_for_its_body_becomes_no_task() -> None:
+    async def scenario(readers: BodyReaders) -> None:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Read] = loop.create_future()
+        begun = start(readers.read("json", body_of(3), hashed=False), ended.set_result, ended.set_exception, loop)
+        assert begun is not None
+        assert begun.task is None
+        found, _ = await ended
+        assert found is not None
+        assert found[0] == "s3"
+
+    with_readers(scenario)
 
 
 def test_readers_when_they_have_ended_say_so() -> None:

@@ -9,12 +9,20 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final
 
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import Format, Readers, Rows
 
 NICENESS: Final = 10  # with less the loop still waits; with 19, one that never rests would starve them (docs/adr/0012)
+
+Read = tuple[tuple[str, Rows] | None, str | None]
+
+
+class _Told(asyncio.Future[Read]):
+    """What was read; the request that waits for it needs no task to go on (server/eager.py)."""
+
+    taskless: ClassVar[bool] = True
 
 
 class BodyReaders:
@@ -22,10 +30,10 @@ class BodyReaders:
 
     def __init__(self) -> None:
         self._readers: Readers | None = None
-        self._waiting: dict[int, asyncio.Future[tuple[tuple[str, Rows] | None, str | None]]] = {}
+        self._waiting: dict[int, _Told] = {}
         self._tickets = 0
 
-    async def read(self, form: Format, body: bytes, *, hashed: bool) -> tuple[tuple[str, Rows] | None, str | None]:
+    async def read(self, form: Format, body: bytes, *, hashed: bool) -> Read:
         """The stream's name and the records of a PutRecords, and the SHA-256 of its body where that is asked for.
 
         None in place of a request where Python shall look: always, without the native part.
@@ -38,10 +46,9 @@ class BodyReaders:
                 self._readers = begun.submit(NATIVE.Readers, os.cpu_count() or 1).result()
             loop.add_reader(self._readers.fileno(), self._take)
         self._tickets += 1
-        done = self._waiting[self._tickets] = loop.create_future()
+        done = self._waiting[self._tickets] = _Told(loop=loop)
         self._readers.submit(self._tickets, form, body, hashed)
-        found, digest = await done
-        return found, digest
+        return await done
 
     def close(self) -> None:
         """End them."""
