@@ -89,14 +89,16 @@ def test_scattered_when_calls_come_at_any_time_then_every_shard_tells_what_it_wo
         ]
         assert told.idle(now_ms) == itself.idle(now_ms)
     assert not expected
-    whole, each = together.take_scattered(uid, apart=True)
-    tallies = {held.no: tally for held in apart.by_stream()[uid] if (tally := held.take_tally()) is not None}
+    whole, rows = together.take_scattered(uid)
+    each = {no: Calls.of(row) for no, row in rows.items()}
+    apart.cut()
+    tallies = {held.no: tally for held in apart.by_stream()[uid] if (tally := apart.take_tally(held)) is not None}
     assert {no: figures(one) for no, one in each.items()} == {no: figures(one.manies) for no, one in tallies.items()}
     merged = Calls()
     for calls_of_one in each.values():
         merged.merge(calls_of_one)
     assert figures(whole) == figures(merged)
-    assert together.take_scattered(uid, apart=False)[0].count == 0
+    assert together.take_scattered(uid)[0].count == 0
 
 
 def test_scattered_when_the_clock_goes_back_then_the_rings_begin_anew() -> None:

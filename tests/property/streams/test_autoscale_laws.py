@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.limits import HOUR_MS, MINUTE_MS
+from penstock.services.streams import autoscale
 from penstock.services.streams.autoscale import NARROW, QUIET_MS, Policy, ShardLoad, decide, needed
 from penstock.services.streams.topology import HASH_KEY_MAX, HashRange, check_tiling, tiling
 
@@ -56,6 +57,16 @@ def test_decide_when_shards_and_peak_are_any_then_it_only_cuts_or_only_merges_wi
         assert all(second - first > 1 for first, second in itertools.pairwise(gone)), (
             "no shard is merged with two others"
         )
+
+
+@given(seen(), st.floats(0, 60), policies())
+def test_decide_when_it_sees_at_once_that_nothing_is_asked_for_then_nothing_is(
+    shards: list[ShardLoad], peak: float, policy: Policy
+) -> None:
+    aim, ordered = needed(peak, policy), sorted(shards)
+    if autoscale._rests(shards, aim, policy):
+        assert not autoscale._cuts(ordered, aim, policy)
+        assert not autoscale._seams(ordered, aim, policy)
 
 
 @given(seen(), st.floats(0, 60), policies())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from streams_world import TRANSITION_MS, World, active, run, status_of
+from streams_world import TRANSITION_MS, World, active, begin, run, status_of, turns
 
 from penstock.core.limits import DAY_MS, HOUR_MS, KIB, MINUTE_MS
 from penstock.engines.memory import MemoryMeta
@@ -14,6 +14,7 @@ from penstock.services.streams.directory import StreamView
 from penstock.services.streams.peaks import TRAFFIC_ROOT
 from penstock.services.streams.service import Streams
 from penstock.services.streams.topology import HASH_KEY_MAX, check_tiling
+from penstock.services.streams.traffic import SHARDS_A_TURN
 from penstock.services.streams.writer import Written
 
 LOW = "penstock:autoscale-min"
@@ -261,6 +262,30 @@ def test_run_when_traffic_ends_or_its_stream_is_deleted_then_it_is_forgotten() -
         await world.clock.advance(62 * MINUTE_MS)
         assert streams.traffic.by_stream() == {}
         assert streams.peaks.peak(kept.stream.uid, world.clock.ms).in_records > 0
+        await world.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("turn", range(7))
+def test_look_when_a_stream_of_many_shards_changes_at_any_turn_of_it_then_the_change_stays(turn: int) -> None:
+    async def scenario() -> None:
+        world = World()
+        streams = await world.start()
+        view = await active(streams, mode="ON_DEMAND", shards=2 * SHARDS_A_TURN)
+        for held in view.shards.values():
+            streams.traffic.wrote(held, 100_000, 100, world.clock.now_ms())
+        world.clock.ms += MINUTE_MS
+        looking = begin(streams.autoscaler.look())
+        await turns(turn)
+        assert not looking.done(), "others run meanwhile"
+        await streams.directory.replace(view, replace(view.stream, tags={"a": "b"}))
+        await looking
+        assert view.stream.tags == {"a": "b"}
+        world.clock.ms += MINUTE_MS
+        await streams.autoscaler.look()
+        assert status_of(streams) == "UPDATING", "the next minute decides anew"
+        assert view.stream.tags == {"a": "b"}
         await world.stop()
 
     run(scenario())

@@ -6,7 +6,7 @@ from penstock.core.ids import Millis
 from penstock.core.limits import HOUR_MS, MIB, MINUTE_MS
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.quota import AWS_RATES, ShardRates
-from penstock.services.streams.traffic import AGE_SPAN_MS, NOTHING, Counts, ShardTraffic, Traffic
+from penstock.services.streams.traffic import AGE_SPAN_MS, NOTHING, SPANS, Counts, ShardTraffic, Traffic
 
 NOW = START_MS // MINUTE_MS * MINUTE_MS  # a minute begins
 
@@ -114,3 +114,48 @@ def test_write_load_when_bytes_or_records_are_nearer_to_their_limit_then_those_c
     assert Counts(in_bytes=MIB / 2, in_records=100).write_load(AWS_RATES) == 0.5
     assert Counts(in_bytes=1, in_records=1500).write_load(AWS_RATES) == 1.5
     assert Counts(in_bytes=MIB, in_records=100).write_load(ShardRates(write_bytes=4 * MIB, write_records=100)) == 1.0
+
+
+def test_tally_when_it_was_cut_then_what_comes_after_is_another_ones() -> None:
+    traffic, held = Traffic(), a_shard()
+    counts = wrote(traffic, held, NOW, records=2)
+    assert traffic.take_tally(counts) is None, "its time is not over"
+    traffic.cut()
+    wrote(traffic, held, NOW, records=3)
+    wrote(traffic, held, NOW, records=4)
+    taken = traffic.take_tally(counts)
+    assert taken is not None
+    assert taken.manies.records == 2
+    traffic.cut()
+    traffic.cut()  # whoever takes tallies missed one
+    taken = traffic.take_tally(counts)
+    assert taken is not None
+    assert taken.manies.records == 7
+    assert traffic.take_tally(counts) is None
+
+
+def test_tally_when_nobody_took_it_for_a_while_then_nothing_is_lost() -> None:
+    traffic, held = Traffic(), a_shard()
+    counts = wrote(traffic, held, NOW)
+    for _ in range(2):
+        traffic.cut()
+        wrote(traffic, held, NOW)
+    traffic.cut()
+    taken = traffic.take_tally(counts)
+    assert taken is not None
+    assert (taken.manies.count, taken.manies.records) == (3, 3)
+
+
+def test_minutes_when_there_was_nothing_for_a_while_then_older_ones_are_still_remembered_and_gaps_are_empty() -> None:
+    minute = NOW // MINUTE_MS
+    for gap in range(1, 70):
+        traffic, held = Traffic(), a_shard()
+        for number in range(SPANS):
+            wrote(traffic, held, NOW + number * MINUTE_MS, records=60)
+        last = minute + SPANS - 1
+        counts = wrote(traffic, held, (last + gap) * MINUTE_MS, records=60)
+        now = (last + gap + 1) * MINUTE_MS
+        seen = [counts.minute(number, now).in_records for number in range(last + gap - SPANS + 1, last + gap + 1)]
+        assert seen == [
+            float(number <= last or number == last + gap) for number in range(last + gap - SPANS + 1, last + gap + 1)
+        ]

@@ -121,8 +121,10 @@ def decide(shards: Sequence[ShardLoad], peak_load: float, policy: Policy) -> lis
 
     `shards` are the open ones, in any order; `peak_load` is the highest minute of the window, in shards' worth of writes.
     """
-    ordered = sorted(shards)
     aim = needed(peak_load, policy)
+    if _rests(shards, aim, policy):
+        return None
+    ordered = sorted(shards)
     starts = {shard.hash_range.start for shard in ordered}
     if cuts := _cuts(ordered, aim, policy):
         return sorted(starts | cuts)
@@ -131,13 +133,21 @@ def decide(shards: Sequence[ShardLoad], peak_load: float, policy: Policy) -> lis
     return None
 
 
+def _rests(shards: Sequence[ShardLoad], aim: int, policy: Policy) -> bool:
+    """Whether nothing can be asked for, as nearly always: seen without putting thousands of shards in order."""
+    if not aim <= len(shards) <= policy.ceiling or any(shard.load > policy.hot for shard in shards):
+        return False
+    return aim == len(shards) or sum(shard.quiet_ms >= QUIET_MS for shard in shards) < 2
+
+
 def _cuts(ordered: Sequence[ShardLoad], aim: int, policy: Policy) -> set[int]:
     """New boundaries: the middles of hot shards, hottest first, then of the widest while there are fewer shards than needed."""
     count = len(ordered)
     narrowest = HASH_KEY_MAX // (NARROW * count) + 1
     hot = [shard for shard in ordered if shard.load > policy.hot and shard.width >= narrowest]
     hot.sort(key=lambda shard: -shard.load)
-    rest = [shard for shard in ordered if shard not in hot and shard.width > 1]
+    taken = {shard.hash_range.start for shard in hot}
+    rest = [shard for shard in ordered if shard.hash_range.start not in taken and shard.width > 1]
     rest.sort(key=lambda shard: (-shard.width, -shard.load))
     chosen = hot + rest[: max(0, aim - count - len(hot))]
     chosen = chosen[: max(0, policy.ceiling - count)]

@@ -19,7 +19,7 @@ from penstock.services.streams.directory import Directory, ShardView, StreamView
 from penstock.services.streams.lifecycle import Lifecycle
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.peaks import Peaks
-from penstock.services.streams.traffic import NOTHING, SPANS, Counts, Traffic, total
+from penstock.services.streams.traffic import NOTHING, SHARDS_A_TURN, SPANS, Counts, Traffic, lots, total
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class Autoscaler:
         self._account_shards = account_shards
         self._started_ms = clock.now_ms()
         self._next = self._started_ms // MINUTE_MS  # the first minute that was not judged
+        self._looked_at = 0  # shards, since others could run
         self._refused: dict[StreamUid, str] = {}  # what is wrong with a stream's tags, as it was logged
 
     async def run(self) -> None:
@@ -62,27 +63,39 @@ class Autoscaler:
         self._next = current
         if not minutes:  # woken early, or the clock stepped back
             return
-        busiest = self._count(minutes, now_ms)
+        busiest = await self._count(minutes, now_ms)
         for view in self._directory.all():
             policy = self._policy(view)
             if policy is not None:
                 await self._adjust(view, policy, busiest, now_ms)
-        self._forget(now_ms)
+        await self._forget(now_ms)
         try:
             await self._peaks.save(now_ms, self._directory.find_uid)
         except (Conflict, MetaUnavailable) as error:
             logger.warning("peaks of traffic are not stored for now: %s", error)
 
-    def _count(self, minutes: Sequence[int], now_ms: int) -> dict[str, Counts]:
+    async def _count(self, minutes: Sequence[int], now_ms: int) -> dict[str, Counts]:
         """Note the peaks of streams; answer the highest figures of each shard that had traffic, by log."""
         busiest: dict[str, Counts] = {}
         for uid, shards in self._traffic.by_stream().items():
-            for minute in minutes:
-                rates = [(shard.log, shard.minute(minute, now_ms)) for shard in shards]
-                self._peaks.note(uid, total(rate for _, rate in rates), minute * MINUTE_MS)
-                for log, rate in rates:
-                    busiest[log] = rate.highest(busiest.get(log, NOTHING))
+            parts: dict[int, list[Counts]] = {minute: [] for minute in minutes}
+            for lot in lots(shards):
+                for minute in minutes:
+                    rates = [shard.minute(minute, now_ms) for shard in lot]
+                    parts[minute].append(total(rates))
+                    for shard, rate in zip(lot, rates, strict=True):
+                        busiest[shard.log] = rate.highest(busiest[shard.log]) if shard.log in busiest else rate
+                await self._walked(len(lot))
+            for minute, figures in parts.items():
+                self._peaks.note(uid, total(figures), minute * MINUTE_MS)
         return busiest
+
+    async def _walked(self, shards: int) -> None:
+        """Let others run after every SHARDS_A_TURN shards that were looked at."""
+        self._looked_at += shards
+        if self._looked_at >= SHARDS_A_TURN:
+            self._looked_at = 0
+            await self._clock.sleep(0)
 
     def _policy(self, view: StreamView) -> Policy | None:
         """A stream's policy; tags that mean none are told once."""
@@ -99,8 +112,8 @@ class Autoscaler:
 
     async def _adjust(self, view: StreamView, policy: Policy, busiest: Mapping[str, Counts], now_ms: int) -> None:
         stream, before = view.stream, len(view.open_shards())
-        starts = self._decide(view, policy, busiest, now_ms) if stream.status == "ACTIVE" else None
-        if starts is None:
+        starts = await self._decide(view, policy, busiest, now_ms) if stream.status == "ACTIVE" else None
+        if starts is None or view.stream is not stream:  # it may have changed meanwhile
             return
         try:
             await self._lifecycle.reshard(view, stream, starts)
@@ -108,13 +121,18 @@ class Autoscaler:
         except (ServiceError, AppendError, Conflict, MetaUnavailable) as error:
             logger.info("stream %s is not scaled for now: %s", stream.name, error)
 
-    def _decide(self, view: StreamView, policy: Policy, busiest: Mapping[str, Counts], now_ms: int) -> list[int] | None:
+    async def _decide(
+        self, view: StreamView, policy: Policy, busiest: Mapping[str, Counts], now_ms: int
+    ) -> list[int] | None:
         held, capacity = view.open_shards(), self._meter.capacity(view)
         peak_load = self._peaks.peak(view.stream.uid, now_ms, policy.window_days).write_load(capacity)
         if len(held) == needed(peak_load, policy) and not any(shard.log in busiest for shard in held):
             return None  # idle and of its size, as most are: no need to look closer
-        loads = [busiest.get(shard.log, NOTHING).write_load(capacity) for shard in held]
-        shards = [self._shard_load(shard, policy, load, now_ms) for shard, load in zip(held, loads, strict=True)]
+        shards: list[ShardLoad] = []
+        for shard in held:
+            load = busiest.get(shard.log, NOTHING).write_load(capacity)
+            shards.append(self._shard_load(shard, policy, load, now_ms))
+            await self._walked(1)
         starts = decide(shards, peak_load, policy)
         if starts is None or len(starts) < len(held):
             return starts
@@ -134,12 +152,14 @@ class Autoscaler:
         others = self._directory.of(view.stream.account, view.stream.region)
         return sum(len(other.open_shards()) for other in others if other is not view)
 
-    def _forget(self, now_ms: int) -> None:
+    async def _forget(self, now_ms: int) -> None:
         """Drop the counts of shards that are gone or were idle for an hour, and what was told of streams that are gone."""
-        gone = []
         for uid, shards in self._traffic.by_stream().items():
-            view = self._directory.find_uid(uid)
-            gone += [shard for shard in shards if view is None or shard.no not in view.shards or shard.idle(now_ms)]
-        self._traffic.forget(gone)
+            for lot in lots(shards):
+                view = self._directory.find_uid(uid)
+                gone = [shard for shard in lot if view is None or shard.no not in view.shards or shard.idle(now_ms)]
+                if gone:
+                    self._traffic.forget(gone)
+                await self._walked(len(lot))
         for uid in [uid for uid in self._refused if self._directory.find_uid(uid) is None]:
             del self._refused[uid]

@@ -1,7 +1,8 @@
 """Measures: the CloudWatch metrics of streams and of their shards, from what was tallied.
 
 Theory.  Every MEASURE_MS the tallies are taken away and told to a sink as the metrics of namespace AWS/Kinesis, in the minute in which
-they began; so the figures of a minute are complete shortly after its end.  Shards have metrics of their own where
+they began; so the figures of a minute are complete shortly after its end.  All tallies end at one moment, however long it takes to add
+them up: others run meanwhile, since there may be tens of thousands of shards.  Shards have metrics of their own where
 EnableEnhancedMonitoring asked for them.
 Rules of this file:
   1. What nobody did has no figures, as on AWS.
@@ -9,10 +10,11 @@ Rules of this file:
 Source: developer guide, "Monitor the Amazon Kinesis Data Streams service with Amazon CloudWatch".
 """
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
-from penstock.core.ids import AccountId, Millis, Region, StreamUid, shard_id
+from penstock.core.ids import AccountId, Millis, Region, shard_id
 from penstock.core.limits import SECOND_MS
 from penstock.core.ports import Clock
 from penstock.services.streams.directory import Directory, StreamView
@@ -25,7 +27,8 @@ from penstock.services.streams.tally import (
     counted,
     shares,
 )
-from penstock.services.streams.traffic import ShardTraffic, Traffic
+from penstock.services.streams.traffic import SHARDS_A_TURN, ShardTraffic, Traffic, lots
+from penstock.wire.nativeparts import CallsRow
 
 MEASURE_MS: Final = 10 * SECOND_MS
 
@@ -50,6 +53,16 @@ class Sink(Protocol):
         ...
 
 
+class _Work(NamedTuple):
+    """A stream of which is to be told."""
+
+    view: StreamView
+    shards: list[ShardTraffic]
+    of_stream: StreamTally
+    scattered: Calls
+    of_shards: dict[int, CallsRow]  # what of `scattered` was each one's
+
+
 class Measures:
     """Measures streams."""
 
@@ -62,41 +75,62 @@ class Measures:
 
     async def run(self) -> None:
         """Measure for ever, and once more at the end."""
+        walk: Iterator[None] = iter(())
         try:
             while True:
                 await self._clock.sleep(MEASURE_MS - self._clock.now_ms() % MEASURE_MS)
-                self.collect()
+                walk = self._walk()
+                for _ in walk:
+                    await self._clock.sleep(0)  # requests are not to wait for all shards
         finally:
+            deque(walk, maxlen=0)
             self.collect()
 
     def collect(self) -> None:
         """Tell what happened since the last time."""
-        at_ms, self._since_ms = self._since_ms, self._clock.now_ms()
-        streams = self._traffic.take_streams()
-        shards = self._traffic.by_stream()
-        for uid in sorted({*shards, *streams}):
-            view = self._directory.find_uid(StreamUid(uid))
-            if view is not None and not view.stream.is_hidden:
-                self._measure(view, shards.get(uid, []), streams.get(uid) or StreamTally(), at_ms)
+        deque(self._walk(), maxlen=0)
 
-    def _measure(self, view: StreamView, shards: list[ShardTraffic], of_stream: StreamTally, at_ms: Millis) -> None:
-        stream, whole = view.stream, ShardTally()
-        named = {"StreamName": stream.name}
-        scattered, of_shards = self._traffic.take_scattered(stream.uid, apart=bool(stream.shard_level_metrics))
-        whole.manies.merge(scattered)
-        for counts in shards:
-            tally = counts.take_tally()
+    def _walk(self) -> Iterator[None]:
+        """Tell what happened until now since the last time; every SHARDS_A_TURN shards there is a pause."""
+        at_ms, self._since_ms = self._since_ms, self._clock.now_ms()
+        streams, shards = self._traffic.cut(), self._traffic.by_stream()
+        work = list[_Work]()
+        for uid in sorted({*shards, *streams}):
+            view = self._directory.find_uid(uid)
+            if view is not None and not view.stream.is_hidden:
+                of_stream = streams.get(uid) or StreamTally()
+                work.append(_Work(view, shards.get(uid, []), of_stream, *self._traffic.take_scattered(uid)))
+        walked = 0
+        for each in work:
+            whole = ShardTally()
+            whole.manies.merge(each.scattered)
+            for lot in lots(each.shards):
+                self._merge(each, lot, whole, at_ms)
+                walked += len(lot)
+                if walked >= SHARDS_A_TURN:
+                    walked = 0
+                    yield
+            self._tell_stream(each, whole, at_ms)
+
+    def _merge(self, work: "_Work", lot: Sequence[ShardTraffic], whole: ShardTally, at_ms: Millis) -> None:
+        """Add up some shards of a stream, and tell of those that have metrics of their own."""
+        for counts in lot:
+            tally = self._traffic.take_tally(counts)
             if tally is not None:
                 whole.merge(tally)
-            if stream.shard_level_metrics:
+            if work.view.stream.shard_level_metrics:
                 tally = tally or ShardTally()
-                tally.manies.merge(of_shards.get(counts.no) or Calls())
-                self._tell_shard(view, counts.no, tally, at_ms)
-        for measure in stream_measures(whole, of_stream):
-            self._tell(view, named, measure, at_ms)
-        for consumer, held in of_stream.consumers.items():
+                if (row := work.of_shards.get(counts.no)) is not None:
+                    tally.manies.merge(Calls.of(row))
+                self._tell_shard(work.view, counts.no, tally, at_ms)
+
+    def _tell_stream(self, work: "_Work", whole: ShardTally, at_ms: Millis) -> None:
+        named = {"StreamName": work.view.stream.name}
+        for measure in stream_measures(whole, work.of_stream):
+            self._tell(work.view, named, measure, at_ms)
+        for consumer, held in work.of_stream.consumers.items():
             for measure in consumer_measures(held):
-                self._tell(view, {**named, "ConsumerName": consumer}, measure, at_ms)
+                self._tell(work.view, {**named, "ConsumerName": consumer}, measure, at_ms)
 
     def _tell_shard(self, view: StreamView, number: int, tally: ShardTally, at_ms: Millis) -> None:
         dimensions = {"StreamName": view.stream.name, "ShardId": shard_id(number)}

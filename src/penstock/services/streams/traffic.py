@@ -11,7 +11,7 @@ Rules of this file:
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from penstock.core.errors import Error, ServiceError
@@ -22,9 +22,10 @@ from penstock.services.streams.quota import ShardRates
 from penstock.services.streams.state import shard_log
 from penstock.services.streams.tally import Calls, ShardTally, StreamTally
 from penstock.wire.native import NATIVE
-from penstock.wire.nativeparts import RequestSpread, ShardNames, WriteCounts
+from penstock.wire.nativeparts import CallsRow, RequestSpread, ShardNames, WriteCounts
 
 SPANS: Final = 60  # finished seconds and minutes that are remembered
+PLACES: Final = SPANS + 1  # and the current one
 AGE_SPAN_MS: Final = 30_000  # an iterator age is the highest of the current and the last span of this length
 
 
@@ -58,6 +59,8 @@ class Counts(NamedTuple):
         )
 
 
+SHARDS_A_TURN: Final = 200  # that are walked between two turns of the loop: about a millisecond's work
+
 NOTHING: Final = Counts()
 FIELDS: Final = len(NOTHING)
 
@@ -79,21 +82,32 @@ class _Ring:
 
     def add(self, span: int, counts: Sequence[int]) -> None:
         if not self._cells:
-            self._cells = array("q", bytes(8 * FIELDS * (SPANS + 1)))  # one more: the current one
-        for stale in range(max(self._last + 1, span - SPANS), span + 1):
-            at = stale % (SPANS + 1) * FIELDS
-            self._cells[at : at + FIELDS] = array("q", bytes(8 * FIELDS))
+            self._cells = array("q", bytes(8 * FIELDS * PLACES))
+        else:
+            self._clear(max(self._last + 1, span - SPANS), span + 1)
         self._last = span
-        at = span % (SPANS + 1) * FIELDS
+        at = span % PLACES * FIELDS
         for field, count in enumerate(counts, at):
             self._cells[field] += count
+
+    def _clear(self, first: int, end: int) -> None:
+        """Empty the places of spans; to the last place, and on from the first."""
+        while first < end:
+            at = first % PLACES
+            count = min(end - first, PLACES - at)
+            self._cells[at * FIELDS : (at + count) * FIELDS] = array("q", bytes(8 * FIELDS * count))
+            first += count
+
+    def empty_since(self, first: int) -> bool:
+        """Whether nothing was added in the spans from `first` on."""
+        return not self._cells or self._last < first
 
     def sum(self, first: int, end: int) -> Counts:
         """The totals of the spans from `first` up to `end`, as far as they are remembered."""
         if not self._cells:
             return NOTHING
         spans = range(max(first, self._last - SPANS), min(end, self._last + 1))
-        places = [span % (SPANS + 1) * FIELDS for span in spans]
+        places = [span % PLACES * FIELDS for span in spans]
         return total(self._cells[at : at + FIELDS] for at in places)
 
 
@@ -102,6 +116,7 @@ class ShardTraffic:
 
     __slots__ = (
         "_ages", "_minutes", "_second", "_seconds", "_wide",
+        "aside", "cut",
         "in_bytes", "in_records", "log", "no", "out_bytes", "out_records", "refused_reads", "refused_writes", "tally", "uid",
     )  # fmt: skip
 
@@ -111,6 +126,8 @@ class ShardTraffic:
         self.no = no
         self._wide = wide
         self.tally = ShardTally()
+        self.aside: ShardTally | None = None  # what was tallied before the last cut
+        self.cut = 0  # the last that this shard knows of
         self._begin(now_ms // SECOND_MS)
 
     def _begin(self, second: int) -> None:
@@ -141,12 +158,14 @@ class ShardTraffic:
             self.refused_writes = self.refused_reads = 0
         self._second = second
 
-    def take_tally(self) -> ShardTally | None:
-        """What was tallied since the last time; None if nothing was."""
+    def put_aside(self, cut: int) -> None:
+        """Keep apart what was tallied before a cut."""
+        self.cut = cut
         if self.tally.empty:
-            return None
-        taken, self.tally = self.tally, ShardTally()
-        return taken
+            return
+        if self.aside is not None:
+            self.tally.merge(self.aside)
+        self.aside, self.tally = self.tally, ShardTally()
 
     def note_age(self, age_ms: int, now_ms: int) -> None:
         """Remember how far behind the tip a reader was."""
@@ -182,7 +201,10 @@ class ShardTraffic:
         refused = self.refused_writes or self.refused_reads
         if pending or refused or self.age_ms(now_ms) is not None:
             return False
-        return not any(self._minutes_sum(second // 60 - SPANS, second // 60 + 1))
+        first, wide = second // 60 - SPANS, self._wide.get(self.uid)
+        return self._minutes.empty_since(first) and (
+            wide is None or not any(wide.minutes(self.no, first, second // 60 + 1))
+        )
 
     def _minutes_sum(self, first: int, end: int) -> Counts:
         counts = self._minutes.sum(first, end)
@@ -191,12 +213,18 @@ class ShardTraffic:
         return counts
 
 
+def lots(shards: Sequence[ShardTraffic]) -> Iterator[Sequence[ShardTraffic]]:
+    """Shards in lots of SHARDS_A_TURN; who walks many lets others run in between."""
+    return (shards[at : at + SHARDS_A_TURN] for at in range(0, len(shards), SHARDS_A_TURN))
+
+
 class Traffic:
     """The counts of every shard that had traffic within the last hour."""
 
     def __init__(self) -> None:
         self._shards: dict[str, ShardTraffic] = {}  # by log id
-        self._streams: dict[StreamUid, StreamTally] = {}  # what was tallied lately
+        self._streams: dict[StreamUid, StreamTally] = {}  # what was tallied since the last cut
+        self._cut = 0  # how many there were
         self._wide: dict[StreamUid, WriteCounts] = {}  # of requests that wrote to many shards
 
     def stream(self, uid: StreamUid) -> StreamTally:
@@ -214,9 +242,17 @@ class Traffic:
             settled, throttled = written + len(refused), refused.count(Error.THROUGHPUT_EXCEEDED.code)
         self.stream(view.stream.uid).put_many(settled, written, throttled)
 
-    def take_streams(self) -> dict[StreamUid, StreamTally]:
-        """What was tallied since the last time."""
+    def cut(self) -> dict[StreamUid, StreamTally]:
+        """End a time of tallies: what streams tallied in it.  What shards did can be taken one after the other, while they tally on."""
+        self._cut += 1
         taken, self._streams = self._streams, {}
+        return taken
+
+    def take_tally(self, counts: ShardTraffic) -> ShardTally | None:
+        """What a shard tallied until the last cut, since it was taken last; None if nothing."""
+        if counts.cut != self._cut:
+            counts.put_aside(self._cut)
+        taken, counts.aside = counts.aside, None
         return taken
 
     def wrote(
@@ -246,12 +282,12 @@ class Traffic:
             counts = self._wide[uid] = NATIVE.WriteCounts()
         counts.add(spread, names, now_ms // SECOND_MS, max(took_ms, 0))
 
-    def take_scattered(self, uid: StreamUid, *, apart: bool) -> tuple[Calls, dict[int, Calls]]:
-        """The calls of `scattered` since the last time: of a stream and, `apart`, of each shard that had any."""
+    def take_scattered(self, uid: StreamUid) -> tuple[Calls, dict[int, CallsRow]]:
+        """The calls of `scattered` since the last time: of a stream, and of each shard that had any."""
         if uid not in self._wide:
             return Calls(), {}
         whole, each = self._wide[uid].take_calls()
-        return Calls.of(whole), {number: Calls.of(row) for number, row in each} if apart else {}
+        return Calls.of(whole), dict(each)
 
     def read(
         self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis, took_ms: int | None = None
@@ -283,6 +319,8 @@ class Traffic:
         counts = self._shards.get(held.log)
         if counts is None:
             counts = self._shards[held.log] = ShardTraffic(held.shard.uid, held.shard.no, now_ms, self._wide)
+        if counts.cut != self._cut:
+            counts.put_aside(self._cut)
         return counts.at(now_ms)
 
     def _meet(self) -> None:
