@@ -18,11 +18,13 @@ mod joined;
 mod json;
 mod number;
 mod pages;
+mod placed;
 mod readers;
 mod rows;
 mod settling;
 mod sign;
 mod spread;
+mod tips;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,7 +36,9 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use number::{NUMBER_BYTES, Number, Writer};
 use pages::{Page, Span};
 use rows::Columns;
-use spread::{Grouped, Places, Shards};
+use placed::{Fanned, Placed};
+use spread::{Grouped, Shards};
+use tips::Tips;
 
 const HELD_MAX_BYTES: usize = 4096; // of one record: up to here letting go of the interpreter costs more than the work
 
@@ -89,14 +93,14 @@ impl Rows {
     fn spread(&self, py: Python<'_>, ring: &Ring) -> PyResult<Spread> {
         let columns = Arc::clone(&self.columns);
         let grouped = unpanicked(|| py.detach(|| Grouped::new(columns, &ring.starts)))?;
-        Ok(Spread { size_bytes: self.size_bytes, frames_bytes: grouped.frames_bytes(), grouped })
+        Ok(Spread { size_bytes: self.size_bytes, frames_bytes: grouped.frames_bytes(), grouped: Arc::new(grouped) })
     }
 }
 
 /// The records of one PutRecords by shard.
 #[pyclass(frozen, module = "penstock_native")]
 struct Spread {
-    grouped: Grouped,
+    grouped: Arc<Grouped>,
     #[pyo3(get)]
     size_bytes: usize,
     #[pyo3(get)]
@@ -140,40 +144,9 @@ impl Spread {
         self.grouped.sizes()
     }
 
-    /// Frames of the journal, one for each group, of `frames_bytes` in all; `logs` and `firsts`: of each group.
-    fn frames<'py>(
-        &self,
-        py: Python<'py>,
-        file_no: u64,
-        commit: u64,
-        arrival_ms: i64,
-        logs: Vec<u64>,
-        firsts: Vec<u64>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let places = Places { logs: &logs, firsts: &firsts, arrival_ms };
-        filled(py, self.frames_bytes, |out| py.detach(|| self.grouped.write_frames(file_no, commit, &places, out)))
-    }
-
-    /// What PutRecords answers: `head`, an item for each record, `tail`.  `firsts`: of each group.
-    #[allow(clippy::too_many_arguments)]
-    fn write_written<'py>(
-        &self,
-        py: Python<'py>,
-        format: &str,
-        head: &[u8],
-        shards: &ShardNames,
-        firsts: Vec<u64>,
-        arrival_ms: u64,
-        tail: &[u8],
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let cbor = is_cbor(format)?;
-        let mut answer = Vec::with_capacity(head.len() + self.grouped.order.len() * 128 + tail.len());
-        answer.extend_from_slice(head);
-        let written =
-            unpanicked(|| py.detach(|| self.grouped.write_answer(&shards.0, &firsts, arrival_ms, cbor, &mut answer)))?;
-        written.ok_or_else(|| PyValueError::new_err("no such shard"))?;
-        answer.extend_from_slice(tail);
-        Ok(PyBytes::new(py, &answer))
+    /// Give each group its log and its offsets there; None, and nothing given, where one of its logs takes no records.
+    fn place(&self, fanned: &Fanned, mut tips: PyRefMut<'_, Tips>, now_ms: i64) -> PyResult<Option<Placed>> {
+        Placed::new(&self.grouped, fanned, &mut tips, now_ms)
     }
 }
 
@@ -415,6 +388,9 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sign::SignedNames>()?;
     module.add_class::<sign::SigningKey>()?;
     module.add_class::<readers::Readers>()?;
+    module.add_class::<Fanned>()?;
+    module.add_class::<Placed>()?;
+    module.add_class::<Tips>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Rows>()?;
     module.add_class::<ShardNames>()?;

@@ -144,7 +144,10 @@ pub fn tail_of(index: u64, arrival_ms: u64) -> Number {
 }
 
 /// What stands before and behind the number of a record that was written to a shard.
-pub fn frame_written(shard_id: &str, cbor: bool) -> (Vec<u8>, Vec<u8>) {
+pub type WrittenFrame = (Vec<u8>, Vec<u8>);
+
+/// The same of a shard by its id.
+pub fn frame_written(shard_id: &str, cbor: bool) -> WrittenFrame {
     if !cbor {
         return (b"{\"SequenceNumber\":\"".to_vec(), format!("\",\"ShardId\":\"{shard_id}\"}}").into_bytes());
     }
@@ -157,7 +160,7 @@ pub fn frame_written(shard_id: &str, cbor: bool) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// One item of the answer to PutRecords.
-pub fn append_written(frame: &(Vec<u8>, Vec<u8>), number: &Number, cbor: bool, answer: &mut Vec<u8>) {
+pub fn append_written(frame: &WrittenFrame, number: &Number, cbor: bool, answer: &mut Vec<u8>) {
     answer.extend_from_slice(&frame.0);
     append_number(number, cbor, answer);
     answer.extend_from_slice(&frame.1);

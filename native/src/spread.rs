@@ -1,13 +1,12 @@
 //! The records of one `PutRecords` by shard, where there are many shards: frames of the journal and the answer, with no object a shard.
 //!
-//! Theory.  A group is the records of one shard, in the order of the request.  Python decides where each group goes and when it arrived;
-//! what is written here is what `engines/local/frame.py` and `columns.py` write, byte by byte.
+//! Theory.  A group is the records of one shard, in the order of the request.  Where each goes is decided in `placed.rs`; what is written
+//! here is what `engines/local/frame.py` and `columns.py` write, byte by byte.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::number::{NUMBER_BYTES, Number, Writer};
-use crate::pages;
+use crate::pages::{self, WrittenFrame};
 use crate::rows::Columns;
 
 const FRAME_MAGIC: u32 = 0x4B54_5350;
@@ -17,6 +16,8 @@ const CHECKED_FROM: usize = 8; // the checksum covers the frame after itself
 const BLOCK_HEAD_BYTES: usize = 32;
 const RUN_BYTES: usize = 12;
 const LENGTHS_BYTES: usize = 6; // of a record's key and data
+const NO_GROUP: u16 = u16::MAX; // there are fewer: a request has at most 500 records
+const GUESS_OFF: usize = 2;
 
 /// Records grouped by shard.
 pub struct Grouped {
@@ -27,10 +28,10 @@ pub struct Grouped {
     ends: Vec<u32>,       // where each group ends among them
 }
 
-/// Where groups go: what Python decided of them.
-pub struct Places<'py> {
-    pub logs: &'py [u64],
-    pub firsts: &'py [u64], // offsets of first records
+/// Where groups go.
+pub struct Targets<'a> {
+    pub logs: &'a [u64],
+    pub firsts: &'a [u64], // offsets of first records
     pub arrival_ms: i64,
 }
 
@@ -38,18 +39,19 @@ impl Grouped {
     /// `starts`: where the ranges of the shards begin, ascending from 0.
     pub fn new(columns: Arc<Columns>, starts: &[u128]) -> Self {
         let mut owners = Vec::new();
-        let mut known: HashMap<usize, u16> = HashMap::new();
+        let mut groups = vec![NO_GROUP; starts.len()];
         let mut counts: Vec<u32> = Vec::new();
         let mut order = Vec::with_capacity(columns.len());
         for key in &columns.hash_keys {
-            let owner = starts.partition_point(|start| start <= key) - 1;
-            let group = *known.entry(owner).or_insert_with(|| {
+            let owner = owner_of(starts, *key);
+            let group = &mut groups[owner];
+            if *group == NO_GROUP {
+                *group = owners.len() as u16;
                 owners.push(owner as u32);
                 counts.push(0);
-                (owners.len() - 1) as u16
-            });
-            counts[usize::from(group)] += 1;
-            order.push(group);
+            }
+            counts[usize::from(*group)] += 1;
+            order.push(*group);
         }
         let mut ends: Vec<u32> = counts
             .iter()
@@ -86,11 +88,32 @@ impl Grouped {
 
     /// Bytes of keys and data of each group.
     pub fn sizes(&self) -> Vec<usize> {
+        self.groups().map(|group| self.size(group)).collect()
+    }
+
+    fn size(&self, group: &[u32]) -> usize {
         let size = |record: &u32| {
             let record = *record as usize;
             usize::from(self.columns.key_lengths[record]) + self.columns.data_lengths[record] as usize
         };
-        self.groups().map(|group| group.iter().map(size).sum()).collect()
+        group.iter().map(size).sum()
+    }
+
+    /// Of the body of a group's frame.
+    fn body_length(&self, group: &[u32]) -> usize {
+        BLOCK_HEAD_BYTES + RUN_BYTES + LENGTHS_BYTES * group.len() + self.size(group)
+    }
+
+    /// Of the frames of all groups, one by one.
+    pub fn frame_lengths(&self) -> impl Iterator<Item = usize> {
+        self.groups().map(|group| FRAME_HEAD_BYTES + self.body_length(group))
+    }
+
+    /// How many records a group has, and how long the body of its frame is.
+    pub fn measure(&self, group: usize) -> (usize, usize) {
+        let begin = if group == 0 { 0 } else { self.ends[group - 1] as usize };
+        let group = &self.members[begin..self.ends[group] as usize];
+        (group.len(), self.body_length(group))
     }
 
     /// What the frames of all groups take.
@@ -102,11 +125,10 @@ impl Grouped {
     }
 
     /// A RECORDS frame for each group, end to end.
-    pub fn write_frames(&self, file_no: u64, commit: u64, places: &Places<'_>, out: &mut Writer) {
+    pub fn write_frames(&self, file_no: u64, commit: u64, targets: &Targets<'_>, out: &mut Writer) {
         let records = self.columns.records();
-        for ((group, log), first) in self.groups().zip(places.logs).zip(places.firsts) {
-            let size: usize = group.iter().map(|record| sized(&records, *record)).sum();
-            let length = BLOCK_HEAD_BYTES + RUN_BYTES + LENGTHS_BYTES * group.len() + size;
+        for ((group, log), first) in self.groups().zip(targets.logs).zip(targets.firsts) {
+            let length = self.body_length(group);
             let frame = out.take(FRAME_HEAD_BYTES + length);
             let mut to = Writer::new(frame);
             to.put(&FRAME_MAGIC.to_le_bytes());
@@ -115,7 +137,7 @@ impl Grouped {
             to.put(&[FRAME_KIND, 0, 0, 0]);
             to.put(&file_no.to_le_bytes());
             to.put(&commit.to_le_bytes());
-            write_block(group, &records, *log, *first, places.arrival_ms, &mut to);
+            write_block(group, &records, *log, *first, targets.arrival_ms, &mut to);
             let checksum = crc32c::crc32c(&frame[CHECKED_FROM..]);
             frame[4..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
         }
@@ -133,9 +155,9 @@ impl Grouped {
         let step = Number::power(pages::INDEX_SHIFT);
         let mut owners = Vec::with_capacity(self.owners.len());
         for (owner, first) in self.owners.iter().zip(firsts) {
-            let (shard_id, base) = shards.names.get(*owner as usize)?;
-            let tail = pages::tail_of(first + 1, arrival_ms);
-            owners.push((pages::frame_written(shard_id, cbor), base.plus(&tail)));
+            let shard = shards.0.get(*owner as usize)?;
+            let number = shard.base.plus(&pages::tail_of(first + 1, arrival_ms));
+            owners.push((if cbor { &shard.cbor } else { &shard.json }, number));
         }
         for (place, group) in self.order.iter().enumerate() {
             let (frame, number) = owners.get_mut(usize::from(*group))?;
@@ -149,32 +171,48 @@ impl Grouped {
     }
 }
 
-/// The open shards in the order of the ring: ids, their parts of sequence numbers, and their numbers.
-pub struct Shards {
-    names: Vec<(String, Number)>,
-    numbers: Vec<u32>,
+/// The open shards in the order of the ring.
+pub struct Shards(Vec<Shard>);
+
+struct Shard {
+    json: WrittenFrame,
+    cbor: WrittenFrame,
+    base: Number, // its part of sequence numbers
+    number: u32,
 }
 
 impl Shards {
+    /// Ids, parts of sequence numbers, numbers.
     pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES], u32)>) -> Self {
-        let numbers = shards.iter().map(|(_, _, number)| *number).collect();
-        let names = shards.into_iter().map(|(shard_id, base, _)| (shard_id, Number::from_le(&base))).collect();
-        Self { names, numbers }
+        let shard = |(shard_id, base, number): (String, [u8; NUMBER_BYTES], u32)| Shard {
+            json: pages::frame_written(&shard_id, false),
+            cbor: pages::frame_written(&shard_id, true),
+            base: Number::from_le(&base),
+            number,
+        };
+        Self(shards.into_iter().map(shard).collect())
     }
 
     pub fn number(&self, owner: u32) -> Option<u32> {
-        self.numbers.get(owner as usize).copied()
+        self.0.get(owner as usize).map(|shard| shard.number)
     }
 
     /// One more than the highest number.
     pub fn numbers_end(&self) -> usize {
-        self.numbers.iter().max().map_or(0, |number| *number as usize + 1)
+        self.0.iter().map(|shard| shard.number).max().map_or(0, |number| number as usize + 1)
     }
 }
 
-fn sized(records: &[(&[u8], &[u8])], record: u32) -> usize {
-    let (key, data) = records[record as usize];
-    key.len() + data.len()
+/// The last range that begins at or before `key`.  Most rings are even, or nearly so: it is looked for where it were in an even one.
+fn owner_of(starts: &[u128], key: u128) -> usize {
+    let guess = (((key >> 64) * starts.len() as u128) >> 64) as usize;
+    let first = guess.saturating_sub(GUESS_OFF);
+    let near = &starts[first..starts.len().min(guess + GUESS_OFF + 1)];
+    let within = near.partition_point(|start| *start <= key);
+    if (within > 0 || first == 0) && (within < near.len() || first + near.len() == starts.len()) {
+        return first + within - 1;
+    }
+    starts.partition_point(|start| *start <= key) - 1
 }
 
 fn write_block(group: &[u32], records: &[(&[u8], &[u8])], log: u64, first: u64, arrival_ms: i64, to: &mut Writer) {

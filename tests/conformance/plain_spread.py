@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from penstock.engines.api import Appended, AppendError, Batch, Fan, Position, RecordLog, Scattered
+from penstock.engines.api import Appended, AppendError, Batch, Fan, Position, RecordLog
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame
 from penstock.engines.local.frame import Kind
+from penstock.wire.nativeparts import Fanned, Format, ShardNames, Tips
 
 
 class _Group(NamedTuple):
@@ -28,7 +29,8 @@ class PlainSpread:
 
     @property
     def frames_bytes(self) -> int:
-        return len(self.frames(0, 0, 0, [0] * len(self), [0] * len(self)))
+        none = [0] * len(self)
+        return len(PlainPlaced(self._groups, none, none, none, 0).frames(0, 0))
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -42,14 +44,55 @@ class PlainSpread:
     def sizes(self) -> list[int]:
         return [group.keys.size_bytes + group.data.size_bytes for group in self._groups]
 
-    def frames(self, file_no: int, group: int, arrival_ms: int, log_nos: Sequence[int], firsts: Sequence[int]) -> bytes:
-        return b"".join(
-            piece
-            for each, log_no, first in zip(self._groups, log_nos, firsts, strict=True)
-            for piece in frame.encode(
-                Kind.RECORDS, file_no, group, columns.encode_rows(log_no, first, arrival_ms, each.keys, each.data)
-            )
-        )
+    def place(self, fanned: Fanned, tips: Tips, now_ms: int) -> "PlainPlaced | None":
+        logs = [(fanned.places[group.owner], fanned.log_nos[group.owner]) for group in self._groups]
+        places, log_nos = [place for place, _ in logs], [log_no for _, log_no in logs]
+        if any(map(tips.is_closed, places)):
+            return None
+        firsts = list(map(tips.next_offset, places))
+        for place, first, count in zip(places, firsts, self.counts(), strict=True):
+            tips.set_next_offset(place, first + count)
+        arrival_ms = max(now_ms, *map(tips.last_arrival_ms, places))
+        return PlainPlaced(self._groups, places, log_nos, firsts, arrival_ms)
+
+
+class PlainPlaced(NamedTuple):
+    """The same with its offsets; see penstock.wire.nativeparts.Placed."""
+
+    groups: Sequence[_Group]
+    places: list[int]
+    log_nos: list[int]
+    firsts: list[int]
+    arrival_ms: int
+
+    def frames(self, file_no: int, group: int) -> bytes:
+        return b"".join(self._frames(file_no, group))
+
+    def show(self, tips: Tips) -> None:
+        for place, first, group in zip(self.places, self.firsts, self.groups, strict=True):
+            tips.set_end(place, first + len(group.data))
+            tips.set_last_arrival_ms(place, self.arrival_ms)
+
+    def roll_back(self, tips: Tips) -> None:
+        for place in self.places:
+            tips.set_next_offset(place, tips.end(place))
+
+    def find(self, log_no: int) -> tuple[int, int, int, int] | None:
+        if log_no not in self.log_nos:
+            return None
+        row, lengths = self.log_nos.index(log_no), list(map(len, self._frames(0, 0)))
+        end = self.firsts[row] + len(self.groups[row].data)
+        return self.firsts[row], end, sum(lengths[:row]), lengths[row] - frame.HEADER_BYTES
+
+    def write_written(self, form: Format, head: bytes, names: ShardNames, tail: bytes) -> bytes:
+        raise AssertionError("no engine asks for an answer")
+
+    def _frames(self, file_no: int, group: int) -> list[bytes]:
+        bodies = [
+            columns.encode_rows(log_no, first, self.arrival_ms, each.keys, each.data)
+            for each, log_no, first in zip(self.groups, self.log_nos, self.firsts, strict=True)
+        ]
+        return [b"".join(frame.encode(Kind.RECORDS, file_no, group, body)) for body in bodies]
 
 
 async def scatter(log: RecordLog, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
@@ -58,6 +101,6 @@ async def scatter(log: RecordLog, batches: Sequence[Batch]) -> Sequence[Appended
     outcome = await log.scatter(fan, PlainSpread([(at, each.keys, each.data) for at, each in enumerate(batches)]))
     if outcome is None:
         return await log.append(batches)
-    if isinstance(outcome, Scattered):
-        return [Appended(Position(0, first), outcome.arrival_ms) for first in outcome.firsts]
-    return [outcome] * len(batches)
+    if isinstance(outcome, AppendError):
+        return [outcome] * len(batches)
+    return [Appended(Position(0, first), outcome.arrival_ms) for first in outcome.firsts]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.ids import shard_id
-from penstock.engines.api import Page, Position, Scattered
+from penstock.engines.api import Page, Position
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.services.streams import native, sequence
 from penstock.services.streams.codec import CODECS
@@ -138,15 +138,20 @@ def test_write_scattered_when_given_any_places_writes_what_python_writes(
     found = NATIVE.read_cbor(cbor.encode_document({"StreamName": "s", "Records": records}))
     assert found is not None
     spread = found[1].spread(ring.native)
-    given = dict(zip(spread.owners(), firsts, strict=False))
-    place = Scattered([given[owner] for owner in spread.owners()], arrival_ms)
+    tips = NATIVE.Tips()
+    fanned = NATIVE.Fanned([tips.add() for _ in shards], list(range(len(shards))))
+    for place, first in enumerate(firsts):
+        tips.set_next_offset(place, first)
+    placed = spread.place(fanned, tips, arrival_ms)
+    assert placed is not None
+    given = dict(enumerate(firsts))
     results = []
     for owner in map(ring.find, keys):
         name, base = shards[owner]
         results.append(Written(name, str(base + sequence.tail(Position(0, given[owner]), arrival_ms))))
         given[owner] += 1
     encode = CODECS["PutRecords"].encode[form]
-    scattered = ScatteredRows(len(keys), spread, names, place)
+    scattered = ScatteredRows(len(keys), names, placed)
     assert encode(PutRecordsOutput(scattered)) == encode(PutRecordsOutput(results))
 
 

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_spread import PlainSpread
 
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span
-from penstock.services.streams.topology import Ring, hash_key, tiling
+from penstock.services.streams.topology import Ring, hash_key, tiling, uniform
 from penstock.wire import cbor, json
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import Rows
@@ -47,7 +46,7 @@ def test_group_when_given_any_records_puts_each_where_python_puts_it(
     framed = read(rows, form)
     spread = framed.spread(ring.native)
     groups, order = spread.groups(), spread.order()
-    told = [(ring.owners[owner], *_cut(*columns)) for owner, _, *columns in groups]
+    told = [(ring.owners[owner], *cut_columns(*columns)) for owner, _, *columns in groups]
     expected: dict[int, list[tuple[bytes, bytes]]] = {}
     for key, data, explicit in rows:
         owner = ring.find(hash_key(key.encode()) if explicit is None else explicit)
@@ -63,6 +62,7 @@ def test_group_when_given_any_records_puts_each_where_python_puts_it(
     assert framed.largest_bytes == max(len(key.encode()) + len(data) for key, data, _ in rows)
 
 
+<<<<<<< HEAD
 @settings(max_examples=150, derandomize=True)
 @given(
     rows=ROWS,
@@ -85,9 +85,21 @@ def test_frames_when_given_any_records_are_those_that_python_writes(
     places = [data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=len(spread), max_size=len(spread))) for _ in "ab"]
     assert spread.frames(*numbers, arrival_ms, *places) == plain.frames(*numbers, arrival_ms, *places)
     assert spread.frames_bytes == plain.frames_bytes
+=======
+@pytest.mark.parametrize("shards", [1, 2, 3, 100, 3000])
+@pytest.mark.parametrize("lean", [2, 1000, 2**40])
+def test_spread_when_a_ring_is_even_or_leans_finds_the_owner_of_every_edge(shards: int, lean: int) -> None:
+    starts = [held.start - held.start // lean for held in uniform(shards)]
+    ring = Ring([(held, number) for number, held in enumerate(tiling(starts))])
+    edges = {min(max(start + off, 0), 2**128 - 1) for start in starts[:: max(1, shards // 40)] for off in (-1, 0, 1)}
+    keys = [0, 2**128 - 1, *sorted(edges)]
+    spread = read([("k", b"", key) for key in keys], "cbor").spread(ring.native)
+    owners = spread.owners()
+    assert [owners[place] for place in memoryview(spread.order()).cast("H")] == list(map(ring.find, keys))
+>>>>>>> d1b3262 (engine: a scatter gives and shows offsets in rows of tips, one call each)
 
 
-def _cut(key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> tuple[list[bytes], list[bytes]]:
+def cut_columns(key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> tuple[list[bytes], list[bytes]]:
     columns = Column(KEY_WIDTH, (Span(key_lengths, keys),)), Column(DATA_WIDTH, (Span(data_lengths, data),))
     return list(columns[0]), list(columns[1])
 

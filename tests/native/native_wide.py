@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from streams_world import CALLER, World, active, begin, close_shard, data_in, run
 
 from penstock.core.errors import ServiceError
-from penstock.engines.api import AppendError, Fan, Scattered, Unavailable
+from penstock.engines.api import AppendError, Fan, Unavailable
 from penstock.engines.local import blocks
 from penstock.engines.local.columns import cut_one_run
 from penstock.engines.local.log import LocalLog, Options
@@ -25,7 +25,7 @@ from penstock.services.streams.traffic import NOTHING
 from penstock.services.streams.writer import SCATTERED_MIN, SCATTERED_MIN_BYTES, ScatteredRows, Written, WrittenRows
 from penstock.wire import cbor
 from penstock.wire.native import NATIVE
-from penstock.wire.nativeparts import Spread
+from penstock.wire.nativeparts import Placed, Spread
 
 SHARDS = 2 * SCATTERED_MIN
 Rows = list[tuple[bytes, bytes]]
@@ -119,7 +119,7 @@ def test_put_records_when_a_shard_is_closed_under_them_then_its_records_go_to_it
 def test_put_records_when_the_engine_refuses_then_every_record_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(_log: LocalLog, _fan: Fan, _spread: Spread) -> Scattered | AppendError | None:
+    async def refuse(_log: LocalLog, _fan: Fan, _spread: Spread) -> Placed | AppendError | None:
         return Unavailable("disk")
 
     async def scenario(world: World, streams: Streams, log: LocalLog, view: StreamView) -> None:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, NewType, Protocol
 
 import msgspec
 
-from penstock.wire.nativeparts import Spread
+from penstock.wire.nativeparts import Placed, Spread
 
 LogId = NewType("LogId", str)  # "<stream uid>/<shard number>"
 
@@ -55,13 +55,6 @@ class Fan:
     def __init__(self, logs: Sequence[LogId]) -> None:
         self.logs = logs
         self.found: object = None
-
-
-class Scattered(NamedTuple):
-    """Where the groups of a spread went: the first offset of each, all of incarnation 0."""
-
-    firsts: Sequence[int]
-    arrival_ms: int
 
 
 class AppendError(Exception):
@@ -144,7 +137,7 @@ class RecordLog(Protocol):
         """Write batches, for several logs at once, and answer for each in the same order."""
         ...
 
-    async def scatter(self, fan: Fan, spread: Spread) -> Scattered | AppendError | None:
+    async def scatter(self, fan: Fan, spread: Spread) -> Placed | AppendError | None:
         """As `append` of a batch for each group of a spread, whose shards are places in `fan`: all are written, or none.
 
         None where nothing was done and `append` is to do it: the engine has no shorter way, or a log takes no records.

@@ -12,6 +12,7 @@ from penstock.wire.nativeparts import (
     AggregatePacker,
     BlockFinder,
     BlockReader,
+    Fanned,
     Format,
     HeadReader,
     JournalMemory,
@@ -22,6 +23,7 @@ from penstock.wire.nativeparts import (
     ShardNames,
     SignedNames,
     SigningKey,
+    Tips,
     WriteCounts,
 )
 
@@ -69,6 +71,16 @@ class Native(Protocol):
     @property
     def ShardNames(self) -> Callable[[Sequence[tuple[str, bytes, int]]], ShardNames]:  # noqa: N802
         """Makes names of ids, parts of sequence numbers (24 bytes, little-endian) and numbers of shards."""
+        ...
+
+    @property
+    def Tips(self) -> Callable[[], Tips]:  # noqa: N802
+        """Makes tips of no logs."""
+        ...
+
+    @property
+    def Fanned(self) -> Callable[[Sequence[int], Sequence[int]], Fanned]:  # noqa: N802
+        """Makes a fan of places and numbers of logs."""
         ...
 
     @property

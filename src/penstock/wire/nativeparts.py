@@ -17,6 +17,73 @@ class ShardNames(Protocol):
     """Ids of a stream's open shards, their parts of sequence numbers and their numbers, in the order of its ring."""
 
 
+class Tips(Protocol):
+    """Where logs end, by their places (engines/local/tips.py)."""
+
+    def add(self) -> int: ...  # noqa: D102 - as there
+    def end(self, place: int) -> int: ...  # noqa: D102
+    def set_end(self, place: int, end: int) -> None: ...  # noqa: D102
+    def next_offset(self, place: int) -> int: ...  # noqa: D102
+    def set_next_offset(self, place: int, offset: int) -> None: ...  # noqa: D102
+    def last_arrival_ms(self, place: int) -> int: ...  # noqa: D102
+    def set_last_arrival_ms(self, place: int, arrival_ms: int) -> None: ...  # noqa: D102
+    def is_closed(self, place: int) -> bool: ...  # noqa: D102
+    def set_closed(self, place: int, closed: bool) -> None: ...  # noqa: D102
+
+
+class Fanned(Protocol):
+    """Logs in the order of a ring."""
+
+    @property
+    def places(self) -> Sequence[int]:
+        """The places of their tips."""
+        ...
+
+    @property
+    def log_nos(self) -> Sequence[int]:
+        """Their numbers."""
+        ...
+
+
+class Placed(Protocol):
+    """A spread whose groups have their logs, and their offsets there."""
+
+    @property
+    def arrival_ms(self) -> int:
+        """Of all records."""
+        ...
+
+    @property
+    def firsts(self) -> list[int]:
+        """Of each group the offset of its first record."""
+        ...
+
+    @property
+    def places(self) -> list[int]:
+        """Of each group the place of its log."""
+        ...
+
+    def frames(self, file_no: int, group: int) -> bytes:
+        """A frame of the journal for each group, end to end, as engines/local/frame.py and columns.py would write it."""
+        ...
+
+    def show(self, tips: Tips) -> None:
+        """Let readers see them."""
+        ...
+
+    def roll_back(self, tips: Tips) -> None:
+        """Take the offsets back: they were not written."""
+        ...
+
+    def find(self, log_no: int) -> tuple[int, int, int, int] | None:
+        """Of the group of a log the first offset, the end, where in `frames` its frame begins and how long the frame's body is."""
+        ...
+
+    def write_written(self, form: Format, head: bytes, names: ShardNames, tail: bytes) -> bytes:
+        """`head`, where each record went, `tail`."""
+        ...
+
+
 class Spread(Protocol):
     """Records in groups, one for each shard that gets any; shards are places in a ring."""
 
@@ -27,15 +94,11 @@ class Spread(Protocol):
 
     @property
     def frames_bytes(self) -> int:
-        """What `frames` answers."""
+        """What the frames of all groups take in the journal."""
         ...
 
     def __len__(self) -> int:
         """How many groups."""
-        ...
-
-    def owners(self) -> list[int]:
-        """The shard of each group."""
         ...
 
     def counts(self) -> list[int]:
@@ -46,16 +109,20 @@ class Spread(Protocol):
         """Keys and data of each group, in bytes."""
         ...
 
-    def frames(self, file_no: int, group: int, arrival_ms: int, log_nos: Sequence[int], firsts: Sequence[int]) -> bytes:
-        """A frame of the journal for each group, end to end, as engines/local/frame.py and columns.py would write it.
+    def place(self, fanned: Fanned, tips: Tips, now_ms: int) -> Placed | None:
+        """Give each group its offsets; they arrive together: now, or with the latest that any of the logs has.
 
-        `log_nos` and `firsts`: of each group its log and the offset of its first record.
+        None, and nothing given, where one of the logs is closed.
         """
         ...
 
 
 class RequestSpread(Spread, Protocol):
-    """The same, of a request that is to be answered."""
+    """The same, of a request."""
+
+    def owners(self) -> list[int]:
+        """The shard of each group."""
+        ...
 
     def order(self) -> bytes:
         """For each record the number of its group, two bytes each, little-endian."""
@@ -63,12 +130,6 @@ class RequestSpread(Spread, Protocol):
 
     def groups(self) -> list[tuple[int, int, bytes, bytes, bytes, bytes]]:
         """Of each group its shard and how many records it has, then the lengths of keys and data, and keys and data end to end."""
-        ...
-
-    def write_written(
-        self, form: Format, head: bytes, names: ShardNames, firsts: Sequence[int], arrival_ms: int, tail: bytes
-    ) -> bytes:
-        """`head`, where each record went, `tail`."""
         ...
 
 

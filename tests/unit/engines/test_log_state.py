@@ -4,15 +4,15 @@ from typing import cast
 
 from penstock.core.ports import File
 from penstock.engines.api import LogId
-from penstock.engines.local.blocks import JournalBlock, Scatters
+from penstock.engines.local.blocks import JournalBlock
 from penstock.engines.local.journal import JournalFile
-from penstock.engines.local.state import LogState
+from penstock.engines.local.state import LogCommons, LogState
 
 NOBODY = cast(File, None)
 
 
 def _log() -> LogState:
-    return LogState(1, LogId("stream/0"), Scatters())
+    return LogState(1, LogId("stream/0"), LogCommons())
 
 
 def test_log_when_a_file_is_settled_without_a_damaged_block_then_its_offsets_count_as_settled() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine_table import begin, turns
-from plain_spread import PlainSpread, scatter
+from plain_spread import PlainPlaced, PlainSpread, scatter
 from test_local_log import FILE_BYTES, opened, read_all
 
 from penstock.core.ids import Millis
-from penstock.engines.api import Appended, Batch, Fan, LogId, Position, Scattered, TooLarge
+from penstock.engines.api import Appended, Batch, Fan, LogId, Position, TooLarge
 from penstock.engines.local.log import LocalLog, Options
 
 LOGS = tuple(LogId(f"aaaa/{number}") for number in range(4))
@@ -70,7 +70,9 @@ def test_scatter_when_a_log_is_sealed_or_dropped_then_nothing_of_it_is_written(t
         async with opened(tmp_path) as (log, _):
             await log.create(LOGS)
             fan, spread = Fan(LOGS[:2]), PlainSpread([(0, [b"k"], [b"d"]), (1, [b"k"], [b"d"])])
-            assert isinstance(await log.scatter(fan, spread), Scattered)
+            placed = await log.scatter(fan, spread)
+            assert isinstance(placed, PlainPlaced)
+            assert placed.firsts == [0, 0]
             sealing = begin(log.seal(LOGS[1]))
             await turns(1)  # the seal is queued first
             assert await log.scatter(fan, spread) is None
@@ -165,7 +167,7 @@ def test_scatter_when_its_file_is_settled_before_anybody_read_it_then_nothing_is
             assert [len(held.ranges) for held in log._ledger.segments] == [4]
             assert await read_all(log, LOGS[0]) == told(b"0", b"1", b"3")
             assert await read_all(log, LOGS[1]) == told(b"0", b"1", b"2", b"3")
-            assert log._scatters.blocks_of(log._logs[LOGS[0]].log_no, 0) == log._logs[LOGS[0]].blocks
+            assert log._commons.scatters.blocks_of(log._logs[LOGS[0]].log_no, 0) == log._logs[LOGS[0]].blocks
         async with opened(tmp_path) as (log, found):
             assert found.damage == []
             assert [(await log.bounds(name)).end.offset for name in LOGS[:3]] == [6, 8, 2]

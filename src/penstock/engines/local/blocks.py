@@ -1,17 +1,18 @@
 """Blocks in the journal that are not settled yet, as readers find them.
 
 Theory.  What a batch wrote to a log is a block, and the log has it in a list.  A scatter writes to hundreds of logs that nobody may read
-before they are settled: its blocks stay in columns, one object for all of them, until a log is asked for its own.
+before they are settled: its blocks stay one object for all of them, until a log is asked for its own.
 Rule of this file: a scatter is seen by all logs or by none; it goes when its file is settled.
 """
 
-from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from penstock.engines.local import columns, frame
+from penstock.engines.local import frame
 from penstock.engines.local.columns import Records, cut_one_run
 from penstock.engines.local.journal import JournalFile
+from penstock.wire.nativeparts import Placed
 
 
 class Kept:
@@ -53,50 +54,21 @@ class JournalBlock(msgspec.Struct, gc=False):
         return cut_one_run(content, at, at + self.length, self.first_offset, self.first_arrival_ms, count)
 
 
-class ScatteredBlocks:
-    """The blocks of one scatter: a row for each log that it has records of, in the order in which they lie in the file."""
+class ScatteredBlocks(NamedTuple):
+    """The blocks of one scatter."""
 
-    __slots__ = ("_arrival_ms", "_counts", "_firsts", "_kept", "_log_nos", "_places", "_sizes", "file")
-
-    def __init__(
-        self,
-        file: JournalFile,
-        kept: Kept,
-        arrival_ms: int,
-        log_nos: Sequence[int],
-        firsts: Sequence[int],
-        counts: Sequence[int],
-        sizes: Sequence[int],  # keys and data, in bytes
-    ) -> None:
-        self.file = file
-        self._kept = kept
-        self._arrival_ms = arrival_ms
-        self._log_nos = log_nos
-        self._firsts = firsts
-        self._counts = counts
-        self._sizes = sizes
-        self._places: dict[int, tuple[int, int]] | None = None  # of each log: its row, and where its frame begins
+    file: JournalFile
+    kept: Kept
+    placed: Placed
 
     def find(self, log_no: int) -> JournalBlock | None:
         """The block of a log."""
-        if self._places is None:
-            self._places = dict(zip(self._log_nos, enumerate(self._frames()), strict=True))
-        found = self._places.get(log_no)
+        found = self.placed.find(log_no)
         if found is None:
             return None
-        row, at = found
-        first, arrival_ms = self._firsts[row], self._arrival_ms
-        end, length = first + self._counts[row], self._length(row)
-        return JournalBlock(first, end, arrival_ms, arrival_ms, self.file, at + frame.HEADER_BYTES, length, self._kept)
-
-    def _frames(self) -> Iterator[int]:
-        at = self._kept.at
-        for row in range(len(self._log_nos)):
-            yield at
-            at += frame.HEADER_BYTES + self._length(row)
-
-    def _length(self, row: int) -> int:
-        return columns.ONE_RUN_BYTES + columns.RECORD_BYTES * self._counts[row] + self._sizes[row]
+        first, end, frame_at, length = found
+        body_at, arrival_ms = self.kept.at + frame_at + frame.HEADER_BYTES, self.placed.arrival_ms
+        return JournalBlock(first, end, arrival_ms, arrival_ms, self.file, body_at, length, self.kept)
 
 
 class Scatters:

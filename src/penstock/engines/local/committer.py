@@ -23,19 +23,19 @@ from penstock.engines.api import (
     LogId,
     NoSuchLog,
     Position,
-    Scattered,
     Sealed,
     Unavailable,
 )
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame, scatter
-from penstock.engines.local.blocks import JournalBlock, Kept, Scatters
+from penstock.engines.local.blocks import JournalBlock, Kept
 from penstock.engines.local.cache import TailCache
 from penstock.engines.local.columns import Records
 from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.scatter import Scatter, ScatterEntry
-from penstock.engines.local.state import LogState
+from penstock.engines.local.state import LogCommons, LogState
+from penstock.wire.nativeparts import Placed
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class _Frame(Struct):
 
 
 Planned = _Frame | Scatter
-Answer = list[Outcome] | Scattered | None
+Answer = list[Outcome] | Placed | None
 
 
 def group_bytes(batches: Sequence[Rows]) -> int:
@@ -145,7 +145,7 @@ class Committer:
         journal: Journal,
         clock: Clock,
         logs: dict[LogId, LogState],
-        scatters: Scatters,
+        commons: LogCommons,
         tail: TailCache,
         on_full: Callable[[], None],
         wait_ms: int,
@@ -153,7 +153,7 @@ class Committer:
         self._journal = journal
         self._clock = clock
         self._logs = logs
-        self._scatters = scatters
+        self._commons = commons
         self._tail = tail
         self._on_full = on_full
         self._wait_ms = wait_ms
@@ -233,7 +233,7 @@ class Committer:
             return False
         for planned in frames:
             if isinstance(planned, Scatter):
-                planned.apply(file, at, self._scatters, self._tail)
+                planned.apply(file, at, self._tail)
             else:
                 self._apply(planned, file, at + frame.HEADER_BYTES)
             at += planned.size_bytes
@@ -250,12 +250,12 @@ class Committer:
                 outcomes.append([self._plan_batch(batch, arrival_ms, frames, growing) for batch in entry.batches])
                 continue
             if isinstance(entry, ScatterEntry):
-                scattered = scatter.plan(entry, arrival_ms)
+                scattered = scatter.plan(entry, arrival_ms, self._commons)
                 if scattered is not None:
                     frames.append(scattered)
                     growing.clear()  # what joined an earlier frame would lie before the scatter's records
-                    arrival_ms = max(arrival_ms, scattered.arrival_ms)
-                outcomes.append(None if scattered is None else scattered.outcome)
+                    arrival_ms = max(arrival_ms, scattered.placed.arrival_ms)
+                outcomes.append(None if scattered is None else scattered.placed)
                 continue
             growing.pop(entry.log.log_no, None)
             frames.append(_Frame(entry.kind, entry.log, entry.number))

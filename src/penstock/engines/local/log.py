@@ -23,7 +23,6 @@ from penstock.engines.api import (
     Overloaded,
     Page,
     Position,
-    Scattered,
     TooLarge,
     Unavailable,
 )
@@ -40,9 +39,10 @@ from penstock.engines.local.scatter import ScatterEntry
 from penstock.engines.local.segment import BlockRow
 from penstock.engines.local.settler import Settler
 from penstock.engines.local.state import LogState, Piece
+from penstock.engines.local.tips import fanned
 from penstock.engines.page import fit
 from penstock.engines.taskless import TasklessFuture
-from penstock.wire.nativeparts import Spread
+from penstock.wire.nativeparts import Fanned, Placed, Spread
 
 logger = logging.getLogger(__name__)
 
@@ -75,18 +75,25 @@ class LocalLog:
         self._options = options
         self._logs = found.logs
         self._ledger = found.ledger
-        self._scatters = found.scatters
+        self._commons = found.commons
         self._journal = Journal(
             disk, found.ledger.data_id, options.journal_file_bytes, found.next_file_no, found.last_group
         )
         self._journal.full = list(found.journal_files)
         self._blocks = BlockCache(options.block_cache_bytes)
         self._settler = Settler(
-            disk, clock, self._journal, self._logs, self._scatters, self._ledger, self._report, options.segment_bytes
+            disk,
+            clock,
+            self._journal,
+            self._logs,
+            self._commons.scatters,
+            self._ledger,
+            self._report,
+            options.segment_bytes,
         )
         tail = TailCache(options.tail_cache_bytes)
         self._committer = Committer(
-            self._journal, clock, self._logs, self._scatters, tail, self._settler.wake, options.commit_wait_ms
+            self._journal, clock, self._logs, self._commons, tail, self._settler.wake, options.commit_wait_ms
         )
         self.damage = list(found.damage)  # a line for each thing that cannot be read
 
@@ -127,7 +134,7 @@ class LocalLog:
         for name in dict.fromkeys(logs):
             held = self._logs.get(name)
             if held is None or held.closing is Kind.DROP:
-                log = LogState(self._ledger.next_log_no, name, self._scatters)
+                log = LogState(self._ledger.next_log_no, name, self._commons)
                 self._ledger.next_log_no += 1
                 waits.append(self._control(Kind.CREATE, log))
         await _all(waits)
@@ -159,24 +166,25 @@ class LocalLog:
         self._committer.submit(AppendEntry(rows, done, size_bytes))
         return await done
 
-    async def scatter(self, fan: Fan, spread: Spread) -> Scattered | AppendError | None:
+    async def scatter(self, fan: Fan, spread: Spread) -> Placed | AppendError | None:
         """Write the groups of a spread; return when they are durable."""
-        states = self._states(fan)
-        if states is None:
+        logs = self._fanned(fan)
+        if logs is None:
             return None
         refusal = await self._refusal(spread.frames_bytes)
         if refusal is not None:
             return refusal
-        done: TasklessFuture[Scattered | AppendError | None] = TasklessFuture(loop=asyncio.get_running_loop())
-        self._committer.submit(ScatterEntry([states[owner] for owner in spread.owners()], spread, done))
+        done: TasklessFuture[Placed | AppendError | None] = TasklessFuture(loop=asyncio.get_running_loop())
+        self._committer.submit(ScatterEntry(logs, spread, done))
         return await done
 
-    def _states(self, fan: Fan) -> list[LogState] | None:
-        """The logs of a fan, in its order; None unless all of them exist.  One that is dropped later refuses by itself."""
+    def _fanned(self, fan: Fan) -> Fanned | None:
+        """The logs of a fan; None unless all of them exist.  One that is dropped later is closed."""
         if fan.found is None:
-            found = [self._logs.get(name) for name in fan.logs]
-            fan.found = None if None in found else found
-        return cast("list[LogState] | None", fan.found)
+            found = [log for name in fan.logs if (log := self._logs.get(name)) is not None]
+            if len(found) == len(fan.logs):
+                fan.found = fanned([log.place for log in found], [log.log_no for log in found])
+        return cast("Fanned | None", fan.found)
 
     async def _refusal(self, size_bytes: int) -> AppendError | None:
         """Why so many bytes cannot be taken; waits while the disk is behind."""
@@ -270,9 +278,7 @@ class LocalLog:
         """Return when there is something at or after a position, or never will be."""
         found = self._find(log)
         while not found.sealed and found.end <= _clamp(found, position):
-            if found.grown is None:
-                found.grown = asyncio.Event()
-            await found.grown.wait()
+            await found.growth().wait()
             if self._logs.get(log) is not found:
                 raise NoSuchLog(log)
 

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from penstock.core.ports import Disk, Entropy
 from penstock.engines.api import LogId
 from penstock.engines.local import columns, frame, journal, manifest, settler
-from penstock.engines.local.blocks import JournalBlock, Scatters
+from penstock.engines.local.blocks import JournalBlock
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.frame import SECTOR_BYTES, Frame, Kind
 from penstock.engines.local.journal import JournalFile
@@ -20,7 +20,7 @@ from penstock.engines.local.manifest import Manifest, SegmentRow
 from penstock.engines.local.ranges import RangeRow, Ranges
 from penstock.engines.local.segmentfile import SegmentFile
 from penstock.engines.local.settler import Ledger
-from penstock.engines.local.state import LogState
+from penstock.engines.local.state import LogCommons, LogState
 
 DATA_ID_BYTES: Final = 8
 
@@ -31,7 +31,7 @@ class Recovered(Struct):
     ledger: Ledger
     logs: dict[LogId, LogState] = field(default_factory=dict)
     by_number: dict[int, LogState] = field(default_factory=dict)
-    scatters: Scatters = field(default_factory=Scatters)
+    commons: LogCommons = field(default_factory=LogCommons)
     journal_files: list[JournalFile] = field(default_factory=list)
     spares: list[str] = field(default_factory=list)  # journal files that may be used again
     next_file_no: int = 0
@@ -66,7 +66,7 @@ async def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
     ledger = Ledger(held.data_id, held.number, held.first_file_no, held.next_log_no, held.next_segment_no)
     found = Recovered(ledger, next_file_no=held.first_file_no)
     for row in held.logs:
-        log = LogState(row.log_no, LogId(row.name), found.scatters)
+        log = LogState(row.log_no, LogId(row.name), found.commons)
         log.start, log.sealed, log.last_arrival_ms = row.start, row.sealed, row.last_arrival_ms
         log.end = log.next_offset = log.settled_end = row.end
         _add(found, log)
@@ -214,7 +214,7 @@ def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Fr
     if entry.kind is Kind.CREATE:
         [log_no], name = frame.decode_control(body, 1)
         if log_no not in found.by_number and LogId(name) not in found.logs:
-            _add(found, LogState(log_no, LogId(name), found.scatters))
+            _add(found, LogState(log_no, LogId(name), found.commons))
         return
     numbers, _ = frame.decode_control(body, 1 if entry.kind is Kind.DROP else 2)
     log = found.by_number.get(numbers[0])

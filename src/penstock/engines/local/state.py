@@ -2,7 +2,7 @@
 
 Theory.  A log's records lie first in settled segments, then in blocks of the journal, in the order of their offsets.  Offsets are dense but
 for what was damaged and is skipped.  Only what is durable is in here: `end` is what readers see.
-Of a scatter a log is told its new end alone; it collects its blocks when somebody asks for them (blocks.py).
+Of a scatter a log is told its new end alone (tips.py); it collects its blocks when somebody asks for them (blocks.py).
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from penstock.engines.local.frame import Kind
 from penstock.engines.local.journal import JournalFile
 from penstock.engines.local.ranges import RangeRow
 from penstock.engines.local.segmentfile import SegmentFile
+from penstock.engines.local.tips import no_tips
 
 
 class SettledRange(NamedTuple):
@@ -57,39 +58,100 @@ _end = attrgetter("end")
 _last_arrival = attrgetter("last_arrival_ms")
 
 
+class LogCommons:
+    """What all logs share."""
+
+    def __init__(self) -> None:
+        self.tips = no_tips()
+        self.scatters = Scatters()
+        self.watching: dict[
+            int, Callable[[], None]
+        ] = {}  # by the place of a log: who is to be woken when it has changed
+
+
 class LogState:
     """One log."""
 
     __slots__ = (
-        "_blocks", "_scatters", "_seen", "closing", "end", "gap", "grown", "last_arrival_ms", "log_no", "name",
-        "next_offset", "sealed", "settled", "settled_end", "start", "stream", "watchers",
+        "_blocks", "_closing", "_commons", "_grown", "_sealed", "_seen", "_tips", "_watchers", "gap", "log_no", "name",
+        "place", "settled", "settled_end", "start", "stream",
     )  # fmt: skip
 
-    def __init__(self, log_no: int, name: LogId, scatters: Scatters) -> None:
+    def __init__(self, log_no: int, name: LogId, commons: LogCommons) -> None:
         self.log_no = log_no
         self.name = name
+        self._commons = commons
+        self._tips = commons.tips
+        self.place = self._tips.add()
         self.stream = sys.intern(name.partition("/")[0])  # the part of the name that logs of one stream share
         self.start = 0  # records before it are gone
-        self.end = 0  # one past the newest durable record
-        self.next_offset = 0  # what the next batch gets; ahead of `end` while a commit is under way
-        self.last_arrival_ms = -1
-        self.sealed = False
-        self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
+        self._sealed = False
+        self._closing: Kind | None = None
         self.settled: list[SegmentFile] = []  # that hold records of it
         self.settled_end = 0  # records before it are in segments, or gone; those from it on are in the journal
         self.gap: range | None = None  # offsets that recovery left out, since damage may have taken them
         self._blocks: list[JournalBlock] = []  # in the journal, in the order of their offsets
-        self._scatters = scatters
-        self._seen = scatters.end  # scatters before it have given their blocks
-        self.grown: asyncio.Event | None = None  # made by the first who waits
-        self.watchers: tuple[Callable[[], None], ...] = ()
+        self._seen = commons.scatters.end  # scatters before it have given their blocks
+        self._grown: asyncio.Event | None = None  # made by the first who waits
+        self._watchers: tuple[Callable[[], None], ...] = ()
+
+    @property
+    def end(self) -> int:
+        """One past the newest durable record."""
+        return self._tips.end(self.place)
+
+    @end.setter
+    def end(self, end: int) -> None:
+        self._tips.set_end(self.place, end)
+
+    @property
+    def next_offset(self) -> int:
+        """What the next batch gets; ahead of `end` while a commit is under way."""
+        return self._tips.next_offset(self.place)
+
+    @next_offset.setter
+    def next_offset(self, offset: int) -> None:
+        self._tips.set_next_offset(self.place, offset)
+
+    @property
+    def last_arrival_ms(self) -> int:
+        """When the newest durable record arrived; -1: there never was one."""
+        return self._tips.last_arrival_ms(self.place)
+
+    @last_arrival_ms.setter
+    def last_arrival_ms(self, arrival_ms: int) -> None:
+        self._tips.set_last_arrival_ms(self.place, arrival_ms)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it has ended."""
+        return self._sealed
+
+    @sealed.setter
+    def sealed(self, sealed: bool) -> None:
+        self._sealed = sealed
+        self._close()
+
+    @property
+    def closing(self) -> Kind | None:
+        """A seal or drop that is on its way: nothing more is taken in."""
+        return self._closing
+
+    @closing.setter
+    def closing(self, closing: Kind | None) -> None:
+        self._closing = closing
+        self._close()
+
+    def _close(self) -> None:
+        self._tips.set_closed(self.place, self._sealed or self._closing is not None)
 
     @property
     def blocks(self) -> list[JournalBlock]:
         """Its blocks in the journal, in the order of their offsets."""
-        if self._seen < self._scatters.end:
-            scattered = self._scatters.blocks_of(self.log_no, self._seen)
-            self._seen = self._scatters.end
+        scatters = self._commons.scatters
+        if self._seen < scatters.end:
+            scattered = scatters.blocks_of(self.log_no, self._seen)
+            self._seen = scatters.end
             if scattered:
                 self._blocks += scattered
                 self._blocks.sort(key=_end)
@@ -102,20 +164,36 @@ class LogState:
 
     def wake(self) -> None:
         """Let those who wait, and then those who watch, look again."""
-        if self.grown is not None:
-            self.grown.set()
-            self.grown = None
-        for watcher in self.watchers:
+        if self._grown is not None:
+            self._grown.set()
+            self._grown = None
+        for watcher in self._watchers:
             watcher()
+        self._note_watching()
+
+    def growth(self) -> asyncio.Event:
+        """What the next `wake` sets."""
+        if self._grown is None:
+            self._grown = asyncio.Event()
+            self._note_watching()
+        return self._grown
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Have `watcher` called by each `wake`.  Returns the way to stop it."""
-        self.watchers += (watcher,)
+        self._watchers += (watcher,)
+        self._note_watching()
 
         def stop() -> None:
-            self.watchers = tuple(each for each in self.watchers if each is not watcher)
+            self._watchers = tuple(each for each in self._watchers if each is not watcher)
+            self._note_watching()
 
         return stop
+
+    def _note_watching(self) -> None:
+        if self._grown is not None or self._watchers:
+            self._commons.watching[self.place] = self.wake
+        else:
+            self._commons.watching.pop(self.place, None)
 
     def piece_at(self, offset: int) -> Piece | None:
         """The first piece that ends after `offset`, or None."""

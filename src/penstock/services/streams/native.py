@@ -59,7 +59,7 @@ def write_written(envelope: bytes, rows: WrittenRows | ScatteredRows, form: Form
     assert NATIVE is not None, "what is framed was framed by it"
     if isinstance(rows, ScatteredRows):
         head, tail = _opened(envelope, rows.records, form)
-        return rows.spread.write_written(form, head, rows.names, rows.place.firsts, rows.place.arrival_ms, tail)
+        return rows.placed.write_written(form, head, rows.names, tail)
     head, tail = _opened(envelope, len(rows.order) // 2, form)
     return NATIVE.write_written(form, head, rows.order, rows.shards, tail)
 

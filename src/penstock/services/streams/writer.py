@@ -23,7 +23,6 @@ from penstock.engines.api import (
     NoSuchLog,
     Overloaded,
     RecordLog,
-    Scattered,
     Sealed,
 )
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column, Span, lengths_of, size_of
@@ -35,7 +34,7 @@ from penstock.services.streams.faults import FaultPlan
 from penstock.services.streams.meter import Meter
 from penstock.services.streams.topology import hash_key
 from penstock.services.streams.traffic import Traffic
-from penstock.wire.nativeparts import RequestSpread, Rows, ShardNames
+from penstock.wire.nativeparts import Placed, RequestSpread, Rows, ShardNames
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +64,8 @@ class ScatteredRows(msgspec.Struct, frozen=True):
     """The same, of records that went to many shards."""
 
     records: int
-    spread: RequestSpread
     names: ShardNames
-    place: Scattered
+    placed: Placed
 
 
 # What goes to fewer shards, or is less for each in the mean, is joined with what others write to them: such blocks are cheaper to read.
@@ -171,9 +169,9 @@ class Writer:
         spread = rows.spread(ring.native)
         is_scattered = len(spread) >= SCATTERED_MIN or spread.size_bytes >= SCATTERED_MIN_BYTES * len(spread)
         place = await self._log.scatter(view.fan, spread) if is_scattered else None
-        if isinstance(place, Scattered):
-            result = ScatteredRows(len(rows), spread, names, place)
-            self._count_scattered(view, result)
+        if place is not None and not isinstance(place, AppendError):
+            result = ScatteredRows(len(rows), names, place)
+            self._count_scattered(view, spread, result)
             return result
         helds = [ring.owners[owner] for owner in spread.owners()]
         if place is not None:
@@ -324,11 +322,11 @@ class Writer:
         self._metrics.bytes_in.inc(sum(sizes))
         self._traffic.wrote_ones(held, sizes, self._clock.now_ms(), since_ms)
 
-    def _count_scattered(self, view: StreamView, rows: ScatteredRows) -> None:
+    def _count_scattered(self, view: StreamView, spread: RequestSpread, rows: ScatteredRows) -> None:
         self._metrics.records_in.inc(rows.records)
-        self._metrics.bytes_in.inc(rows.spread.size_bytes)
+        self._metrics.bytes_in.inc(spread.size_bytes)
         now_ms = self._clock.now_ms()
-        self._traffic.scattered(view.stream.uid, rows.spread, rows.names, now_ms, now_ms - rows.place.arrival_ms)
+        self._traffic.scattered(view.stream.uid, spread, rows.names, now_ms, now_ms - rows.placed.arrival_ms)
         self._traffic.stream(view.stream.uid).put_many(rows.records, rows.records, 0)
 
     def _failure(self, view: StreamView, held: ShardView, records: int, outcome: AppendError) -> ServiceError:

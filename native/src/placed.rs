@@ -1,0 +1,134 @@
+//! A spread that has its places: which log each group goes to, and its offsets there.  No object a log, on the way into a commit and out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::spread::{Grouped, Targets};
+use crate::tips::Tips;
+use crate::{ShardNames, filled, is_cbor, unpanicked};
+
+/// Logs in the order of a ring: places of their tips, and their numbers.
+#[pyclass(frozen, module = "penstock_native")]
+pub struct Fanned {
+    places: Vec<usize>,
+    logs: Vec<u64>,
+}
+
+#[pymethods]
+impl Fanned {
+    #[new]
+    fn new(places: Vec<usize>, logs: Vec<u64>) -> PyResult<Self> {
+        if places.len() == logs.len() {
+            Ok(Self { places, logs })
+        } else {
+            Err(PyValueError::new_err("each log has a place and a number"))
+        }
+    }
+
+    #[getter]
+    fn places(&self) -> Vec<usize> {
+        self.places.clone()
+    }
+
+    #[getter]
+    fn log_nos(&self) -> Vec<u64> {
+        self.logs.clone()
+    }
+}
+
+/// Groups that have their logs and offsets.
+#[pyclass(frozen, module = "penstock_native")]
+pub struct Placed {
+    grouped: Arc<Grouped>,
+    places: Vec<usize>,
+    logs: Vec<u64>,
+    firsts: Vec<u64>,
+    #[pyo3(get)]
+    arrival_ms: i64,
+    rows: OnceLock<HashMap<u64, (usize, usize)>>, // of each log its group, and where its frame begins
+}
+
+impl Placed {
+    /// Give each group its offsets; None, and nothing given, where one of its logs takes no records.
+    pub fn new(grouped: &Arc<Grouped>, fanned: &Fanned, tips: &mut Tips, now_ms: i64) -> PyResult<Option<Self>> {
+        let of = |owner: &u32| Some((*fanned.places.get(*owner as usize)?, fanned.logs[*owner as usize]));
+        let found: Option<(Vec<_>, Vec<_>)> = grouped.owners.iter().map(of).collect();
+        let (places, logs) = found.ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        let given = tips.give(&places, &grouped.counts(), now_ms)?;
+        Ok(given.map(|(firsts, arrival_ms)| {
+            let rows = OnceLock::new();
+            Self { grouped: Arc::clone(grouped), places, logs, firsts, arrival_ms, rows }
+        }))
+    }
+}
+
+#[pymethods]
+impl Placed {
+    /// Of each group the offset of its first record.
+    #[getter]
+    fn firsts(&self) -> Vec<u64> {
+        self.firsts.clone()
+    }
+
+    /// Of each group the place of its log.
+    #[getter]
+    fn places(&self) -> Vec<usize> {
+        self.places.clone()
+    }
+
+    /// Frames of the journal, one for each group, end to end.
+    fn frames<'py>(&self, py: Python<'py>, file_no: u64, commit: u64) -> PyResult<Bound<'py, PyBytes>> {
+        let targets = Targets { logs: &self.logs, firsts: &self.firsts, arrival_ms: self.arrival_ms };
+        let length = self.grouped.frames_bytes();
+        filled(py, length, |out| py.detach(|| self.grouped.write_frames(file_no, commit, &targets, out)))
+    }
+
+    /// Let readers see the groups.
+    fn show(&self, mut tips: PyRefMut<'_, Tips>) -> PyResult<()> {
+        let mut groups = self.places.iter().zip(&self.firsts).zip(self.grouped.groups());
+        groups.try_for_each(|((place, first), group)| tips.show(*place, first + group.len() as u64, self.arrival_ms))
+    }
+
+    /// Take the offsets back: nothing was written.
+    fn roll_back(&self, mut tips: PyRefMut<'_, Tips>) -> PyResult<()> {
+        self.places.iter().try_for_each(|place| tips.take_back(*place))
+    }
+
+    /// Of the group of a log: first offset, end, where in `frames` its frame begins, and the length of its body.
+    fn find(&self, log: u64) -> Option<(u64, u64, usize, usize)> {
+        let rows = self.rows.get_or_init(|| {
+            let begins = self.grouped.frame_lengths().scan(0, |at, length| {
+                *at += length;
+                Some(*at - length)
+            });
+            self.logs.iter().copied().zip(begins.enumerate()).collect()
+        });
+        let (group, at) = *rows.get(&log)?;
+        let (records, length) = self.grouped.measure(group);
+        Some((self.firsts[group], self.firsts[group] + records as u64, at, length))
+    }
+
+    /// What PutRecords answers: `head`, an item for each record, `tail`.
+    fn write_written<'py>(
+        &self,
+        py: Python<'py>,
+        format: &str,
+        head: &[u8],
+        shards: &ShardNames,
+        tail: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let cbor = is_cbor(format)?;
+        let mut answer = Vec::with_capacity(head.len() + self.grouped.order.len() * 128 + tail.len());
+        answer.extend_from_slice(head);
+        let arrival_ms = self.arrival_ms.unsigned_abs();
+        let mut write = || self.grouped.write_answer(&shards.0, &self.firsts, arrival_ms, cbor, &mut answer);
+        let written = unpanicked(|| py.detach(&mut write))?;
+        written.ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        answer.extend_from_slice(tail);
+        Ok(PyBytes::new(py, &answer))
+    }
+}
