@@ -24,16 +24,20 @@ impl Ring {
         Self { columns: (0..=SPANS).map(|_| (NONE, Vec::new())).collect() }
     }
 
-    fn column(&mut self, span: i64, shards: usize) -> &mut [Cell] {
+    /// Add a column to that of a span.
+    fn add(&mut self, span: i64, more: &[Cell]) {
         let (held, cells) = &mut self.columns[span.rem_euclid(SPANS + 1) as usize];
         if *held != span {
             *held = span;
             cells.clear();
         }
-        if cells.len() < shards {
-            cells.resize(shards, Cell::default());
+        if cells.len() < more.len() {
+            cells.resize(more.len(), Cell::default());
         }
-        cells
+        for (cell, more) in cells.iter_mut().zip(more) {
+            cell.bytes += more.bytes;
+            cell.records += more.records;
+        }
     }
 
     fn sum(&self, shard: usize, first: i64, end: i64) -> (u64, u64) {
@@ -68,7 +72,8 @@ impl Calls {
 
 /// The counts of one stream.
 pub struct Counts {
-    last: i64, // second
+    current: i64,     // second
+    cells: Vec<Cell>, // of it; they are in no ring yet
     seconds: Ring,
     minutes: Ring,
     calls: Vec<Calls>,
@@ -79,7 +84,8 @@ pub struct Counts {
 impl Counts {
     pub fn new() -> Self {
         Self {
-            last: NONE,
+            current: NONE,
+            cells: Vec::new(),
             seconds: Ring::new(),
             minutes: Ring::new(),
             calls: Vec::new(),
@@ -90,23 +96,20 @@ impl Counts {
 
     /// Count a call that took `took_ms` and ended in `second`; a second that steps back begins the rings anew.
     pub fn add(&mut self, spread: &Grouped, shards: &Shards, second: i64, took_ms: u64) -> Option<()> {
-        if second < self.last {
-            (self.seconds, self.minutes) = (Ring::new(), Ring::new());
+        if second != self.current {
+            self.turn(second);
         }
-        self.last = second;
         let length = shards.numbers_end();
         if self.calls.len() < length {
             self.calls.resize(length, NO_CALLS);
             self.known.resize(length, false);
+            self.cells.resize(length, Cell::default());
         }
-        let in_second = self.seconds.column(second, length);
-        let in_minute = self.minutes.column(second.div_euclid(60), length);
         for ((owner, records), bytes) in spread.owners.iter().zip(spread.counts()).zip(spread.sizes()) {
             let shard = shards.number(*owner)? as usize;
-            for cell in [&mut in_second[shard], &mut in_minute[shard]] {
-                cell.records += records as u32;
-                cell.bytes += bytes as u64;
-            }
+            let cell = &mut self.cells[shard];
+            cell.records += records as u32;
+            cell.bytes += bytes as u64;
             let figures = [records as u64, bytes as u64, took_ms];
             self.calls[shard].merge(&Calls { count: 1, totals: figures, lows: figures, highs: figures });
             if !self.known[shard] {
@@ -115,6 +118,17 @@ impl Counts {
             }
         }
         Some(())
+    }
+
+    fn turn(&mut self, second: i64) {
+        if second < self.current {
+            (self.seconds, self.minutes) = (Ring::new(), Ring::new());
+        } else if self.current != NONE {
+            self.seconds.add(self.current, &self.cells);
+            self.minutes.add(self.current.div_euclid(60), &self.cells);
+        }
+        self.cells.fill(Cell::default());
+        self.current = second;
     }
 
     /// Shards that were written to for the first time since the last time, or since they were forgotten.
@@ -130,7 +144,13 @@ impl Counts {
 
     /// Bytes and records of a shard in the seconds, or minutes, from `first` up to `end`.
     pub fn sum(&self, shard: usize, first: i64, end: i64, in_minutes: bool) -> (u64, u64) {
-        (if in_minutes { &self.minutes } else { &self.seconds }).sum(shard, first, end)
+        let (ring, current) =
+            if in_minutes { (&self.minutes, self.current.div_euclid(60)) } else { (&self.seconds, self.current) };
+        let (bytes, records) = ring.sum(shard, first, end);
+        match self.cells.get(shard) {
+            Some(cell) if (first..end).contains(&current) => (bytes + cell.bytes, records + u64::from(cell.records)),
+            _ => (bytes, records),
+        }
     }
 
     /// The calls since the last time: of all shards, and of each that had any.

@@ -35,8 +35,8 @@ use pyo3::types::{PyBytes, PyList, PyString};
 
 use number::{NUMBER_BYTES, Number, Writer};
 use pages::{Page, Span};
-use rows::Columns;
 use placed::{Fanned, Placed};
+use rows::Columns;
 use spread::{Grouped, Shards};
 use tips::Tips;
 
@@ -344,17 +344,17 @@ fn write_written<'py>(
     let step = Number::power(pages::INDEX_SHIFT);
     let mut owners = Vec::with_capacity(shards.len());
     for (shard_id, number) in &shards {
-        owners.push((pages::frame_written(shard_id, cbor), Number::from_le(&number_of(number)?)));
+        owners.push((pages::end_written(shard_id, cbor), Number::from_le(&number_of(number)?)));
     }
     let mut answer = Vec::with_capacity(head.len() + order.len() / 2 * 128 + tail.len());
     answer.extend_from_slice(head);
     for (place, owner) in order.chunks_exact(2).enumerate() {
         let owner = usize::from(u16::from_le_bytes([owner[0], owner[1]]));
-        let (frame, number) = owners.get_mut(owner).ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        let (end, number) = owners.get_mut(owner).ok_or_else(|| PyValueError::new_err("no such shard"))?;
         if place > 0 && !cbor {
             answer.push(b',');
         }
-        pages::append_written(frame, number, cbor, &mut answer);
+        pages::append_written(end, number, cbor, &mut answer);
         *number = number.plus(&step);
     }
     answer.extend_from_slice(tail);

@@ -143,27 +143,25 @@ pub fn tail_of(index: u64, arrival_ms: u64) -> Number {
     Number::from_le(&bytes)
 }
 
-/// What stands before and behind the number of a record that was written to a shard.
-pub type WrittenFrame = (Vec<u8>, Vec<u8>);
+const WRITTEN_JSON: &[u8] = b"{\"SequenceNumber\":\"";
+const WRITTEN_CBOR: &[u8] = b"\xA2\x6ESequenceNumber";
 
-/// The same of a shard by its id.
-pub fn frame_written(shard_id: &str, cbor: bool) -> WrittenFrame {
+/// What stands behind the number of a record that was written to a shard.
+pub fn end_written(shard_id: &str, cbor: bool) -> Vec<u8> {
     if !cbor {
-        return (b"{\"SequenceNumber\":\"".to_vec(), format!("\",\"ShardId\":\"{shard_id}\"}}").into_bytes());
+        return format!("\",\"ShardId\":\"{shard_id}\"}}").into_bytes();
     }
     let mut end = Vec::new();
     append_cbor_text("ShardId", &mut end);
     append_cbor_text(shard_id, &mut end);
-    let mut start = vec![0xA2];
-    append_cbor_text("SequenceNumber", &mut start);
-    (start, end)
+    end
 }
 
 /// One item of the answer to PutRecords.
-pub fn append_written(frame: &WrittenFrame, number: &Number, cbor: bool, answer: &mut Vec<u8>) {
-    answer.extend_from_slice(&frame.0);
+pub fn append_written(end: &[u8], number: &Number, cbor: bool, answer: &mut Vec<u8>) {
+    answer.extend_from_slice(if cbor { WRITTEN_CBOR } else { WRITTEN_JSON });
     append_number(number, cbor, answer);
-    answer.extend_from_slice(&frame.1);
+    answer.extend_from_slice(end);
 }
 
 /// The text of a number; in CBOR with its head.

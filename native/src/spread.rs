@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::number::{NUMBER_BYTES, Number, Writer};
-use crate::pages::{self, WrittenFrame};
+use crate::pages;
 use crate::rows::Columns;
 
 const FRAME_MAGIC: u32 = 0x4B54_5350;
@@ -157,14 +157,14 @@ impl Grouped {
         for (owner, first) in self.owners.iter().zip(firsts) {
             let shard = shards.0.get(*owner as usize)?;
             let number = shard.base.plus(&pages::tail_of(first + 1, arrival_ms));
-            owners.push((if cbor { &shard.cbor } else { &shard.json }, number));
+            owners.push((if cbor { &shard.cbor } else { &shard.json }.as_slice(), number));
         }
         for (place, group) in self.order.iter().enumerate() {
-            let (frame, number) = owners.get_mut(usize::from(*group))?;
+            let (end, number) = owners.get_mut(usize::from(*group))?;
             if place > 0 && !cbor {
                 answer.push(b',');
             }
-            pages::append_written(frame, number, cbor, answer);
+            pages::append_written(end, number, cbor, answer);
             *number = number.plus(&step);
         }
         Some(())
@@ -175,8 +175,8 @@ impl Grouped {
 pub struct Shards(Vec<Shard>);
 
 struct Shard {
-    json: WrittenFrame,
-    cbor: WrittenFrame,
+    json: Vec<u8>, // what an answer says of it
+    cbor: Vec<u8>,
     base: Number, // its part of sequence numbers
     number: u32,
 }
@@ -185,8 +185,8 @@ impl Shards {
     /// Ids, parts of sequence numbers, numbers.
     pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES], u32)>) -> Self {
         let shard = |(shard_id, base, number): (String, [u8; NUMBER_BYTES], u32)| Shard {
-            json: pages::frame_written(&shard_id, false),
-            cbor: pages::frame_written(&shard_id, true),
+            json: pages::end_written(&shard_id, false),
+            cbor: pages::end_written(&shard_id, true),
             base: Number::from_le(&base),
             number,
         };

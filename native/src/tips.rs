@@ -98,6 +98,10 @@ impl Tips {
         Ok(())
     }
 
+    fn last_arrivals_ms(&self, places: Vec<usize>) -> PyResult<Vec<i64>> {
+        places.iter().map(|place| Ok(self.at(*place)?.last_arrival_ms)).collect()
+    }
+
     fn is_closed(&self, place: usize) -> PyResult<bool> {
         Ok(self.at(place)?.closed)
     }

@@ -86,6 +86,7 @@ def test_place_when_given_any_logs_is_as_python_places_them(
         getattr(placed, step)(tips)
         getattr(expected, step)(plain_tips)
         assert states(tips, 12) == states(plain_tips, 12), step
+    assert tips.last_arrivals_ms([3, 1]) == plain_tips.last_arrivals_ms([3, 1])
 
 
 def test_place_when_it_is_taken_back_then_the_same_offsets_are_given_again() -> None:
@@ -105,6 +106,8 @@ def test_tips_when_a_log_is_asked_for_that_is_none_is_refused() -> None:
         for call in (tips.end, tips.next_offset, tips.last_arrival_ms, tips.is_closed):
             with pytest.raises(IndexError):
                 call(0)
+        with pytest.raises(IndexError):
+            tips.last_arrivals_ms([0])
     spread, _ = both([("k", b"d", 0)], set())
     with pytest.raises(IndexError):
         spread.place(NATIVE.Fanned([3], [1]), NATIVE.Tips(), 0)

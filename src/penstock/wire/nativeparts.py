@@ -27,6 +27,7 @@ class Tips(Protocol):
     def set_next_offset(self, place: int, offset: int) -> None: ...  # noqa: D102
     def last_arrival_ms(self, place: int) -> int: ...  # noqa: D102
     def set_last_arrival_ms(self, place: int, arrival_ms: int) -> None: ...  # noqa: D102
+    def last_arrivals_ms(self, places: Sequence[int]) -> list[int]: ...  # noqa: D102
     def is_closed(self, place: int) -> bool: ...  # noqa: D102
     def set_closed(self, place: int, closed: bool) -> None: ...  # noqa: D102
 

@@ -100,7 +100,7 @@ class _Frame(Struct):
     def roll_back(self) -> None:
         """It was not written."""
         self.log.next_offset = self.log.end
-        self.log.closing = None
+        self.log.reopen()
 
     def _body(self) -> list[bytes]:
         match self.kind:
@@ -260,7 +260,7 @@ class Committer:
             growing.pop(entry.log.log_no, None)
             frames.append(_Frame(entry.kind, entry.log, entry.number))
             if entry.kind in (Kind.SEAL, Kind.DROP):
-                entry.log.closing = entry.kind
+                entry.log.close(entry.kind)
             outcomes.append(None)
         return frames, outcomes
 
@@ -300,7 +300,7 @@ class Committer:
                     del self._logs[log.name]
                 log.forget()
             case Kind.SEAL:
-                log.sealed = True
+                log.seal()
             case Kind.TRIM:
                 log.trim(planned.number)
             case _:

@@ -86,7 +86,7 @@ class LocalLog:
             clock,
             self._journal,
             self._logs,
-            self._commons.scatters,
+            self._commons,
             self._ledger,
             self._report,
             options.segment_bytes,
@@ -143,7 +143,7 @@ class LocalLog:
         """Forget logs and their records."""
         doomed = [self._logs[name] for name in dict.fromkeys(logs) if name in self._logs]
         for log in doomed:
-            log.closing = Kind.DROP  # now: what is appended or created from here on is not of this log
+            log.close(Kind.DROP)  # now: what is appended or created from here on is not of this log
         if self._committer.failure is not None:  # a log whose creation was left open may be there after all
             raise Unavailable(f"the journal failed: {self._committer.failure}")
         await _all([self._control(Kind.DROP, log) for log in doomed])

@@ -67,7 +67,9 @@ async def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
     found = Recovered(ledger, next_file_no=held.first_file_no)
     for row in held.logs:
         log = LogState(row.log_no, LogId(row.name), found.commons)
-        log.start, log.sealed, log.last_arrival_ms = row.start, row.sealed, row.last_arrival_ms
+        log.start, log.last_arrival_ms = row.start, row.last_arrival_ms
+        if row.sealed:
+            log.seal()
         log.end = log.next_offset = log.settled_end = row.end
         _add(found, log)
     unread = _Unread(found)
@@ -222,7 +224,7 @@ def _replay_frame(found: Recovered, file: JournalFile, content: bytes, entry: Fr
         return
     match entry.kind:
         case Kind.SEAL:
-            log.sealed = True
+            log.seal()
         case Kind.TRIM:
             log.trim(numbers[1])
         case Kind.DROP:

@@ -19,13 +19,13 @@ from msgspec import Struct, field
 from penstock.core.ports import Clock, Disk
 from penstock.engines.api import LogId
 from penstock.engines.local import frame, manifest, segment
-from penstock.engines.local.blocks import JournalBlock, Scatters
+from penstock.engines.local.blocks import JournalBlock
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.manifest import LogTable, Manifest, SegmentRow
 from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
-from penstock.engines.local.state import LogState
+from penstock.engines.local.state import LogCommons, LogState
 from penstock.engines.local.together import both
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import JournalMemory
@@ -64,7 +64,7 @@ class Settler:
         clock: Clock,
         journal: Journal,
         logs: dict[LogId, LogState],
-        scatters: Scatters,
+        commons: LogCommons,
         ledger: Ledger,
         report: Callable[[str], None],
         segment_bytes: int,
@@ -73,7 +73,7 @@ class Settler:
         self._clock = clock
         self._journal = journal
         self._logs = logs
-        self._scatters = scatters
+        self._commons = commons
         self._ledger = ledger
         self._report = report
         self._segment_bytes = segment_bytes
@@ -226,7 +226,7 @@ class Settler:
                     log.settle(held, end)
         for log in by_number.values():
             log.forget_blocks_of(file)
-        self._scatters.forget(file)
+        self._commons.scatters.forget(file)
         self._ledger.segments += made
         self._rubbish.clear()
         self._ledger.first_file_no = file.file_no + 1
@@ -277,7 +277,7 @@ class Settler:
             [log.log_no for log in logs],
             [log.start for log in logs],
             [log.settled_end for log in logs],
-            [log.last_arrival_ms for log in logs],
+            self._commons.tips.last_arrivals_ms([log.place for log in logs]),
             [log.sealed for log in logs],
         )
         await manifest.publish(

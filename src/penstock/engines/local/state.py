@@ -73,8 +73,8 @@ class LogState:
     """One log."""
 
     __slots__ = (
-        "_blocks", "_closing", "_commons", "_grown", "_sealed", "_seen", "_tips", "_watchers", "gap", "log_no", "name",
-        "place", "settled", "settled_end", "start", "stream",
+        "_blocks", "_commons", "_grown", "_seen", "_tips", "_watchers", "closing", "gap", "log_no", "name", "place",
+        "sealed", "settled", "settled_end", "start", "stream",
     )  # fmt: skip
 
     def __init__(self, log_no: int, name: LogId, commons: LogCommons) -> None:
@@ -85,8 +85,8 @@ class LogState:
         self.place = self._tips.add()
         self.stream = sys.intern(name.partition("/")[0])  # the part of the name that logs of one stream share
         self.start = 0  # records before it are gone
-        self._sealed = False
-        self._closing: Kind | None = None
+        self.sealed = False
+        self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
         self.settled: list[SegmentFile] = []  # that hold records of it
         self.settled_end = 0  # records before it are in segments, or gone; those from it on are in the journal
         self.gap: range | None = None  # offsets that recovery left out, since damage may have taken them
@@ -122,28 +122,20 @@ class LogState:
     def last_arrival_ms(self, arrival_ms: int) -> None:
         self._tips.set_last_arrival_ms(self.place, arrival_ms)
 
-    @property
-    def sealed(self) -> bool:
-        """Whether it has ended."""
-        return self._sealed
+    def close(self, by: Kind) -> None:
+        """Take nothing more in: a seal or drop is on its way."""
+        self.closing = by
+        self._tips.set_closed(self.place, True)
 
-    @sealed.setter
-    def sealed(self, sealed: bool) -> None:
-        self._sealed = sealed
-        self._close()
+    def reopen(self) -> None:
+        """It is not."""
+        self.closing = None
+        self._tips.set_closed(self.place, self.sealed)
 
-    @property
-    def closing(self) -> Kind | None:
-        """A seal or drop that is on its way: nothing more is taken in."""
-        return self._closing
-
-    @closing.setter
-    def closing(self, closing: Kind | None) -> None:
-        self._closing = closing
-        self._close()
-
-    def _close(self) -> None:
-        self._tips.set_closed(self.place, self._sealed or self._closing is not None)
+    def seal(self) -> None:
+        """It has ended."""
+        self.sealed = True
+        self._tips.set_closed(self.place, True)
 
     @property
     def blocks(self) -> list[JournalBlock]:
