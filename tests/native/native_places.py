@@ -48,7 +48,7 @@ def both(rows: list[tuple[str, bytes, int | None]], starts: set[int]) -> tuple[R
     return spread, PlainSpread([(owner, *cut_columns(*columns)) for owner, _, *columns in spread.groups()])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     rows=ROWS,
     starts=st.sets(st.integers(1, 2**128 - 1), max_size=9),

@@ -62,30 +62,6 @@ def test_group_when_given_any_records_puts_each_where_python_puts_it(
     assert framed.largest_bytes == max(len(key.encode()) + len(data) for key, data, _ in rows)
 
 
-<<<<<<< HEAD
-@settings(max_examples=150, derandomize=True)
-@given(
-    rows=ROWS,
-    starts=st.sets(st.integers(1, 2**128 - 1), max_size=9),
-    numbers=st.tuples(*[st.integers(0, 2**64 - 1)] * 2),
-    arrival_ms=st.integers(0, 2**62),
-    data=st.data(),
-)
-def test_frames_when_given_any_records_are_those_that_python_writes(
-    rows: list[tuple[str, bytes, int | None]],
-    starts: set[int],
-    numbers: tuple[int, int],
-    arrival_ms: int,
-    data: st.DataObject,
-) -> None:
-    ring = Ring([(held, number) for number, held in enumerate(tiling([0, *sorted(starts)]))])
-    spread = read(rows, "cbor").spread(ring.native)
-    plain = PlainSpread([(owner, *_cut(*columns)) for owner, _, *columns in spread.groups()])
-    assert (spread.sizes(), spread.counts()) == (plain.sizes(), plain.counts())
-    places = [data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=len(spread), max_size=len(spread))) for _ in "ab"]
-    assert spread.frames(*numbers, arrival_ms, *places) == plain.frames(*numbers, arrival_ms, *places)
-    assert spread.frames_bytes == plain.frames_bytes
-=======
 @pytest.mark.parametrize("shards", [1, 2, 3, 100, 3000])
 @pytest.mark.parametrize("lean", [2, 1000, 2**40])
 def test_spread_when_a_ring_is_even_or_leans_finds_the_owner_of_every_edge(shards: int, lean: int) -> None:
@@ -96,7 +72,6 @@ def test_spread_when_a_ring_is_even_or_leans_finds_the_owner_of_every_edge(shard
     spread = read([("k", b"", key) for key in keys], "cbor").spread(ring.native)
     owners = spread.owners()
     assert [owners[place] for place in memoryview(spread.order()).cast("H")] == list(map(ring.find, keys))
->>>>>>> d1b3262 (engine: a scatter gives and shows offsets in rows of tips, one call each)
 
 
 def cut_columns(key_lengths: bytes, data_lengths: bytes, keys: bytes, data: bytes) -> tuple[list[bytes], list[bytes]]:
