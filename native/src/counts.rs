@@ -77,7 +77,8 @@ pub struct Counts {
     seconds: Ring,
     minutes: Ring,
     calls: Vec<Calls>,
-    known: Vec<bool>, // shards that were told as new
+    taken: Vec<Calls>, // until the last `take_calls`
+    known: Vec<bool>,  // shards that were told as new
     new: Vec<u32>,
 }
 
@@ -89,6 +90,7 @@ impl Counts {
             seconds: Ring::new(),
             minutes: Ring::new(),
             calls: Vec::new(),
+            taken: Vec::new(),
             known: Vec::new(),
             new: Vec::new(),
         }
@@ -153,14 +155,17 @@ impl Counts {
         }
     }
 
-    /// The calls since the last time: of all shards, and of each that had any.
-    pub fn take_calls(&mut self) -> (Calls, Vec<(u32, Calls)>) {
+    /// The calls of all shards since the last time; `taken` has those of each.
+    pub fn take_calls(&mut self) -> Calls {
+        self.taken = vec![NO_CALLS; self.calls.len()];
+        std::mem::swap(&mut self.calls, &mut self.taken);
         let mut whole = NO_CALLS;
-        let mut each = Vec::new();
-        for (shard, calls) in self.calls.iter_mut().enumerate().filter(|(_, calls)| calls.count > 0) {
-            whole.merge(calls);
-            each.push((shard as u32, std::mem::replace(calls, NO_CALLS)));
-        }
-        (whole, each)
+        self.taken.iter().for_each(|calls| whole.merge(calls));
+        whole
+    }
+
+    /// The calls of a shard that the last `take_calls` took, if there were any.
+    pub fn taken(&self, shard: usize) -> Option<&Calls> {
+        self.taken.get(shard).filter(|calls| calls.count > 0)
     }
 }

@@ -321,10 +321,14 @@ impl WriteCounts {
         self.0.sum(shard, first, end, true)
     }
 
-    /// The calls since the last time: of all shards, and of each that had any, by its number.
-    fn take_calls(&mut self) -> (CallsRow, Vec<(u32, CallsRow)>) {
-        let (whole, each) = self.0.take_calls();
-        (calls_row(&whole), each.iter().map(|(shard, calls)| (*shard, calls_row(calls))).collect())
+    /// The calls of all shards since the last time.
+    fn take_calls(&mut self) -> CallsRow {
+        calls_row(&self.0.take_calls())
+    }
+
+    /// What one shard had of the calls that were taken last.
+    fn taken(&self, shard: u32) -> Option<CallsRow> {
+        self.0.taken(shard as usize).map(calls_row)
     }
 }
 
@@ -374,7 +378,7 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 }
 
 /// What Python asks for (`wire/native.py`); raised when what is offered here changes.
-const INTERFACE: u32 = 9;
+const INTERFACE: u32 = 10;
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -89,8 +89,8 @@ def test_scattered_when_calls_come_at_any_time_then_every_shard_tells_what_it_wo
         ]
         assert told.idle(now_ms) == itself.idle(now_ms)
     assert not expected
-    whole, rows = together.take_scattered(uid)
-    each = {no: Calls.of(row) for no, row in rows.items()}
+    whole = together.take_scattered(uid)
+    each = {no: held for no in range(SHARDS) if (held := together.taken_scattered(uid, no)).count}
     apart.cut()
     tallies = {held.no: tally for held in apart.by_stream()[uid] if (tally := apart.take_tally(held)) is not None}
     assert {no: figures(one) for no, one in each.items()} == {no: figures(one.manies) for no, one in tallies.items()}
@@ -98,7 +98,8 @@ def test_scattered_when_calls_come_at_any_time_then_every_shard_tells_what_it_wo
     for calls_of_one in each.values():
         merged.merge(calls_of_one)
     assert figures(whole) == figures(merged)
-    assert together.take_scattered(uid)[0].count == 0
+    assert together.take_scattered(uid).count == 0
+    assert [together.taken_scattered(uid, no).count for no in range(SHARDS + 1)] == [0] * (SHARDS + 1)
 
 
 def test_scattered_when_the_clock_goes_back_then_the_rings_begin_anew() -> None:

@@ -185,8 +185,12 @@ class WriteCounts(Protocol):
         """The same of minutes."""
         ...
 
-    def take_calls(self) -> tuple[CallsRow, list[tuple[int, CallsRow]]]:
-        """What calls were like since the last time: of all shards, and of each that had any."""
+    def take_calls(self) -> CallsRow:
+        """What calls were like since the last time, of all shards."""
+        ...
+
+    def taken(self, shard_no: int) -> CallsRow | None:
+        """What one shard had of the calls that were taken last."""
         ...
 
 

@@ -28,7 +28,6 @@ from penstock.services.streams.tally import (
     shares,
 )
 from penstock.services.streams.traffic import SHARDS_A_TURN, ShardTraffic, Traffic, lots
-from penstock.wire.nativeparts import CallsRow
 
 MEASURE_MS: Final = 10 * SECOND_MS
 
@@ -60,7 +59,6 @@ class _Work(NamedTuple):
     shards: list[ShardTraffic]
     of_stream: StreamTally
     scattered: Calls
-    of_shards: dict[int, CallsRow]  # what of `scattered` was each one's
 
 
 class Measures:
@@ -99,7 +97,7 @@ class Measures:
             view = self._directory.find_uid(uid)
             if view is not None and not view.stream.is_hidden:
                 of_stream = streams.get(uid) or StreamTally()
-                work.append(_Work(view, shards.get(uid, []), of_stream, *self._traffic.take_scattered(uid)))
+                work.append(_Work(view, shards.get(uid, []), of_stream, self._traffic.take_scattered(uid)))
         walked = 0
         for each in work:
             whole = ShardTally()
@@ -120,8 +118,7 @@ class Measures:
                 whole.merge(tally)
             if work.view.stream.shard_level_metrics:
                 tally = tally or ShardTally()
-                if (row := work.of_shards.get(counts.no)) is not None:
-                    tally.manies.merge(Calls.of(row))
+                tally.manies.merge(self._traffic.taken_scattered(counts.uid, counts.no))
                 self._tell_shard(work.view, counts.no, tally, at_ms)
 
     def _tell_stream(self, work: "_Work", whole: ShardTally, at_ms: Millis) -> None:

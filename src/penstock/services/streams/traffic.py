@@ -22,7 +22,7 @@ from penstock.services.streams.quota import ShardRates
 from penstock.services.streams.state import shard_log
 from penstock.services.streams.tally import Calls, ShardTally, StreamTally
 from penstock.wire.native import NATIVE
-from penstock.wire.nativeparts import CallsRow, RequestSpread, ShardNames, WriteCounts
+from penstock.wire.nativeparts import RequestSpread, ShardNames, WriteCounts
 
 SPANS: Final = 60  # finished seconds and minutes that are remembered
 PLACES: Final = SPANS + 1  # and the current one
@@ -282,12 +282,14 @@ class Traffic:
             counts = self._wide[uid] = NATIVE.WriteCounts()
         counts.add(spread, names, now_ms // SECOND_MS, max(took_ms, 0))
 
-    def take_scattered(self, uid: StreamUid) -> tuple[Calls, dict[int, CallsRow]]:
-        """The calls of `scattered` since the last time: of a stream, and of each shard that had any."""
-        if uid not in self._wide:
-            return Calls(), {}
-        whole, each = self._wide[uid].take_calls()
-        return Calls.of(whole), dict(each)
+    def take_scattered(self, uid: StreamUid) -> Calls:
+        """The calls of `scattered` on a stream since the last time; `taken_scattered` has those of each shard."""
+        return Calls.of(self._wide[uid].take_calls()) if uid in self._wide else Calls()
+
+    def taken_scattered(self, uid: StreamUid, number: int) -> Calls:
+        """What a shard had of the calls that were taken last."""
+        row = self._wide[uid].taken(number) if uid in self._wide else None
+        return Calls() if row is None else Calls.of(row)
 
     def read(
         self, held: ShardView, records: int, size_bytes: int, behind_ms: int, now_ms: Millis, took_ms: int | None = None
