@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         if (end if end >= 0 else len(data) - len(_HEAD_END) + 1) > self._traffic.bounds.head_max_bytes:
             self._reject(431)
         elif end >= 0:
-            self._begin(bytes(data[begin:end]), bytes(data[end + len(_HEAD_END) :]))
+            self._begin(bytes(data[begin:end]), bytes(data), end + len(_HEAD_END))
         elif not self._held:
             self._hold(data)
 
@@ -202,8 +202,8 @@ class Connection(asyncio.Protocol):
         self._traffic.leave(self)
         self._http2(self._transport, data)
 
-    def _begin(self, head: bytes, rest: bytes) -> None:
-        """A head is whole."""
+    def _begin(self, head: bytes, data: bytes, at: int) -> None:
+        """A head is whole; its body begins at `at`."""
         if self._held:
             self._held = bytearray()
         self._http2 = None
@@ -216,32 +216,32 @@ class Connection(asyncio.Protocol):
         self._request = request
         self._keep_alive = request.keep_alive and not self._traffic.stopping
         length = request.body_bytes
-        if 0 <= length <= len(rest):
-            self._early = rest[length:]
-            self._handle(rest[:length])
+        if 0 <= length <= len(data) - at:
+            self._early = data[at + length :]
+            self._handle(data[at : at + length])
         elif length > bounds.body_max_bytes:
             self._refuse(Error.BODY_TOO_LARGE(limit_bytes=bounds.body_max_bytes))
         else:
             self._body = ChunkedBody(bounds.body_max_bytes) if length == CHUNKED else LengthBody(length)
             self._body_began_s = self._traffic.now_s()
             self._phase = Phase.BODY
-            if length <= SMALL_BODY_BYTES or self._have_room(length, rest):
-                self._await_body(rest)
+            if length <= SMALL_BODY_BYTES or self._have_room(length, data, at):
+                self._await_body(data, at)
 
     # Bodies
 
-    def _await_body(self, rest: bytes) -> None:
+    def _await_body(self, data: bytes, at: int = 0) -> None:
         assert self._request is not None
         self._due_in(self._traffic.patience.body_s)
-        if rest:
-            self._read_body(rest)
+        if at < len(data):
+            self._read_body(data, at)
         elif self._request.expects_continue and not self._body.size:
             self._transport.write(CONTINUE)
 
-    def _read_body(self, data: bytes) -> None:
+    def _read_body(self, data: bytes, at: int = 0) -> None:
         body = self._body
         try:
-            rest = body.feed(data)
+            rest = body.feed(data, at)
         except Malformed as error:
             self._reject(error.status)
             return
@@ -256,9 +256,9 @@ class Connection(asyncio.Protocol):
         patience = self._traffic.patience
         self.due_s = self._body_began_s + patience.body_s + body.size / patience.body_bytes_per_s
         if body.size > SMALL_BODY_BYTES and not self._room_bytes:  # chunks, which announced nothing
-            self._have_room(self._traffic.bounds.body_max_bytes, b"")
+            self._have_room(self._traffic.bounds.body_max_bytes)
 
-    def _have_room(self, size_bytes: int, rest: bytes) -> bool:
+    def _have_room(self, size_bytes: int, data: bytes = b"", at: int = 0) -> bool:
         """Ask for a large body's room.  Without it, nothing is read until it is given."""
 
         def grant() -> None:
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         if self._traffic.room.ask(self, self._room_name, size_bytes, grant):
             self._room_bytes = size_bytes
             return True
-        self._phase, self._early, self.due_s = Phase.ROOM, rest, NEVER
+        self._phase, self._early, self.due_s = Phase.ROOM, data[at:], NEVER
         self._read_no_more()
         return False
 

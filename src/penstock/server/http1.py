@@ -171,7 +171,7 @@ class LengthBody:
     """A body of an announced length, put together as it arrives."""
 
     def __init__(self, length: int) -> None:
-        self._pieces: list[bytes] = []  # joined once: what grows piece by piece is copied again and again
+        self._pieces: list[bytes | memoryview] = []  # joined once: what grows piece by piece is copied again and again
         self._missing = length
         self.size = 0  # what arrived of the body
 
@@ -179,13 +179,13 @@ class LengthBody:
         """The body, once it is whole."""
         return b"".join(self._pieces)
 
-    def feed(self, data: bytes) -> bytes | None:
-        """Read on; None while the body goes on, else what lies behind its end."""
-        taken = data if len(data) <= self._missing else data[: self._missing]
-        self._pieces.append(taken)
-        self.size += len(taken)
-        self._missing -= len(taken)
-        return None if self._missing else data[len(taken) :]
+    def feed(self, data: bytes, at: int = 0) -> bytes | None:
+        """Read on, from `at` on; None while the body goes on, else what lies behind its end."""
+        end = min(at + self._missing, len(data))
+        self._pieces.append(memoryview(data)[at:end] if end - at < len(data) else data)
+        self.size += end - at
+        self._missing -= end - at
+        return None if self._missing else data[end:]
 
 
 class ChunkedBody:
@@ -209,12 +209,11 @@ class ChunkedBody:
         """The body, once it is whole."""
         return bytes(self._body)
 
-    def feed(self, data: bytes) -> bytes | None:
-        """Read on; None while the body goes on, else what lies behind its end.
+    def feed(self, data: bytes, at: int = 0) -> bytes | None:
+        """Read on, from `at` on; None while the body goes on, else what lies behind its end.
 
         Raises Malformed, and BODY_TOO_LARGE as soon as a chunk's size says so.
         """
-        at = 0
         while at < len(data):
             if self._left:
                 piece = data[at : at + self._left]

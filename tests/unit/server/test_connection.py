@@ -170,6 +170,13 @@ async def test_body_when_it_comes_is_given_time_in_proportion() -> None:
 
 
 @on_a_loop
+async def test_body_when_it_begins_behind_its_head_and_ends_before_another_is_cut_there() -> None:
+    client = Client()
+    await client.send(b"POST /b HTTP/1.1\r\nContent-Length: 12\r\n\r\n0123", b"4567", b"89ab" + GET)
+    assert client.seen == [("POST", "/b", b"0123456789ab"), ("GET", "/a", b"")]
+
+
+@on_a_loop
 async def test_handler_when_it_takes_long_is_not_the_clients_lateness() -> None:
     client = Waiting().client()
     await client.send(GET)
