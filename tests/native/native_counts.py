@@ -12,7 +12,7 @@ from penstock.core.limits import HOUR_MS
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.state import Stream
 from penstock.services.streams.tally import Calls
-from penstock.services.streams.traffic import Traffic
+from penstock.services.streams.traffic import FIELDS, Traffic
 from penstock.wire import cbor
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import RequestSpread
@@ -88,6 +88,10 @@ def test_scattered_when_calls_come_at_any_time_then_every_shard_tells_what_it_wo
             itself.minute(minute - n, now_ms) for n in (1, 2, 60)
         ]
         assert told.idle(now_ms) == itself.idle(now_ms)
+        sums, others = [0] * (60 * FIELDS), [0] * (60 * FIELDS)
+        told.add_minutes(sums, minute - 60, minute, now_ms)
+        itself.add_minutes(others, minute - 60, minute, now_ms)
+        assert sums == others
     assert not expected
     whole = together.take_scattered(uid)
     each = {no: held for no in range(SHARDS) if (held := together.taken_scattered(uid, no)).count}

@@ -1,6 +1,7 @@
 """The survey: what it tells of streams, and of the shards of one."""
 
-from streams_world import CALLER, START_MS, World, active, run
+import pytest
+from streams_world import CALLER, START_MS, World, active, begin, run, turns
 
 from penstock.core.ids import Millis
 from penstock.core.limits import KIB, MINUTE_MS
@@ -16,6 +17,7 @@ from penstock.services.streams.service import Streams
 from penstock.services.streams.state import Consumer
 from penstock.services.streams.survey import ShardSurvey, StreamDetail, StreamSurvey, survey
 from penstock.services.streams.topology import HASH_KEY_MAX
+from penstock.services.streams.traffic import SHARDS_A_TURN
 
 
 async def put(streams: Streams, view: StreamView, count: int, at: int = 0) -> None:
@@ -168,6 +170,26 @@ def test_survey_when_records_are_pushed_to_a_consumer_then_they_count_as_read() 
         [told] = (await survey(streams, 1, None)).streams
         assert (told.out_records_per_s, told.out_bytes_per_s) == (3, 3 * KIB)
         assert (told.consumers, told.iterator_age_ms) == (1, 0)
+        await world.stop()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", [None, "orders"])
+def test_survey_when_shards_are_many_then_others_run_meanwhile(name: str | None) -> None:
+    async def scenario() -> None:
+        world = World()
+        streams = await world.start()
+        view = await active(streams, shards=3 * SHARDS_A_TURN)
+        for held in view.shards.values():
+            streams.traffic.wrote(held, 10, 100, world.clock.now_ms())
+        world.clock.ms += 1000
+        looking = begin(survey(streams, 1, name))
+        for _ in range(3):
+            assert not looking.done()
+            await turns(1)
+        found = (await looking).streams[0]
+        assert found.in_records_per_s == 10 * 3 * SHARDS_A_TURN
         await world.stop()
 
     run(scenario())

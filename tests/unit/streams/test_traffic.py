@@ -6,7 +6,7 @@ from penstock.core.ids import Millis
 from penstock.core.limits import HOUR_MS, MIB, MINUTE_MS
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.quota import AWS_RATES, ShardRates
-from penstock.services.streams.traffic import AGE_SPAN_MS, NOTHING, SPANS, Counts, ShardTraffic, Traffic
+from penstock.services.streams.traffic import AGE_SPAN_MS, FIELDS, NOTHING, SPANS, Counts, ShardTraffic, Traffic
 
 NOW = START_MS // MINUTE_MS * MINUTE_MS  # a minute begins
 
@@ -155,7 +155,10 @@ def test_minutes_when_there_was_nothing_for_a_while_then_older_ones_are_still_re
         last = minute + SPANS - 1
         counts = wrote(traffic, held, (last + gap) * MINUTE_MS, records=60)
         now = (last + gap + 1) * MINUTE_MS
-        seen = [counts.minute(number, now).in_records for number in range(last + gap - SPANS + 1, last + gap + 1)]
-        assert seen == [
-            float(number <= last or number == last + gap) for number in range(last + gap - SPANS + 1, last + gap + 1)
-        ]
+        first, end = last + gap - SPANS + 1, last + gap + 1
+        seen = [counts.minute(number, now) for number in range(first, end)]
+        assert [each.in_records for each in seen] == [float(n <= last or n == last + gap) for n in range(first, end)]
+        for begin in (first - 5, first, end - 7, end):
+            sums = [0] * (FIELDS * (end - begin))
+            counts.add_minutes(sums, begin, end, now)
+            assert sums[1::FIELDS] == [60 * counts.minute(number, now).in_records for number in range(begin, end)]

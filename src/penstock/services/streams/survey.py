@@ -15,7 +15,7 @@ from penstock.core.limits import MINUTE_MS
 from penstock.services.streams.directory import ShardView, StreamView
 from penstock.services.streams.peaks import DayPeak
 from penstock.services.streams.service import Streams
-from penstock.services.streams.traffic import NOTHING, SPANS, Counts, total
+from penstock.services.streams.traffic import FIELDS, NOTHING, SPANS, Counts, lots, total
 
 SHARDS_A_TURN: Final = 50  # that are told of between two turns of the loop
 
@@ -110,9 +110,8 @@ async def survey(streams: Streams, window_s: int, name: str | None) -> Survey:
         (view for view in streams.directory.all() if not view.stream.is_hidden and name in (None, view.stream.name)),
         key=lambda view: view.stream.key,
     )
-    if name is None:
-        return Survey(now_ms, window_s, [_stream(streams, view, window_s, now_ms) for view in views])
-    return Survey(now_ms, window_s, [await _detail(streams, view, window_s, now_ms) for view in views])
+    describe = _stream if name is None else _detail
+    return Survey(now_ms, window_s, [await describe(streams, view, window_s, now_ms) for view in views])
 
 
 async def _detail(streams: Streams, view: StreamView, window_s: int, now_ms: int) -> StreamDetail:
@@ -122,16 +121,19 @@ async def _detail(streams: Streams, view: StreamView, window_s: int, now_ms: int
         if len(shards) % SHARDS_A_TURN == 0:
             await streams.clock.sleep(0)  # requests are not to wait for all of them
     return StreamDetail(
-        **msgspec.structs.asdict(_stream(streams, view, window_s, now_ms)),
+        **msgspec.structs.asdict(await _stream(streams, view, window_s, now_ms)),
         shards=shards,
-        minutes=_minutes(streams, view, now_ms),
+        minutes=await _minutes(streams, view, now_ms),
         days=[_day(peak) for peak in streams.peaks.days(view.stream.uid, now_ms)],
     )
 
 
-def _stream(streams: Streams, view: StreamView, window_s: int, now_ms: int) -> StreamSurvey:
-    stream, traffic = view.stream, streams.traffic.of(view)
-    ages = [age for counts in traffic if (age := counts.age_ms(now_ms)) is not None]
+async def _stream(streams: Streams, view: StreamView, window_s: int, now_ms: int) -> StreamSurvey:
+    stream, ages, rates = view.stream, list[int](), list[Counts]()
+    for lot in lots(streams.traffic.of(view)):
+        ages += [age for counts in lot if (age := counts.age_ms(now_ms)) is not None]
+        rates.append(total(counts.seconds(window_s, now_ms) for counts in lot))
+        await streams.clock.sleep(0)
     peak = streams.peaks.peak(stream.uid, now_ms)
     return StreamSurvey(
         name=stream.name,
@@ -147,7 +149,7 @@ def _stream(streams: Streams, view: StreamView, window_s: int, now_ms: int) -> S
         peak_out_bytes_per_s_30d=peak.out_bytes,
         peak_out_records_per_s_30d=peak.out_records,
         iterator_age_ms=max(ages, default=None),
-        **_rates(total(counts.seconds(window_s, now_ms) for counts in traffic)),
+        **_rates(total(rates)),
     )
 
 
@@ -183,13 +185,19 @@ async def _content(streams: Streams, view: StreamView, held: ShardView) -> tuple
     return tip.offset - horizon.offset if tip.incarnation == horizon.incarnation else None, size_bytes
 
 
-def _minutes(streams: Streams, view: StreamView, now_ms: int) -> list[MinuteSurvey]:
-    current, traffic = now_ms // MINUTE_MS, streams.traffic.of(view)
-    found = [
-        (number, total(counts.minute(number, now_ms) for counts in traffic))
-        for number in range(current - SPANS, current)
+async def _minutes(streams: Streams, view: StreamView, now_ms: int) -> list[MinuteSurvey]:
+    end = now_ms // MINUTE_MS
+    first, sums = end - SPANS, [0] * (SPANS * FIELDS)
+    for lot in lots(streams.traffic.of(view)):
+        for counts in lot:
+            counts.add_minutes(sums, first, end, now_ms)
+        await streams.clock.sleep(0)
+    found = [(number, sums[(number - first) * FIELDS :][:FIELDS]) for number in range(first, end)]
+    return [
+        MinuteSurvey(number * MINUTE_MS, *_rounded(Counts(*counted).per_second(60)))
+        for number, counted in found
+        if any(counted)
     ]
-    return [MinuteSurvey(number * MINUTE_MS, *_rounded(rates)) for number, rates in found if any(rates)]
 
 
 def _day(peak: DayPeak) -> DaySurvey:

@@ -12,6 +12,7 @@ Rules of this file:
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import add
 from typing import Final, NamedTuple
 
 from penstock.core.errors import Error, ServiceError
@@ -101,6 +102,16 @@ class _Ring:
     def empty_since(self, first: int) -> bool:
         """Whether nothing was added in the spans from `first` on."""
         return not self._cells or self._last < first
+
+    def add_to(self, sums: list[int], first: int, end: int) -> None:
+        """Add the counts of the spans from `first` up to `end`, one behind the other, to sums of them."""
+        span, end = max(first, self._last - SPANS), min(end, self._last + 1) if self._cells else first
+        while span < end:
+            at = span % PLACES
+            count = min(end - span, PLACES - at)
+            within = slice((span - first) * FIELDS, (span - first + count) * FIELDS)
+            sums[within] = map(add, sums[within], self._cells[at * FIELDS : (at + count) * FIELDS])
+            span += count
 
     def sum(self, first: int, end: int) -> Counts:
         """The totals of the spans from `first` up to `end`, as far as they are remembered."""
@@ -193,6 +204,16 @@ class ShardTraffic:
     def minute(self, number: int, now_ms: int) -> Counts:
         """Mean rates over a minute, numbered from the epoch, that is over; nothing if it is more than an hour ago."""
         return self.at(now_ms)._minutes_sum(number, number + 1).per_second(60)
+
+    def add_minutes(self, sums: list[int], first: int, end: int, now_ms: int) -> None:
+        """Add the counts of minutes that are over, FIELDS of each, to sums of them.  Cost: 15 us an hour."""
+        self.at(now_ms)._minutes.add_to(sums, first, end)
+        if (wide := self._wide.get(self.uid)) is not None:
+            for number in range(first, end):
+                size_bytes, records = wide.minutes(self.no, number, number + 1)
+                at = (number - first) * FIELDS
+                sums[at] += size_bytes
+                sums[at + 1] += records
 
     def idle(self, now_ms: int) -> bool:
         """Whether nothing that is remembered happened."""
