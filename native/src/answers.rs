@@ -7,78 +7,78 @@ use pyo3::types::PyBytes;
 use crate::number::Number;
 use crate::pages::{INDEX_SHIFT, append_cbor_text, append_number};
 use crate::sign::HEX;
-use crate::{number_of, unpanicked};
+use crate::{filled, number_of, unpanicked};
 
 const ID_BYTES: usize = 16; // of a request id, drawn
 const EXTENDED_ID_BYTES: usize = 72;
 const DRAWN_BYTES: usize = ID_BYTES + EXTENDED_ID_BYTES; // for each answer
 const ID_DASHES: [usize; 4] = [4, 6, 8, 10]; // bytes before which one stands
 
+const STATUS_LINE: &str = "HTTP/1.1 200 OK\r\n";
+const HEAD_BYTES: usize = 288; // about, without the lines of a second
+const BODY_BYTES: usize = 128; // about
+
 /// One answer.
 #[pyclass(frozen, module = "penstock_native")]
 pub struct PutAnswer {
-    is_cbor: bool,
-    id: String,
-    extended_id: String,
+    head: String,
+    lines_at: usize, // where the lines of a second go
     body: Vec<u8>,
 }
 
 #[pymethods]
 impl PutAnswer {
     /// Head and body; `lines`: those that every answer of a second has.
-    fn whole<'py>(&self, py: Python<'py>, lines: &str) -> Bound<'py, PyBytes> {
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: {}\r\nx-amzn-RequestId: {}\r\nx-amz-id-2: {}\r\n{lines}content-length: {}\r\n\r\n",
-            self.content_type(),
-            self.id,
-            self.extended_id,
-            self.body.len()
-        );
-        PyBytes::new(py, &[head.as_bytes(), &self.body].concat())
+    fn whole<'py>(&self, py: Python<'py>, lines: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let (own, rest) = self.head.as_bytes().split_at(self.lines_at);
+        filled(py, self.head.len() + lines.len() + self.body.len(), |out| {
+            for part in [own, lines.as_bytes(), rest, &self.body] {
+                out.put(part);
+            }
+        })
     }
 
     /// The headers of its own, and the body.
     #[getter]
-    fn parts<'py>(&self, py: Python<'py>) -> (Vec<(&'static str, &str)>, Bound<'py, PyBytes>) {
-        let headers = vec![
-            ("content-type", self.content_type()),
-            ("x-amzn-RequestId", self.id.as_str()),
-            ("x-amz-id-2", self.extended_id.as_str()),
-        ];
-        (headers, PyBytes::new(py, &self.body))
+    fn parts<'py>(&self, py: Python<'py>) -> (Vec<(&str, &str)>, Bound<'py, PyBytes>) {
+        let own = self.head[STATUS_LINE.len()..self.lines_at].lines();
+        (own.filter_map(|line| line.split_once(": ")).collect(), PyBytes::new(py, &self.body))
     }
 }
 
 impl PutAnswer {
     fn new(is_cbor: bool, drawn: &[u8], shard_id: &str, number: &Number) -> Self {
         let (id, extended_id) = drawn.split_at(ID_BYTES);
-        Self {
-            is_cbor,
-            id: request_id(id),
-            extended_id: base64_simd::STANDARD.encode_to_string(extended_id),
-            body: if is_cbor { cbor_body(shard_id, number) } else { json_body(shard_id, number) },
+        let (form, body) =
+            if is_cbor { ("cbor", cbor_body(shard_id, number)) } else { ("json", json_body(shard_id, number)) };
+        let mut head = String::with_capacity(HEAD_BYTES);
+        for part in [STATUS_LINE, "content-type: application/x-amz-", form, "-1.1\r\nx-amzn-RequestId: "] {
+            head.push_str(part);
         }
-    }
-
-    fn content_type(&self) -> &'static str {
-        if self.is_cbor { "application/x-amz-cbor-1.1" } else { "application/x-amz-json-1.1" }
+        push_request_id(id, &mut head);
+        head.push_str("\r\nx-amz-id-2: ");
+        base64_simd::STANDARD.encode_append(extended_id, &mut head);
+        head.push_str("\r\n");
+        let lines_at = head.len();
+        for part in ["content-length: ", &body.len().to_string(), "\r\n\r\n"] {
+            head.push_str(part);
+        }
+        Self { head, lines_at, body }
     }
 }
 
-fn request_id(drawn: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * ID_BYTES + ID_DASHES.len());
+fn push_request_id(drawn: &[u8], head: &mut String) {
     for (place, byte) in drawn.iter().enumerate() {
         if ID_DASHES.contains(&place) {
-            text.push('-');
+            head.push('-');
         }
-        text.push(char::from(HEX[usize::from(byte >> 4)]));
-        text.push(char::from(HEX[usize::from(byte & 15)]));
+        head.push(char::from(HEX[usize::from(byte >> 4)]));
+        head.push(char::from(HEX[usize::from(byte & 15)]));
     }
-    text
 }
 
 fn json_body(shard_id: &str, number: &Number) -> Vec<u8> {
-    let mut body = Vec::with_capacity(160);
+    let mut body = Vec::with_capacity(BODY_BYTES);
     body.extend_from_slice(b"{\"ShardId\":\"");
     body.extend_from_slice(shard_id.as_bytes());
     body.extend_from_slice(b"\",\"SequenceNumber\":\"");
@@ -88,7 +88,8 @@ fn json_body(shard_id: &str, number: &Number) -> Vec<u8> {
 }
 
 fn cbor_body(shard_id: &str, number: &Number) -> Vec<u8> {
-    let mut body = vec![0xA2];
+    let mut body = Vec::with_capacity(BODY_BYTES);
+    body.push(0xA2);
     append_cbor_text("ShardId", &mut body);
     append_cbor_text(shard_id, &mut body);
     append_cbor_text("SequenceNumber", &mut body);
