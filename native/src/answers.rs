@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 use crate::number::Number;
 use crate::pages::{INDEX_SHIFT, append_cbor_text, append_number};
 use crate::sign::HEX;
-use crate::{filled, number_of, unpanicked};
+use crate::{filled, unpanicked};
 
 const ID_BYTES: usize = 16; // of a request id, drawn
 const EXTENDED_ID_BYTES: usize = 72;
@@ -99,28 +99,23 @@ fn cbor_body(shard_id: &str, number: &Number) -> Vec<u8> {
 
 /// Answers to calls of these forms (whether each is CBOR), in their order; None for those whose shard did not take them.
 ///
-/// `order`: for each call the place of its shard in `shards`, two bytes each; a shard is its id and the number of its first record, 24 bytes
-/// little-endian.  `drawn`: random bytes for ids, `DRAWN_BYTES` for each answer.
-pub fn to_calls(
+/// `order`: for each call the place of its shard in `shards`; a shard is its id and the number of its first record.  `drawn`: random bytes
+/// for ids, `DRAWN_BYTES` for each answer.
+pub fn to_calls<Id: AsRef<str>>(
     forms: &[bool],
-    order: &[u8],
-    shards: Vec<Option<(String, Vec<u8>)>>,
+    order: &[u16],
+    mut shards: Vec<Option<(Id, Number)>>,
     drawn: &[u8],
 ) -> PyResult<Vec<Option<PutAnswer>>> {
-    if order.len() != 2 * forms.len() || drawn.len() != DRAWN_BYTES * forms.len() {
+    if order.len() != forms.len() || drawn.len() != DRAWN_BYTES * forms.len() {
         return Err(PyValueError::new_err("something of each call is needed"));
     }
-    let shards = shards.into_iter().map(|shard| match shard {
-        Some((shard_id, number)) => Ok(Some((shard_id, Number::from_le(&number_of(&number)?)))),
-        None => Ok(None),
-    });
-    let mut shards = shards.collect::<PyResult<Vec<_>>>()?;
     let step = Number::power(INDEX_SHIFT);
-    let rows = forms.iter().zip(order.chunks_exact(2)).zip(drawn.chunks_exact(DRAWN_BYTES));
+    let rows = forms.iter().zip(order).zip(drawn.chunks_exact(DRAWN_BYTES));
     let answers = rows.map(|((is_cbor, place), drawn)| {
-        let shard = shards.get_mut(usize::from(u16::from_le_bytes([place[0], place[1]])))?;
+        let shard = shards.get_mut(usize::from(*place))?;
         let Some((shard_id, number)) = shard else { return Some(None) };
-        let answer = PutAnswer::new(*is_cbor, drawn, shard_id, number);
+        let answer = PutAnswer::new(*is_cbor, drawn, shard_id.as_ref(), number);
         *number = number.plus(&step);
         Some(Some(answer))
     });

@@ -14,9 +14,10 @@ use pyo3::types::{PyBytes, PyString};
 
 use crate::answers::{self, PutAnswer};
 use crate::head::{Lines, digits, is_token, plain, read_line, split};
+use crate::number::Number;
 use crate::rows::Columns;
 use crate::sign::{SignedNames, SigningKey};
-use crate::{Rows, cbor, json, rows_of, unpanicked};
+use crate::{Rows, cbor, json, number_of, rows_of, unpanicked};
 
 const HEADERS_MAX: usize = 20; // no server lets in fewer
 const CLAIM_MAX_CHARS: usize = 1024; // of an Authorization header
@@ -156,8 +157,10 @@ impl PutCall {
         shards: Vec<Option<(String, Vec<u8>)>>,
         drawn: &[u8],
     ) -> PyResult<Vec<Option<PutAnswer>>> {
-        let forms: Vec<bool> = calls.iter().map(|call| call.get().is_cbor).collect();
-        answers::to_calls(&forms, order, shards, drawn)
+        let order: Vec<u16> = order.chunks_exact(2).map(|shard| u16::from_le_bytes([shard[0], shard[1]])).collect();
+        let numbered = |(shard_id, number): (String, Vec<u8>)| Ok((shard_id, Number::from_le(&number_of(&number)?)));
+        let shards = shards.into_iter().map(|shard| shard.map(numbered).transpose()).collect::<PyResult<_>>()?;
+        answers::to_calls(&forms_of(&calls), &order, shards, drawn)
     }
 }
 
@@ -229,6 +232,11 @@ fn read(request: Bound<'_, PyBytes>) -> Option<PutCall> {
         body,
         is_cbor,
     })
+}
+
+/// Whether each is CBOR.
+pub fn forms_of(calls: &[Bound<'_, PutCall>]) -> Vec<bool> {
+    calls.iter().map(|call| call.get().is_cbor).collect()
 }
 
 /// Where a part of some bytes lies in them.

@@ -70,15 +70,21 @@ impl Calls {
     }
 }
 
+/// The calls of one kind, of each shard.
+#[derive(Default)]
+struct Tally {
+    calls: Vec<Calls>,
+    taken: Vec<Calls>, // until the last `take_calls`
+}
+
 /// The counts of one stream.
 pub struct Counts {
     current: i64,     // second
     cells: Vec<Cell>, // of it; they are in no ring yet
     seconds: Ring,
     minutes: Ring,
-    calls: Vec<Calls>,
-    taken: Vec<Calls>, // until the last `take_calls`
-    known: Vec<bool>,  // shards that were told as new
+    tallies: [Tally; 2], // of calls of many records, and of those of one
+    known: Vec<bool>,    // shards that were told as new
     new: Vec<u32>,
 }
 
@@ -89,31 +95,34 @@ impl Counts {
             cells: Vec::new(),
             seconds: Ring::new(),
             minutes: Ring::new(),
-            calls: Vec::new(),
-            taken: Vec::new(),
+            tallies: Default::default(),
             known: Vec::new(),
             new: Vec::new(),
         }
     }
 
     /// Count a call that took `took_ms` and ended in `second`; a second that steps back begins the rings anew.
-    pub fn add(&mut self, spread: &Grouped, shards: &Shards, second: i64, took_ms: u64) -> Option<()> {
+    ///
+    /// `alone`: each record was a call of its own.
+    pub fn add(&mut self, spread: &Grouped, shards: &Shards, second: i64, took_ms: u64, alone: bool) -> Option<()> {
         if second != self.current {
             self.turn(second);
         }
         let length = shards.numbers_end();
-        if self.calls.len() < length {
-            self.calls.resize(length, NO_CALLS);
+        if self.known.len() < length {
             self.known.resize(length, false);
             self.cells.resize(length, Cell::default());
         }
-        for ((owner, records), bytes) in spread.owners.iter().zip(spread.counts()).zip(spread.sizes()) {
+        let tally = &mut self.tallies[usize::from(alone)];
+        tally.calls.resize(self.known.len(), NO_CALLS);
+        let calls = if alone { calls_alone(spread, took_ms) } else { calls_of(spread, took_ms) };
+        for (owner, call) in spread.owners.iter().zip(calls) {
+            let [records, bytes, _] = call.totals;
             let shard = shards.number(*owner)? as usize;
             let cell = &mut self.cells[shard];
             cell.records += records as u32;
-            cell.bytes += bytes as u64;
-            let figures = [records as u64, bytes as u64, took_ms];
-            self.calls[shard].merge(&Calls { count: 1, totals: figures, lows: figures, highs: figures });
+            cell.bytes += bytes;
+            tally.calls[shard].merge(&call);
             if !self.known[shard] {
                 self.known[shard] = true;
                 self.new.push(shard as u32);
@@ -156,16 +165,38 @@ impl Counts {
     }
 
     /// The calls of all shards since the last time; `taken` has those of each.
-    pub fn take_calls(&mut self) -> Calls {
-        self.taken = vec![NO_CALLS; self.calls.len()];
-        std::mem::swap(&mut self.calls, &mut self.taken);
+    pub fn take_calls(&mut self, alone: bool) -> Calls {
+        let Tally { calls, taken } = &mut self.tallies[usize::from(alone)];
+        *taken = vec![NO_CALLS; calls.len()];
+        std::mem::swap(calls, taken);
         let mut whole = NO_CALLS;
-        self.taken.iter().for_each(|calls| whole.merge(calls));
+        taken.iter().for_each(|calls| whole.merge(calls));
         whole
     }
 
     /// The calls of a shard that the last `take_calls` took, if there were any.
-    pub fn taken(&self, shard: usize) -> Option<&Calls> {
-        self.taken.get(shard).filter(|calls| calls.count > 0)
+    pub fn taken(&self, shard: usize, alone: bool) -> Option<&Calls> {
+        self.tallies[usize::from(alone)].taken.get(shard).filter(|calls| calls.count > 0)
     }
+}
+
+/// What a call was to each group.
+fn calls_of(spread: &Grouped, took_ms: u64) -> Vec<Calls> {
+    let rows = spread.counts().into_iter().zip(spread.sizes());
+    rows.map(|(records, bytes)| {
+        let figures = [records as u64, bytes as u64, took_ms];
+        Calls { count: 1, totals: figures, lows: figures, highs: figures }
+    })
+    .collect()
+}
+
+/// What calls of one record each were to each group.
+fn calls_alone(spread: &Grouped, took_ms: u64) -> Vec<Calls> {
+    let rows = spread.counts().into_iter().zip(spread.sizes()).zip(spread.extremes());
+    rows.map(|((records, bytes), (low, high))| {
+        let count = records as u64;
+        let totals = [count, bytes as u64, count * took_ms];
+        Calls { count, totals, lows: [1, low, took_ms], highs: [1, high, took_ms] }
+    })
+    .collect()
 }

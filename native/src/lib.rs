@@ -296,9 +296,9 @@ impl WriteCounts {
         Self(counts::Counts::new())
     }
 
-    /// Count a request that took `took_ms` and ended in `second`.
-    fn add(&mut self, spread: &Spread, shards: &ShardNames, second: i64, took_ms: u64) -> PyResult<()> {
-        let counted = unpanicked(|| self.0.add(&spread.grouped, &shards.0, second, took_ms))?;
+    /// Count a request that took `took_ms` and ended in `second`; `alone`: each record was one.
+    fn add(&mut self, spread: &Spread, shards: &ShardNames, second: i64, took_ms: u64, alone: bool) -> PyResult<()> {
+        let counted = unpanicked(|| self.0.add(&spread.grouped, &shards.0, second, took_ms, alone))?;
         counted.ok_or_else(|| PyValueError::new_err("no such shard"))
     }
 
@@ -321,14 +321,14 @@ impl WriteCounts {
         self.0.sum(shard, first, end, true)
     }
 
-    /// The calls of all shards since the last time.
-    fn take_calls(&mut self) -> CallsRow {
-        calls_row(&self.0.take_calls())
+    /// The calls, of many records or of one, of all shards since the last time.
+    fn take_calls(&mut self, alone: bool) -> CallsRow {
+        calls_row(&self.0.take_calls(alone))
     }
 
     /// What one shard had of the calls that were taken last.
-    fn taken(&self, shard: u32) -> Option<CallsRow> {
-        self.0.taken(shard as usize).map(calls_row)
+    fn taken(&self, shard: u32, alone: bool) -> Option<CallsRow> {
+        self.0.taken(shard as usize, alone).map(calls_row)
     }
 }
 

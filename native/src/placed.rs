@@ -7,6 +7,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::answers::{self, PutAnswer};
+use crate::calls::{PutCall, forms_of};
 use crate::spread::{Grouped, Targets};
 use crate::tips::Tips;
 use crate::{ShardNames, filled, is_cbor, unpanicked};
@@ -110,6 +112,19 @@ impl Placed {
         let (group, at) = *rows.get(&log)?;
         let (records, length) = self.grouped.measure(group);
         Some((self.firsts[group], self.firsts[group] + records as u64, at, length))
+    }
+
+    /// Answers to calls that are its records.  `drawn`: random bytes for ids.
+    fn answer_calls(
+        &self,
+        calls: Vec<Bound<'_, PutCall>>,
+        shards: &ShardNames,
+        drawn: &[u8],
+    ) -> PyResult<Vec<Option<PutAnswer>>> {
+        let numbers = self.grouped.first_numbers(&shards.0, &self.firsts, self.arrival_ms.unsigned_abs());
+        let numbers = numbers.ok_or_else(|| PyValueError::new_err("no such shard"))?.into_iter();
+        let shards = numbers.map(|(shard, number)| Some((shard.id.as_str(), number))).collect();
+        answers::to_calls(&forms_of(&calls), &self.grouped.order, shards, drawn)
     }
 
     /// What PutRecords answers: `head`, an item for each record, `tail`.

@@ -82,6 +82,32 @@ impl Grouped {
         self.columns.records()
     }
 
+    /// Of each group its shard, and the number of its first record.
+    pub fn first_numbers<'a>(
+        &self,
+        shards: &'a Shards,
+        firsts: &[u64],
+        arrival_ms: u64,
+    ) -> Option<Vec<(&'a Shard, Number)>> {
+        let found = self.owners.iter().zip(firsts).map(|(owner, first)| {
+            let shard = shards.0.get(*owner as usize)?;
+            Some((shard, shard.base.plus(&pages::tail_of(first + 1, arrival_ms))))
+        });
+        found.collect()
+    }
+
+    /// Of each group the bytes of its smallest and its largest record.
+    pub fn extremes(&self) -> impl Iterator<Item = (u64, u64)> {
+        let columns = &self.columns;
+        let bytes = |record: usize| u64::from(columns.key_lengths[record]) + u64::from(columns.data_lengths[record]);
+        self.groups().map(move |group| {
+            group
+                .iter()
+                .map(|record| bytes(*record as usize))
+                .fold((u64::MAX, 0), |(low, high), size| (low.min(size), high.max(size)))
+        })
+    }
+
     pub fn counts(&self) -> Vec<usize> {
         self.groups().map(<[u32]>::len).collect()
     }
@@ -153,12 +179,9 @@ impl Grouped {
         answer: &mut Vec<u8>,
     ) -> Option<()> {
         let step = Number::power(pages::INDEX_SHIFT);
-        let mut owners = Vec::with_capacity(self.owners.len());
-        for (owner, first) in self.owners.iter().zip(firsts) {
-            let shard = shards.0.get(*owner as usize)?;
-            let number = shard.base.plus(&pages::tail_of(first + 1, arrival_ms));
-            owners.push((if cbor { &shard.cbor } else { &shard.json }.as_slice(), number));
-        }
+        let found = self.first_numbers(shards, firsts, arrival_ms)?.into_iter();
+        let mut owners: Vec<_> =
+            found.map(|(shard, number)| (if cbor { &shard.cbor } else { &shard.json }.as_slice(), number)).collect();
         for (place, group) in self.order.iter().enumerate() {
             let (end, number) = owners.get_mut(usize::from(*group))?;
             if place > 0 && !cbor {
@@ -174,7 +197,8 @@ impl Grouped {
 /// The open shards in the order of the ring.
 pub struct Shards(Vec<Shard>);
 
-struct Shard {
+pub struct Shard {
+    pub id: String,
     json: Vec<u8>, // what an answer says of it
     cbor: Vec<u8>,
     base: Number, // its part of sequence numbers
@@ -187,6 +211,7 @@ impl Shards {
         let shard = |(shard_id, base, number): (String, [u8; NUMBER_BYTES], u32)| Shard {
             json: pages::end_written(&shard_id, false),
             cbor: pages::end_written(&shard_id, true),
+            id: shard_id,
             base: Number::from_le(&base),
             number,
         };

@@ -7,7 +7,7 @@ from penstock.engines.api import Appended, AppendError, Batch, Fan, Position, Re
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame
 from penstock.engines.local.frame import Kind
-from penstock.wire.nativeparts import Fanned, Format, ShardNames, Tips
+from penstock.wire.nativeparts import Fanned, Format, PutAnswer, PutCall, ShardNames, Tips
 
 
 class _Group(NamedTuple):
@@ -85,6 +85,9 @@ class PlainPlaced(NamedTuple):
         return self.firsts[row], end, sum(lengths[:row]), lengths[row] - frame.HEADER_BYTES
 
     def write_written(self, form: Format, head: bytes, names: ShardNames, tail: bytes) -> bytes:
+        raise AssertionError("no engine asks for an answer")
+
+    def answer_calls(self, calls: Sequence[PutCall], names: ShardNames, drawn: bytes) -> list[PutAnswer | None]:
         raise AssertionError("no engine asks for an answer")
 
     def _frames(self, file_no: int, group: int) -> list[bytes]:

@@ -26,6 +26,7 @@ class Call(NamedTuple):
     later_ms: int
     took_ms: int
     records: list[tuple[int, int]]
+    alone: bool  # as many PutRecord
 
 
 CALLS = st.lists(
@@ -34,6 +35,7 @@ CALLS = st.lists(
         st.sampled_from((0, 1, 400, 999, 1000, 30_000, 61_000, HOUR_MS)),
         st.integers(0, 50),
         st.lists(st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 30)), min_size=1, max_size=6),
+        st.booleans(),
     ),
     min_size=1,
     max_size=12,
@@ -57,11 +59,19 @@ def spread_of(view: StreamView, records: list[tuple[int, int]]) -> RequestSpread
 
 
 def count(view: StreamView, together: Traffic, apart: Traffic, call: Call, now_ms: int) -> None:
-    """Count a call both ways."""
+    """Count a call, or calls of one record each, both ways."""
     spread = spread_of(view, call.records)
-    together.scattered(view.stream.uid, spread, view.names, Millis(now_ms), call.took_ms)
-    for owner, records, size in zip(spread.owners(), spread.counts(), spread.sizes(), strict=True):
-        apart.wrote(view.ring.owners[owner], records, size, Millis(now_ms), now_ms - call.took_ms)
+    together.scattered(view.stream.uid, spread, view.names, Millis(now_ms), call.took_ms, alone=call.alone)
+    groups = memoryview(spread.order()).cast("H")
+    for number, (owner, records, size) in enumerate(zip(spread.owners(), spread.counts(), spread.sizes(), strict=True)):
+        held, since_ms = view.ring.owners[owner], now_ms - call.took_ms
+        if call.alone:
+            sizes = [
+                len("key") + size for (_, size), group in zip(call.records, groups, strict=True) if group == number
+            ]
+            apart.wrote_ones(held, sizes, Millis(now_ms), since_ms)
+        else:
+            apart.wrote(held, records, size, Millis(now_ms), since_ms)
 
 
 def figures(calls: Calls) -> list[float]:
@@ -93,17 +103,21 @@ def test_scattered_when_calls_come_at_any_time_then_every_shard_tells_what_it_wo
         itself.add_minutes(others, minute - 60, minute, now_ms)
         assert sums == others
     assert not expected
-    whole = together.take_scattered(uid)
-    each = {no: held for no in range(SHARDS) if (held := together.taken_scattered(uid, no)).count}
     apart.cut()
     tallies = {held.no: tally for held in apart.by_stream()[uid] if (tally := apart.take_tally(held)) is not None}
-    assert {no: figures(one) for no, one in each.items()} == {no: figures(one.manies) for no, one in tallies.items()}
-    merged = Calls()
-    for calls_of_one in each.values():
-        merged.merge(calls_of_one)
-    assert figures(whole) == figures(merged)
-    assert together.take_scattered(uid).count == 0
-    assert [together.taken_scattered(uid, no).count for no in range(SHARDS + 1)] == [0] * (SHARDS + 1)
+    for alone in (False, True):
+        whole = together.take_scattered(uid, alone=alone)
+        each = {no: together.taken_scattered(uid, no, alone=alone) for no in range(SHARDS)}
+        of_kind = {no: one.ones if alone else one.manies for no, one in tallies.items()}
+        assert {no: figures(one) for no, one in each.items()} == {
+            no: figures(of_kind.get(no) or Calls()) for no in range(SHARDS)
+        }
+        merged = Calls()
+        for calls_of_one in each.values():
+            merged.merge(calls_of_one)
+        assert figures(whole) == figures(merged)
+        assert together.take_scattered(uid, alone=alone).count == 0
+        assert [together.taken_scattered(uid, no, alone=alone).count for no in range(SHARDS + 1)] == [0] * (SHARDS + 1)
 
 
 def test_scattered_when_the_clock_goes_back_then_the_rings_begin_anew() -> None:
@@ -128,4 +142,4 @@ def test_forget_when_a_shard_is_written_to_again_then_it_is_told_again() -> None
 def test_add_when_names_are_of_another_ring_then_it_is_refused() -> None:
     assert NATIVE is not None
     with pytest.raises(ValueError, match="no such shard"):
-        NATIVE.WriteCounts().add(spread_of(a_view(), [(2**128 - 1, 1)]), NATIVE.ShardNames([]), 1, 1)
+        NATIVE.WriteCounts().add(spread_of(a_view(), [(2**128 - 1, 1)]), NATIVE.ShardNames([]), 1, 1, False)

@@ -19,7 +19,7 @@ from penstock.app import App, make_app
 from penstock.core.errors import ServiceError
 from penstock.core.limits import HEADERS_MAX
 from penstock.core.settings import load
-from penstock.engines.api import Appended, AppendError, Batch, Overloaded, Unavailable
+from penstock.engines.api import Appended, AppendError, Batch, Fan, Overloaded, Unavailable
 from penstock.engines.local.log import LocalLog
 from penstock.server.door import OpenDoor
 from penstock.server.exchange import ID_DRAWN_BYTES, Exchange
@@ -29,9 +29,10 @@ from penstock.server.replies import write_head
 from penstock.services.streams import sequence
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.ops.record import PutRecordOutput
+from penstock.services.streams.writer import ONES_SCATTERED_MIN
 from penstock.wire.authorization import read_instant
 from penstock.wire.native import NATIVE
-from penstock.wire.nativeparts import Format
+from penstock.wire.nativeparts import Format, Placed, Spread
 from penstock.wire.route import Router
 from penstock.wire.signature import Expectation, Secret, usual_proof, verify
 
@@ -213,7 +214,7 @@ def test_rows_when_there_are_too_many_calls_are_refused() -> None:
         CALL.rows([call] * 501)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     rows=st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.binary(min_size=ID_DRAWN_BYTES, max_size=ID_DRAWN_BYTES)), max_size=9),
     number=st.integers(0, 2**186 - 2**84),
@@ -317,6 +318,7 @@ def served(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     scenario: Callable[[Served], Coroutine[Any, Any, None]],
+    shards: int = 3,
     **options: str,
 ) -> None:
     async def whole() -> None:
@@ -324,7 +326,7 @@ def served(
         endpoint = await app.start()
         server = Served(app, int(endpoint.http.rpartition(":")[2]), monkeypatch)
         try:
-            await server.call("CreateStream", {"StreamName": "orders", "ShardCount": 3}, root(app))
+            await server.call("CreateStream", {"StreamName": "orders", "ShardCount": shards}, root(app))
             await server.active()
             server.long.clear()
             await scenario(server)
@@ -368,8 +370,9 @@ def test_put_when_gathered_is_answered_as_the_long_way_answers(
     served(tmp_path, monkeypatch, scenario, auth=auth, workers=workers)
 
 
+@pytest.mark.parametrize("shards", [ONES_SCATTERED_MIN - 1, ONES_SCATTERED_MIN + 1])
 def test_puts_when_gathered_are_each_where_the_answer_says_and_counted_as_puts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int
 ) -> None:
     async def scenario(server: Served) -> None:
         puts = [DOCUMENT | {"PartitionKey": f"key-{number}"} for number in range(100)]
@@ -386,10 +389,15 @@ def test_puts_when_gathered_are_each_where_the_answer_says_and_counted_as_puts(
             records = (await server.call("GetRecords", {"ShardIterator": iterator}))["Records"]
             assert all(record["Data"] == "SGVsbG8=" for record in records)
             found |= {record["PartitionKey"]: (shard, record["SequenceNumber"]) for record in records}
-        assert len({shard for shard, _ in told.values()}) == 3
+        assert len({shard for shard, _ in told.values()}) == shards
         assert found == told
         [view] = server.app.streams.directory.all()
-        tallies = [counts.tally.ones for counts in server.app.streams.traffic.of(view)]
+        traffic = server.app.streams.traffic
+        tallies = [counts.tally.ones for counts in traffic.of(view)]
+        traffic.take_scattered(view.stream.uid, alone=True)
+        tallies += [traffic.taken_scattered(view.stream.uid, number, alone=True) for number in range(shards)]
+        tallies = [ones for ones in tallies if ones.count]
+        assert traffic.take_scattered(view.stream.uid, alone=False).count == 0
         assert sum(ones.count for ones in tallies) == sum(ones.records for ones in tallies) == 100
         sizes = [len(each["PartitionKey"]) + 5 for each in puts]
         assert sum(ones.size_bytes for ones in tallies) == sum(sizes)
@@ -397,8 +405,9 @@ def test_puts_when_gathered_are_each_where_the_answer_says_and_counted_as_puts(
             min(sizes),
             max(sizes),
         )
+        assert sum(counts.seconds(60, server.app.clock.now_ms() + 1000).in_records for counts in traffic.of(view)) > 1
 
-    served(tmp_path, monkeypatch, scenario)
+    served(tmp_path, monkeypatch, scenario, shards=shards)
 
 
 def test_put_when_its_signature_is_wrong_its_key_unknown_or_a_policy_denies_is_refused(
@@ -468,19 +477,49 @@ def test_puts_while_their_shard_is_split_are_all_written_once(tmp_path: Path, mo
     ("refusal", "told"),
     [(Unavailable("disk"), "InternalFailure"), (Overloaded(1), "ProvisionedThroughputExceededException")],
 )
+@pytest.mark.parametrize("puts", [2, 64])
 def test_put_when_the_engine_refuses_is_refused_by_the_long_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: AppendError, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: AppendError, told: str, puts: int
 ) -> None:
     async def refuse(_log: LocalLog, batches: Sequence[Batch]) -> Sequence[Appended | AppendError]:
         return [refusal for _ in batches]
 
+    async def refuse_all(_log: LocalLog, fan: Fan, _: Spread) -> AppendError:
+        return refusal
+
     async def scenario(server: Served) -> None:
         monkeypatch.setattr(LocalLog, "append", refuse)
-        answers = await server.send(request(), request(DOCUMENT | {"PartitionKey": "b"}))
-        assert [json.loads(answer.partition(b"\r\n\r\n")[2])["__type"] for answer in answers] == [told] * 2
-        assert server.long == ["PutRecord"] * 2
+        monkeypatch.setattr(LocalLog, "scatter", refuse_all)
+        answers = await server.send(*[request(DOCUMENT | {"PartitionKey": f"key-{number}"}) for number in range(puts)])
+        assert [json.loads(answer.partition(b"\r\n\r\n")[2])["__type"] for answer in answers] == [told] * puts
+        assert server.long == ["PutRecord"] * puts
 
-    served(tmp_path, monkeypatch, scenario)
+    served(tmp_path, monkeypatch, scenario, shards=8)
+
+
+@pytest.mark.parametrize(("shards", "is_scattered"), [(3, False), (4, True), (16, True), (700, False)])
+def test_puts_when_few_shards_or_a_small_share_of_them_are_written_to_are_no_scatter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, is_scattered: bool
+) -> None:
+    scattered: list[int] = []
+    scatter = LocalLog.scatter
+
+    async def told(log: LocalLog, fan: Fan, spread: Spread) -> Placed | AppendError | None:
+        scattered.append(len(spread))
+        return await scatter(log, fan, spread)
+
+    async def scenario(server: Served) -> None:
+        singles = server.app._services.room.singles
+        assert singles is not None
+        keys = [f"key-{number}" for number in range(9 if shards > 64 else 64)]
+        calls = [call for key in keys if (call := read(request(DOCUMENT | {"PartitionKey": key}))) is not None]
+        [(lot, _)] = singles.lots(calls)
+        monkeypatch.setattr(LocalLog, "scatter", told)
+        answers = await lot.carry_out(bytes(ID_DRAWN_BYTES * len(calls)))
+        assert None not in answers
+        assert bool(scattered) == is_scattered
+
+    served(tmp_path, monkeypatch, scenario, shards=shards, account_shards="1000")
 
 
 @pytest.mark.parametrize("option", [{"limits": "aws"}, {"shard_write_records": "1000"}])
@@ -492,7 +531,7 @@ def test_put_when_every_shard_has_a_quota_is_not_even_looked_at(
         await server.send(request())
         assert server.long == ["PutRecord"]
 
-    served(tmp_path, monkeypatch, scenario, **option)
+    served(tmp_path, monkeypatch, scenario, 3, **option)
 
 
 def test_put_when_calls_are_told_to_an_audit_log_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

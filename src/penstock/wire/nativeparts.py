@@ -84,6 +84,10 @@ class Placed(Protocol):
         """`head`, where each record went, `tail`."""
         ...
 
+    def answer_calls(self, calls: Sequence["PutCall"], names: ShardNames, drawn: bytes) -> list["PutAnswer | None"]:
+        """The answers of calls of one record each; `drawn`: as PutCallReader.answers has it."""
+        ...
+
 
 class Spread(Protocol):
     """Records in groups, one for each shard that gets any; shards are places in a ring."""
@@ -165,8 +169,8 @@ CallsRow = tuple[int, Figures, Figures, Figures]  # how many, and their totals, 
 class WriteCounts(Protocol):
     """What was written to the shards of one stream lately, by requests that wrote to many; seconds and minutes as in streams/traffic.py."""
 
-    def add(self, spread: RequestSpread, names: ShardNames, second: int, took_ms: int) -> None:
-        """Count a request."""
+    def add(self, spread: RequestSpread, names: ShardNames, second: int, took_ms: int, alone: bool) -> None:
+        """Count a request; `alone`: requests of one record each."""
         ...
 
     def take_new(self) -> list[int]:
@@ -185,11 +189,11 @@ class WriteCounts(Protocol):
         """The same of minutes."""
         ...
 
-    def take_calls(self) -> CallsRow:
-        """What calls were like since the last time, of all shards."""
+    def take_calls(self, alone: bool) -> CallsRow:
+        """What calls, of many records or of one, were like since the last time, of all shards."""
         ...
 
-    def taken(self, shard_no: int) -> CallsRow | None:
+    def taken(self, shard_no: int, alone: bool) -> CallsRow | None:
         """What one shard had of the calls that were taken last."""
         ...
 

@@ -58,7 +58,8 @@ class _Work(NamedTuple):
     view: StreamView
     shards: list[ShardTraffic]
     of_stream: StreamTally
-    scattered: Calls
+    manies: Calls
+    ones: Calls
 
 
 class Measures:
@@ -97,11 +98,13 @@ class Measures:
             view = self._directory.find_uid(uid)
             if view is not None and not view.stream.is_hidden:
                 of_stream = streams.get(uid) or StreamTally()
-                work.append(_Work(view, shards.get(uid, []), of_stream, self._traffic.take_scattered(uid)))
+                manies, ones = (self._traffic.take_scattered(uid, alone=alone) for alone in (False, True))
+                work.append(_Work(view, shards.get(uid, []), of_stream, manies, ones))
         walked = 0
         for each in work:
             whole = ShardTally()
-            whole.manies.merge(each.scattered)
+            whole.manies.merge(each.manies)
+            whole.ones.merge(each.ones)
             for lot in lots(each.shards):
                 self._merge(each, lot, whole, at_ms)
                 walked += len(lot)
@@ -118,7 +121,8 @@ class Measures:
                 whole.merge(tally)
             if work.view.stream.shard_level_metrics:
                 tally = tally or ShardTally()
-                tally.manies.merge(self._traffic.taken_scattered(counts.uid, counts.no))
+                tally.manies.merge(self._traffic.taken_scattered(counts.uid, counts.no, alone=False))
+                tally.ones.merge(self._traffic.taken_scattered(counts.uid, counts.no, alone=True))
                 self._tell_shard(work.view, counts.no, tally, at_ms)
 
     def _tell_stream(self, work: "_Work", whole: ShardTally, at_ms: Millis) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from penstock.core.context import Caller
 from penstock.services.streams.directory import StreamView
 from penstock.services.streams.service import Streams
+from penstock.services.streams.writer import ScatteredRows
 from penstock.wire.native import Native
 from penstock.wire.nativeparts import PutAnswer, PutCall
 from penstock.wire.signature import Proof
@@ -34,6 +35,8 @@ class Lot(Struct, frozen=True):
     async def carry_out(self, drawn: bytes) -> Sequence[PutAnswer | None]:
         """Write them."""
         written = await self.streams.writer.write_ones(self.view, self.native.PutCall.rows(self.calls))
+        if isinstance(written, ScatteredRows):
+            return written.placed.answer_calls(self.calls, written.names, drawn)
         return self.native.PutCall.answers(self.calls, written.order, written.shards, drawn)
 
 

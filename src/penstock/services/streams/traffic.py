@@ -295,21 +295,30 @@ class Traffic:
         counts.in_bytes += sum(sizes_bytes)
         counts.tally.ones.add_ones(sizes_bytes, now_ms - since_ms)
 
-    def scattered(self, uid: StreamUid, spread: RequestSpread, names: ShardNames, now_ms: Millis, took_ms: int) -> None:
-        """As `wrote`, of many shards of a stream.  Cost: 0.05 us a shard."""
+    def scattered(
+        self,
+        uid: StreamUid,
+        spread: RequestSpread,
+        names: ShardNames,
+        now_ms: Millis,
+        took_ms: int,
+        *,
+        alone: bool = False,
+    ) -> None:
+        """As `wrote`, of many shards of a stream; `alone`: by PutRecords of one record each.  Cost: 0.05 us a shard."""
         counts = self._wide.get(uid)
         if counts is None:
             assert NATIVE is not None, "what is spread was spread by it"
             counts = self._wide[uid] = NATIVE.WriteCounts()
-        counts.add(spread, names, now_ms // SECOND_MS, max(took_ms, 0))
+        counts.add(spread, names, now_ms // SECOND_MS, max(took_ms, 0), alone)
 
-    def take_scattered(self, uid: StreamUid) -> Calls:
-        """The calls of `scattered` on a stream since the last time; `taken_scattered` has those of each shard."""
-        return Calls.of(self._wide[uid].take_calls()) if uid in self._wide else Calls()
+    def take_scattered(self, uid: StreamUid, *, alone: bool) -> Calls:
+        """The calls of `scattered` on a stream since the last time, of one kind; `taken_scattered` has those of each shard."""
+        return Calls.of(self._wide[uid].take_calls(alone)) if uid in self._wide else Calls()
 
-    def taken_scattered(self, uid: StreamUid, number: int) -> Calls:
+    def taken_scattered(self, uid: StreamUid, number: int, *, alone: bool) -> Calls:
         """What a shard had of the calls that were taken last."""
-        row = self._wide[uid].taken(number) if uid in self._wide else None
+        row = self._wide[uid].taken(number, alone) if uid in self._wide else None
         return Calls() if row is None else Calls.of(row)
 
     def read(

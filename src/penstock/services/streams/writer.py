@@ -71,6 +71,10 @@ class ScatteredRows(msgspec.Struct, frozen=True):
 # What goes to fewer shards, or is less for each in the mean, is joined with what others write to them: such blocks are cheaper to read.
 SCATTERED_MIN: Final = 64
 SCATTERED_MIN_BYTES: Final = 16 * KIB
+# Calls of one record each are a commit's only ones to their stream, so there is nothing to join.  A batch costs 20 us; whoever reads a log
+# looks at each scatter that might concern it, which is 0.2 us, so one is not made where far more logs than it writes to may be read.
+ONES_SCATTERED_MIN: Final = 4
+ONES_SCATTERED_SHARE: Final = 64
 
 
 class _Group:
@@ -228,10 +232,18 @@ class Writer:
             return await self.write_one(view, key, blob, explicit, seal)
         return self._failure(view, held, 1, outcome)
 
-    async def write_ones(self, view: StreamView, rows: Rows) -> WrittenOnes:
+    async def write_ones(self, view: StreamView, rows: Rows) -> WrittenOnes | ScatteredRows:
         """As `write_one`, of records of as many calls."""
+        names, owners = view.names, view.ring.owners
         spread = rows.spread(view.ring.native)
-        owners = view.ring.owners
+        is_scattered = len(spread) >= max(ONES_SCATTERED_MIN, len(owners) // ONES_SCATTERED_SHARE)
+        place = await self._log.scatter(view.fan, spread) if is_scattered else None
+        if isinstance(place, AppendError):
+            return WrittenOnes(spread.order(), [None] * len(spread))
+        if place is not None:
+            result = ScatteredRows(len(rows), names, place)
+            self._count_scattered(view, spread, result, alone=True)
+            return result
         groups = [(owners[group[0]], _framed_batch(owners[group[0]].log, *group[2:])) for group in spread.groups()]
         outcomes = await self._log.append([batch for _, batch in groups])
         shards: list[tuple[str, bytes] | None] = []
@@ -322,12 +334,16 @@ class Writer:
         self._metrics.bytes_in.inc(sum(sizes))
         self._traffic.wrote_ones(held, sizes, self._clock.now_ms(), since_ms)
 
-    def _count_scattered(self, view: StreamView, spread: RequestSpread, rows: ScatteredRows) -> None:
+    def _count_scattered(
+        self, view: StreamView, spread: RequestSpread, rows: ScatteredRows, *, alone: bool = False
+    ) -> None:
         self._metrics.records_in.inc(rows.records)
         self._metrics.bytes_in.inc(spread.size_bytes)
         now_ms = self._clock.now_ms()
-        self._traffic.scattered(view.stream.uid, spread, rows.names, now_ms, now_ms - rows.placed.arrival_ms)
-        self._traffic.stream(view.stream.uid).put_many(rows.records, rows.records, 0)
+        took_ms = now_ms - rows.placed.arrival_ms
+        self._traffic.scattered(view.stream.uid, spread, rows.names, now_ms, took_ms, alone=alone)
+        if not alone:
+            self._traffic.stream(view.stream.uid).put_many(rows.records, rows.records, 0)
 
     def _failure(self, view: StreamView, held: ShardView, records: int, outcome: AppendError) -> ServiceError:
         """Why records were not written, in AWS's words."""
