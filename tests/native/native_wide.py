@@ -165,6 +165,27 @@ def test_measures_when_records_went_to_many_shards_then_the_stream_and_each_shar
     with_streams(tmp_path, scenario)
 
 
+def test_measures_when_single_puts_went_to_many_shards_then_they_are_those_of_put_record(tmp_path: Path) -> None:
+    async def scenario(world: World, streams: Streams, _log: LocalLog, view: StreamView) -> None:
+        view.stream = replace(view.stream, shard_level_metrics=("IncomingRecords",))
+        rows = framed().framed
+        assert rows is not None
+        written = await streams.writer.write_ones(view, rows)
+        assert isinstance(written, ScatteredRows)
+        told = _Told()
+        Measures(streams.directory, streams.traffic, told, world.clock).collect()
+        assert len(told.shards) > SCATTERED_MIN
+        assert sum(sample.count for sample in told.shards.values()) == len(ROWS)
+        assert {(sample.low, sample.high) for sample in told.shards.values()} == {(1, 1)}
+        sizes = [len(key) + len(data) for key, data in ROWS]
+        sample = told.stream["PutRecord.Bytes"]
+        assert (sample.count, sample.total, sample.low, sample.high) == (len(ROWS), sum(sizes), min(sizes), max(sizes))
+        assert told.stream["IncomingRecords"].total == len(ROWS)
+        assert not [name for name in told.stream if name.startswith("PutRecords")]
+
+    with_streams(tmp_path, scenario)
+
+
 def test_put_records_when_they_are_few_and_small_are_joined_with_others(tmp_path: Path) -> None:
     async def scenario(_world: World, streams: Streams, _log: LocalLog, _view: StreamView) -> None:
         output = await record.put_records(streams, CALLER, framed())
