@@ -170,7 +170,9 @@ impl Counts {
         *taken = vec![NO_CALLS; calls.len()];
         std::mem::swap(calls, taken);
         let mut whole = NO_CALLS;
-        taken.iter().for_each(|calls| whole.merge(calls));
+        for calls in taken.iter() {
+            whole.merge(calls);
+        }
         whole
     }
 
