@@ -46,6 +46,20 @@ def test_scatter_when_it_is_read_from_memory_the_journal_and_segments_then_it_is
     asyncio.run(scenario())
 
 
+def test_scatter_when_its_log_is_read_between_writes_of_both_kinds_then_nothing_is_out_of_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path, CACHED) as (log, _):
+            await log.create(LOGS)
+            for number in range(0, 8, 4):
+                await scatter(log, batches(b"%d" % number, LOGS[0], LOGS[1]))
+                await log.append(batches(b"%d" % (number + 1), LOGS[0]))
+                await scatter(log, batches(b"%d" % (number + 2), LOGS[0]))
+                await log.append(batches(b"%d" % (number + 3), LOGS[0]))
+                assert await read_all(log, LOGS[0]) == told(*[b"%d" % each for each in range(number + 4)])
+
+    asyncio.run(scenario())
+
+
 def test_scatter_when_it_queues_between_appends_then_records_lie_in_the_order_of_the_queue(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path, CACHED) as (log, _):

@@ -144,9 +144,9 @@ class LogState:
         if self._seen < scatters.end:
             scattered = scatters.blocks_of(self.log_no, self._seen)
             self._seen = scatters.end
-            if scattered:
-                self._blocks += scattered
-                self._blocks.sort(key=_end)
+            if scattered:  # all lie behind what was found before, but for batches that were written meanwhile
+                at = bisect_right(self._blocks, scattered[0].end, key=_end)
+                self._blocks[at:] = sorted(self._blocks[at:] + scattered, key=_end)
         return self._blocks
 
     @property
