@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 
 use crate::answers::{self, PutAnswer};
 use crate::calls::{PutCall, forms_of};
-use crate::spread::{Grouped, Targets};
+use crate::spread::{FRAME_HEAD_BYTES, Grouped, Targets};
 use crate::tips::Tips;
 use crate::{ShardNames, filled, is_cbor, unpanicked};
 
@@ -51,7 +51,34 @@ pub struct Placed {
     firsts: Vec<u64>,
     #[pyo3(get)]
     arrival_ms: i64,
+}
+
+/// Where the blocks of a scatter lie: what readers ask for until its file is settled.
+#[pyclass(frozen, module = "penstock_native")]
+pub struct PlacedBlocks {
+    logs: Vec<u64>,
+    firsts: Vec<u64>,
+    sizes: Vec<(usize, usize)>, // of each group its records, and the length of its body
+    #[pyo3(get)]
+    arrival_ms: i64,
     rows: OnceLock<HashMap<u64, (usize, usize)>>, // of each log its group, and where its frame begins
+}
+
+#[pymethods]
+impl PlacedBlocks {
+    /// Of the group of a log: first offset, end, where in `frames` its frame begins, and the length of its body.
+    fn find(&self, log: u64) -> Option<(u64, u64, usize, usize)> {
+        let rows = self.rows.get_or_init(|| {
+            let begins = self.sizes.iter().scan(0, |at, (_, length)| {
+                *at += FRAME_HEAD_BYTES + length;
+                Some(*at - FRAME_HEAD_BYTES - length)
+            });
+            self.logs.iter().copied().zip(begins.enumerate()).collect()
+        });
+        let (group, at) = *rows.get(&log)?;
+        let (records, length) = self.sizes[group];
+        Some((self.firsts[group], self.firsts[group] + records as u64, at, length))
+    }
 }
 
 impl Placed {
@@ -62,8 +89,8 @@ impl Placed {
         let (places, logs) = found.ok_or_else(|| PyValueError::new_err("no such shard"))?;
         let given = tips.give(&places, &grouped.counts(), now_ms)?;
         Ok(given.map(|(firsts, arrival_ms)| {
-            let rows = OnceLock::new();
-            Self { grouped: Arc::clone(grouped), places, logs, firsts, arrival_ms, rows }
+            let grouped = Arc::clone(grouped);
+            Self { grouped, places, logs, firsts, arrival_ms }
         }))
     }
 }
@@ -100,18 +127,11 @@ impl Placed {
         self.places.iter().try_for_each(|place| tips.take_back(*place))
     }
 
-    /// Of the group of a log: first offset, end, where in `frames` its frame begins, and the length of its body.
-    fn find(&self, log: u64) -> Option<(u64, u64, usize, usize)> {
-        let rows = self.rows.get_or_init(|| {
-            let begins = self.grouped.frame_lengths().scan(0, |at, length| {
-                *at += length;
-                Some(*at - length)
-            });
-            self.logs.iter().copied().zip(begins.enumerate()).collect()
-        });
-        let (group, at) = *rows.get(&log)?;
-        let (records, length) = self.grouped.measure(group);
-        Some((self.firsts[group], self.firsts[group] + records as u64, at, length))
+    /// Where the groups lie in `frames`, without their records.
+    fn blocks(&self) -> PlacedBlocks {
+        let (logs, firsts) = (self.logs.clone(), self.firsts.clone());
+        let sizes = self.grouped.measures().collect();
+        PlacedBlocks { logs, firsts, sizes, arrival_ms: self.arrival_ms, rows: OnceLock::new() }
     }
 
     /// Answers to calls that are its records.  `drawn`: random bytes for ids.

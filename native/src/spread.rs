@@ -11,7 +11,7 @@ use crate::rows::Columns;
 
 const FRAME_MAGIC: u32 = 0x4B54_5350;
 const FRAME_KIND: u8 = 2; // RECORDS
-const FRAME_HEAD_BYTES: usize = 32;
+pub const FRAME_HEAD_BYTES: usize = 32;
 const CHECKED_FROM: usize = 8; // the checksum covers the frame after itself
 const BLOCK_HEAD_BYTES: usize = 32;
 const RUN_BYTES: usize = 12;
@@ -130,16 +130,9 @@ impl Grouped {
         BLOCK_HEAD_BYTES + RUN_BYTES + LENGTHS_BYTES * group.len() + self.size(group)
     }
 
-    /// Of the frames of all groups, one by one.
-    pub fn frame_lengths(&self) -> impl Iterator<Item = usize> {
-        self.groups().map(|group| FRAME_HEAD_BYTES + self.body_length(group))
-    }
-
-    /// How many records a group has, and how long the body of its frame is.
-    pub fn measure(&self, group: usize) -> (usize, usize) {
-        let begin = if group == 0 { 0 } else { self.ends[group - 1] as usize };
-        let group = &self.members[begin..self.ends[group] as usize];
-        (group.len(), self.body_length(group))
+    /// Of each group how many records it has, and how long the body of its frame is.
+    pub fn measures(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.groups().map(|group| (group.len(), self.body_length(group)))
     }
 
     /// What the frames of all groups take.

@@ -7,7 +7,8 @@ from penstock.engines.api import Appended, AppendError, Batch, Fan, Position, Re
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame
 from penstock.engines.local.frame import Kind
-from penstock.wire.nativeparts import Fanned, Format, PutAnswer, PutCall, ShardNames, Tips
+from penstock.wire.nativecalls import PutAnswer, PutCall
+from penstock.wire.nativeparts import Fanned, Format, ShardNames, Tips
 
 
 class _Group(NamedTuple):
@@ -76,6 +77,9 @@ class PlainPlaced(NamedTuple):
     def roll_back(self, tips: Tips) -> None:
         for place in self.places:
             tips.set_next_offset(place, tips.end(place))
+
+    def blocks(self) -> "PlainPlaced":
+        return self
 
     def find(self, log_no: int) -> tuple[int, int, int, int] | None:
         if log_no not in self.log_nos:

@@ -81,7 +81,7 @@ def test_place_when_given_any_logs_is_as_python_places_them(
         return
     assert (placed.firsts, placed.places, placed.arrival_ms) == (expected.firsts, expected.places, expected.arrival_ms)
     assert placed.frames(*numbers) == expected.frames(*numbers)
-    assert [placed.find(log_no) for log_no in log_nos] == [expected.find(log_no) for log_no in log_nos]
+    assert [placed.blocks().find(log_no) for log_no in log_nos] == [expected.find(log_no) for log_no in log_nos]
     for step in ("show", "roll_back"):
         getattr(placed, step)(tips)
         getattr(expected, step)(plain_tips)

@@ -150,7 +150,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 11  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 12  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:

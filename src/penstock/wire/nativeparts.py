@@ -6,6 +6,8 @@ Rule of this file: types alone; native.py says what is offered, and whether it i
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
+from penstock.wire.nativecalls import PutAnswer, PutCall
+
 Format = Literal["json", "cbor"]
 
 
@@ -46,6 +48,19 @@ class Fanned(Protocol):
         ...
 
 
+class PlacedBlocks(Protocol):
+    """Where the blocks of a spread lie."""
+
+    @property
+    def arrival_ms(self) -> int:
+        """Of all records."""
+        ...
+
+    def find(self, log_no: int) -> tuple[int, int, int, int] | None:
+        """Of the group of a log the first offset, the end, where in `frames` its frame begins and how long the frame's body is."""
+        ...
+
+
 class Placed(Protocol):
     """A spread whose groups have their logs, and their offsets there."""
 
@@ -76,15 +91,15 @@ class Placed(Protocol):
         """Take the offsets back: they were not written."""
         ...
 
-    def find(self, log_no: int) -> tuple[int, int, int, int] | None:
-        """Of the group of a log the first offset, the end, where in `frames` its frame begins and how long the frame's body is."""
+    def blocks(self) -> PlacedBlocks:
+        """Where they lie in `frames`, without their records."""
         ...
 
     def write_written(self, form: Format, head: bytes, names: ShardNames, tail: bytes) -> bytes:
         """`head`, where each record went, `tail`."""
         ...
 
-    def answer_calls(self, calls: Sequence["PutCall"], names: ShardNames, drawn: bytes) -> list["PutAnswer | None"]:
+    def answer_calls(self, calls: Sequence[PutCall], names: ShardNames, drawn: bytes) -> list[PutAnswer | None]:
         """The answers of calls of one record each; `drawn`: as PutCallReader.answers has it."""
         ...
 
@@ -292,48 +307,6 @@ class Readers(Protocol):
 
     def close(self) -> None:
         """Let the threads end, when what they were given is read."""
-        ...
-
-
-class PutCall(Protocol):
-    """One PutRecord, from the first byte of its head to the last of its body: nothing about it is unusual."""
-
-    @property
-    def request(self) -> bytes:
-        """As it came."""
-        ...
-
-    @property
-    def claim(self) -> str:
-        """The Authorization header up to its signature."""
-        ...
-
-    @property
-    def date(self) -> str:
-        """X-Amz-Date."""
-        ...
-
-    @property
-    def stream(self) -> str:
-        """The name that it gives."""
-        ...
-
-    @property
-    def form(self) -> Format:
-        """Of the body, and of the answer's."""
-        ...
-
-
-class PutAnswer(Protocol):
-    """The answer to one."""
-
-    def whole(self, lines: str) -> bytes:
-        """All of it, as HTTP/1.1 writes it where the connection stays; `lines`: those that every answer of a second has."""
-        ...
-
-    @property
-    def parts(self) -> tuple[list[tuple[str, str]], bytes]:
-        """The headers of its own, and the body."""
         ...
 
 

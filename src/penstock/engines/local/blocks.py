@@ -12,7 +12,7 @@ import msgspec
 from penstock.engines.local import frame
 from penstock.engines.local.columns import Records, cut_one_run
 from penstock.engines.local.journal import JournalFile
-from penstock.wire.nativeparts import Placed
+from penstock.wire.nativeparts import PlacedBlocks
 
 
 class Kept:
@@ -59,7 +59,7 @@ class ScatteredBlocks(NamedTuple):
 
     file: JournalFile
     kept: Kept
-    placed: Placed
+    placed: PlacedBlocks
 
     def find(self, log_no: int) -> JournalBlock | None:
         """The block of a log."""

@@ -46,7 +46,7 @@ class Scatter:
     def apply(self, file: JournalFile, at: int, tail: TailCache) -> None:
         """Let readers see what is durable, from `at` on in the file, and wake those who wait for it."""
         kept, commons = Kept(self._content, at), self._commons
-        commons.scatters.add(ScatteredBlocks(file, kept, self.placed))
+        commons.scatters.add(ScatteredBlocks(file, kept, self.placed.blocks()))
         tail.add(kept, self.size_bytes)
         self.placed.show(commons.tips)
         if commons.watching:

@@ -15,7 +15,7 @@ from penstock.services.streams.directory import StreamView
 from penstock.services.streams.service import Streams
 from penstock.services.streams.writer import ScatteredRows
 from penstock.wire.native import Native
-from penstock.wire.nativeparts import PutAnswer, PutCall
+from penstock.wire.nativecalls import PutAnswer, PutCall
 from penstock.wire.signature import Proof
 
 ACTION: Final = "kinesis:PutRecord"
