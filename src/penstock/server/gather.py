@@ -183,6 +183,7 @@ class Gatherer:
     def _end(self, gathered: _Gathered) -> None:
         """A lot is done; after the last the next are begun, so that they are written while this one is answered."""
         self._begun.discard(gathered)
+        gathered.under_way = None  # which refers to it: together they would keep the requests until the collector comes
         self._take_up()
 
     def _done(self, gathered: _Gathered, answers: Sequence[Ready | None]) -> None:

@@ -1,6 +1,7 @@
 """Calls that arrive together: one lot a turn, an answer each, and the long way for everything that is not plain."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -304,6 +305,20 @@ async def test_lot_when_it_breaks_ends_its_connections_and_the_next_is_carried_o
     [three] = hall.arrive(b"SMALL a s fine")
     await hall.settle()
     assert three.statuses == [200]
+
+
+@on_a_loop
+async def test_calls_when_they_are_answered_are_let_go_of_at_once() -> None:
+    hall = Hall()
+    gc.disable()
+    try:
+        hall.arrive(b"SMALL a s one", b"SMALL a s lost")
+        await hall.settle()
+        hall.small.go.set()
+        await hall.settle()
+        assert not [each for each in gc.get_objects() if isinstance(each, Call)]
+    finally:
+        gc.enable()
 
 
 @on_a_loop
