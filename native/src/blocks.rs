@@ -4,7 +4,10 @@
 //! log.  A frame or a block that is not sound makes all of the file Python's.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::ops::{Deref, Range};
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::checksums::end_to_end;
@@ -20,6 +23,7 @@ pub const RUN_BYTES: usize = 12;
 const KEY_LENGTH_BYTES: usize = 2;
 const DATA_LENGTH_BYTES: usize = 4;
 pub const LENGTHS_BYTES: usize = KEY_LENGTH_BYTES + DATA_LENGTH_BYTES; // of a record
+const READ_BYTES: usize = 512 << 10; // at a time: what was read is verified while it is in the cache
 const CHECKED_ONCE_BYTES: usize = 4096; // of data whose checksum is kept: those of less are made again as fast
 
 /// Memory that journal files are read into, one after the other: fresh pages cost several times the copy.
@@ -31,15 +35,28 @@ type Spare = Mutex<Vec<Vec<u8>>>;
 /// What was read of a journal file.  Its memory is used again once nobody needs it.
 pub struct Content {
     bytes: Vec<u8>,
+    end: usize, // up to where they are the file's
     home: Weak<Spare>,
 }
 
 impl Memory {
     fn content(&self, size_bytes: usize) -> Content {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        bytes.clear();
-        bytes.reserve_exact(size_bytes);
-        Content { bytes, home: Arc::downgrade(&self.0) }
+        bytes.resize(size_bytes.max(bytes.len()), 0);
+        Content { bytes, end: 0, home: Arc::downgrade(&self.0) }
+    }
+}
+
+impl Content {
+    /// Take what `read` gives, up to `most` bytes; how many.
+    fn append(&mut self, most: usize, read: impl FnOnce(&mut [u8], u64) -> io::Result<usize>) -> io::Result<usize> {
+        let wanted = self.end + most;
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        }
+        let count = read(&mut self.bytes[self.end..wanted], self.end as u64)?;
+        self.end += count;
+        Ok(count)
     }
 }
 
@@ -47,7 +64,7 @@ impl Deref for Content {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.end]
     }
 }
 
@@ -212,11 +229,32 @@ impl Finder {
 
     /// Go on in the file by what follows of it.
     pub fn take(&mut self, piece: &[u8]) {
-        match Arc::get_mut(&mut self.content) {
-            Some(content) => content.bytes.extend_from_slice(piece),
-            None => self.sound = false, // it was joined already
+        let copied = self.go_on(piece.len(), |room, _| {
+            room.copy_from_slice(piece);
+            Ok(piece.len())
+        });
+        self.sound = self.sound && copied.is_ok();
+    }
+
+    /// Go on in the file up to `length` bytes of it, or its end.
+    pub fn read(&mut self, file: &File, length: usize) -> io::Result<()> {
+        while self.content.len() < length {
+            let most = READ_BYTES.min(length - self.content.len());
+            if self.go_on(most, |room, at| file.read_at(room, at))? == 0 {
+                break;
+            }
         }
+        Ok(())
+    }
+
+    fn go_on(&mut self, most: usize, read: impl FnOnce(&mut [u8], u64) -> io::Result<usize>) -> io::Result<usize> {
+        let Some(content) = Arc::get_mut(&mut self.content) else {
+            self.sound = false; // it was joined already
+            return Ok(0);
+        };
+        let count = content.append(most, read)?;
         self.sound = self.sound && self.walk().is_some();
+        Ok(count)
     }
 
     /// Verify the frames that are there whole.  None where Python shall look.

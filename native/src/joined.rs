@@ -1,15 +1,15 @@
 //! Blocks of a journal file joined to those of a segment, as `engines/local/segment.py` joins them, byte by byte.
 //!
 //! Theory.  What the index of a segment says of blocks is known before they are copied: their checksums are made of those that the file was
-//! verified by.  So they are written when the disk asks for them, a piece at a time, which never leaves the processor's cache.
+//! verified by.  So they are copied when the disk asks for them, once, to where it writes from.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::blocks::{Block, Content, HEAD_BYTES, LENGTHS_BYTES, RUN_BYTES};
-use crate::number::Writer;
 
 const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
-const PIECE_BYTES: usize = 512 << 10; // or more: whole blocks
 
 /// What `segment.py` joins to.
 pub struct Sizes {
@@ -55,7 +55,10 @@ pub struct Joined {
     content: Arc<Content>,
     blocks: Vec<Block>,
     rows: Vec<Row>,
-    written: usize, // of the rows
+    left: usize,                   // bytes
+    begun: usize,                  // of the rows
+    front: VecDeque<u8>,           // what is left of the row under way, and does not lie in the file
+    parts: VecDeque<Range<usize>>, // then this, in the file
 }
 
 /// A block of the segment.
@@ -75,12 +78,13 @@ impl Joined {
             rows.push(Row { end, length: body_length(part, &content), checksum: checksum_of(part, &content) });
             begin = end;
         }
-        Self { content, blocks, rows, written: 0 }
+        let left = rows.iter().map(|row| LEAD_BYTES + row.length).sum();
+        Self { content, blocks, rows, left, begun: 0, front: VecDeque::new(), parts: VecDeque::new() }
     }
 
-    /// All that is written.
-    pub fn size_bytes(&self) -> usize {
-        self.rows.iter().map(|row| LEAD_BYTES + row.length).sum()
+    /// Bytes that are yet to be written.
+    pub fn left(&self) -> usize {
+        self.left
     }
 
     fn part(&self, row: usize) -> &[Block] {
@@ -100,31 +104,49 @@ impl Joined {
         told
     }
 
-    /// How long the next piece is; 0 at the end.
-    pub fn next_bytes(&self) -> usize {
-        self.next_rows().map(|row| LEAD_BYTES + self.rows[row].length).sum()
-    }
-
-    fn next_rows(&self) -> std::ops::Range<usize> {
-        let mut bytes = 0;
-        let full = |row: &Row| {
-            bytes += LEAD_BYTES + row.length;
-            bytes >= PIECE_BYTES
-        };
-        let rest = &self.rows[self.written..];
-        let count = rest.iter().position(full).map_or(rest.len(), |last| last + 1);
-        self.written..self.written + count
-    }
-
-    /// The next piece: blocks as they lie in a segment, each behind its checksum and length.
-    pub fn write_next(&mut self, out: &mut Writer<'_>) {
-        for place in self.next_rows() {
-            let row = &self.rows[place];
-            out.put(&row.checksum.to_le_bytes());
-            out.put(&(row.length as u32).to_le_bytes());
-            write_body(self.part(place), &self.content, out);
-            self.written = place + 1;
+    /// Go on writing the blocks as they lie in a segment, each behind its checksum and length; how many bytes found room, 0 at the end.
+    pub fn fill(&mut self, room: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while filled < room.len() && self.begin() {
+            filled += self.go_on(&mut room[filled..]);
         }
+        self.left -= filled;
+        filled
+    }
+
+    /// See to it that a row is under way, if there is any left.
+    fn begin(&mut self) -> bool {
+        if self.front.is_empty() && self.parts.is_empty() && self.begun < self.rows.len() {
+            let row = &self.rows[self.begun];
+            let blocks = self.part(self.begun);
+            let mut front = Vec::with_capacity(LEAD_BYTES);
+            front.extend_from_slice(&row.checksum.to_le_bytes());
+            front.extend_from_slice(&(row.length as u32).to_le_bytes());
+            let parts = if let [alone] = blocks {
+                VecDeque::from([alone.body()])
+            } else {
+                front.extend_from_slice(&front_of(blocks, &self.content));
+                COLUMNS.iter().flat_map(|column| blocks.iter().map(column)).collect()
+            };
+            (self.front, self.parts, self.begun) = (front.into(), parts, self.begun + 1);
+        }
+        !self.front.is_empty() || !self.parts.is_empty()
+    }
+
+    fn go_on(&mut self, room: &mut [u8]) -> usize {
+        if !self.front.is_empty() {
+            let count = room.len().min(self.front.len());
+            room.iter_mut().zip(self.front.drain(..count)).for_each(|(to, from)| *to = from);
+            return count;
+        }
+        let Some(part) = self.parts.front_mut() else { return 0 };
+        let count = room.len().min(part.len());
+        room[..count].copy_from_slice(&self.content[part.start..part.start + count]);
+        part.start += count;
+        if part.start == part.end {
+            self.parts.pop_front();
+        }
+        count
     }
 }
 
@@ -188,46 +210,34 @@ fn front_length(blocks: &[Block], file: &[u8]) -> usize {
     HEAD_BYTES + RUN_BYTES * joined_runs(blocks, file)
 }
 
-type Column = fn(&Block) -> std::ops::Range<usize>;
+type Column = fn(&Block) -> Range<usize>;
 
-/// In their order, before the data.
-const COLUMNS: [Column; 3] = [Block::key_lengths, Block::data_lengths, Block::keys];
+/// In their order; data is the last.
+const COLUMNS: [Column; 4] = [Block::key_lengths, Block::data_lengths, Block::keys, Block::data];
 
 fn checksum_of(blocks: &[Block], file: &[u8]) -> u32 {
     if let [alone] = blocks {
         let before = crc32c::crc32c(&file[alone.body().start..alone.data().start]);
         return alone.checksum_with_data(before, file);
     }
-    let mut front = vec![0; front_length(blocks, file)];
-    write_front(blocks, file, &mut Writer::new(&mut front));
-    let columns = COLUMNS.iter().flat_map(|column| blocks.iter().map(column));
-    let before = columns.fold(crc32c::crc32c(&front), |sum, range| crc32c::crc32c_append(sum, &file[range]));
+    let columns = COLUMNS[..3].iter().flat_map(|column| blocks.iter().map(column));
+    let front = crc32c::crc32c(&front_of(blocks, file));
+    let before = columns.fold(front, |sum, range| crc32c::crc32c_append(sum, &file[range]));
     blocks.iter().fold(before, |sum, block| block.checksum_with_data(sum, file))
 }
 
-fn write_body(blocks: &[Block], file: &[u8], out: &mut Writer<'_>) {
-    if let [alone] = blocks {
-        out.put(&file[alone.body()]);
-        return;
-    }
-    write_front(blocks, file, out);
-    for column in COLUMNS.iter().chain(&[Block::data as Column]) {
-        for block in blocks {
-            out.put(&file[column(block)]);
-        }
-    }
-}
-
 /// Head and runs of the block that they become.
-fn write_front(blocks: &[Block], file: &[u8], out: &mut Writer<'_>) {
+fn front_of(blocks: &[Block], file: &[u8]) -> Vec<u8> {
     let first = &blocks[0];
-    out.put(&first.log.to_le_bytes());
-    out.put(&first.incarnation.to_le_bytes());
-    out.put(&records_of(blocks).to_le_bytes());
-    out.put(&first.first.to_le_bytes());
-    out.put(&(joined_runs(blocks, file) as u32).to_le_bytes());
-    out.put(&[0; 4]);
-    write_runs(blocks, file, out);
+    let mut front = Vec::with_capacity(front_length(blocks, file));
+    front.extend_from_slice(&first.log.to_le_bytes());
+    front.extend_from_slice(&first.incarnation.to_le_bytes());
+    front.extend_from_slice(&records_of(blocks).to_le_bytes());
+    front.extend_from_slice(&first.first.to_le_bytes());
+    front.extend_from_slice(&(joined_runs(blocks, file) as u32).to_le_bytes());
+    front.extend_from_slice(&[0; 4]);
+    write_runs(blocks, file, &mut front);
+    front
 }
 
 /// How many runs are left when those that arrived together have become one.
@@ -237,11 +247,11 @@ fn joined_runs(blocks: &[Block], file: &[u8]) -> usize {
     arrivals.filter(|arrival_ms| last.replace(*arrival_ms) != Some(*arrival_ms)).count()
 }
 
-fn write_runs(blocks: &[Block], file: &[u8], out: &mut Writer<'_>) {
+fn write_runs(blocks: &[Block], file: &[u8], out: &mut Vec<u8>) {
     let mut held: Option<(u32, i64)> = None;
     let mut put = |run: (u32, i64)| {
-        out.put(&run.0.to_le_bytes());
-        out.put(&run.1.to_le_bytes());
+        out.extend_from_slice(&run.0.to_le_bytes());
+        out.extend_from_slice(&run.1.to_le_bytes());
     };
     for (count, arrival_ms) in blocks.iter().flat_map(|block| block.each_run(file)) {
         held = match held {

@@ -24,6 +24,7 @@ mod rows;
 mod settling;
 mod sign;
 mod spread;
+mod storing;
 mod tips;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -403,6 +404,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<settling::BlockFinder>()?;
     module.add_class::<settling::JoinedBlocks>()?;
     module.add_class::<settling::JournalMemory>()?;
+    module.add_class::<storing::FileWriter>()?;
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_record, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;

@@ -1,12 +1,17 @@
 //! What Python holds of a journal file on its way to segments.
 
+use std::fs::File;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::blocks::{Finder, Memory};
 use crate::joined::{Joined, Sizes};
+use crate::storing::failure;
 use crate::{filled, unpanicked};
+
+const PIECE_BYTES: usize = 512 << 10; // given to Python at a time
 
 /// Memory that files are read into, one after the other.
 #[pyclass(frozen, module = "penstock_native")]
@@ -50,6 +55,13 @@ impl BlockFinder {
         unpanicked(|| py.detach(|| self.0.take(piece)))
     }
 
+    /// Take `length` bytes of the file at `path`; false where it cannot be opened.
+    fn read(&mut self, py: Python<'_>, path: &str, length: usize) -> PyResult<bool> {
+        let Ok(file) = File::open(path) else { return Ok(false) };
+        unpanicked(|| py.detach(|| self.0.read(&file, length)))?.map_err(failure)?;
+        Ok(true)
+    }
+
     /// What was found, in the order of logs, of whole logs and `step_bytes` or more at a time.  None where Python shall look.
     fn steps(&mut self, py: Python<'_>, step_bytes: usize) -> PyResult<Option<Vec<StepRow>>> {
         let found = unpanicked(|| py.detach(|| self.0.steps(step_bytes)))?;
@@ -84,14 +96,14 @@ impl BlockFinder {
 
 /// Blocks that are yet to be written: an iterator of pieces, made when they are asked for.
 #[pyclass(module = "penstock_native")]
-pub struct JoinedBlocks(Joined);
+pub struct JoinedBlocks(pub Joined);
 
 #[pymethods]
 impl JoinedBlocks {
-    /// All of their bytes.
+    /// Bytes that are yet to be written.
     #[getter]
-    fn size_bytes(&self) -> usize {
-        self.0.size_bytes()
+    fn left(&self) -> usize {
+        self.0.left()
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {
@@ -99,10 +111,13 @@ impl JoinedBlocks {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let length = self.0.next_bytes();
+        let length = self.0.left().min(PIECE_BYTES);
         if length == 0 {
             return Ok(None);
         }
-        filled(py, length, |out| py.detach(|| self.0.write_next(out))).map(Some)
+        let filled = filled(py, length, |out| {
+            py.detach(|| self.0.fill(out.take(length)));
+        });
+        filled.map(Some)
     }
 }

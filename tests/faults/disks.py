@@ -1,6 +1,7 @@
 """The real disk, watched or hindered."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,10 @@ from penstock.host.disk import SystemDisk, SystemFile
 class SettlingLater(SystemDisk):
     """A disk on which no segment can be made: what the journal holds stays there."""
 
-    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
+    async def store(self, path: str, *parts: Iterable[bytes]) -> None:
         if path.startswith(settler.FOLDER):
             raise DiskFull("no segment now")
-        await super().store(path, pieces)
+        await super().store(path, *parts)
 
 
 class Counted(SystemDisk):
@@ -43,8 +44,8 @@ class Counted(SystemDisk):
         file.write, file.commit = counted_write, counted_commit  # type: ignore[method-assign]
         return file
 
-    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
-        held = list(pieces)
+    async def store(self, path: str, *parts: Iterable[bytes]) -> None:
+        held = list(chain.from_iterable(parts))
         self._check(sum(map(len, held)))
         await super().store(path, held)
 

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -75,7 +76,7 @@ def native() -> Native:
 
 
 def told(built: Built) -> tuple[bytes, int, int, object]:
-    return b"".join(built.pieces), built.size_bytes, built.index_checksum, list(built.ranges)
+    return b"".join(chain.from_iterable(built.parts)), built.size_bytes, built.index_checksum, list(built.ranges)
 
 
 @settings(max_examples=300, derandomize=True, suppress_health_check=list(HealthCheck))

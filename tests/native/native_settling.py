@@ -199,10 +199,10 @@ def test_settle_when_a_file_rots_after_it_was_opened_then_what_was_in_it_is_told
 
         rotten = False
 
-        async def store(self, name: str, pieces: Iterable[bytes]) -> None:
+        async def store(self, name: str, *parts: Iterable[bytes]) -> None:
             if name.startswith(settler.FOLDER) and not self.rotten:
                 raise DiskFull("no segment now")
-            await super().store(name, pieces)
+            await super().store(name, *parts)
 
     async def scenario() -> None:
         disk = Rotting(path)

@@ -79,6 +79,18 @@ class DiskFull(OSError):
     """No space is left; nothing of the refused operation is relied on."""
 
 
+class FileReader(Protocol):
+    """Who takes in what a file holds."""
+
+    def read(self, path: str, length: int) -> bool:
+        """Take so many bytes of the file at `path`; false, and nothing is taken, where it cannot be opened.  Raises OSError."""
+        ...
+
+    def take(self, piece: bytes) -> None:
+        """Take what follows of it."""
+        ...
+
+
 class File(Protocol):
     """One open file.  What was written may be lost or torn by a crash until `sync` has returned."""
 
@@ -91,8 +103,8 @@ class File(Protocol):
         """Bytes from `offset` on; fewer than `length` at the end of the file."""
         ...
 
-    async def feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
-        """Give `take` the bytes from `offset` on piece by piece, beside the loop; fewer than `length` at the end of the file."""
+    async def feed(self, length: int, reader: FileReader) -> None:
+        """Have `reader` take the first `length` bytes, beside the loop; fewer at the end of the file."""
         ...
 
     async def write(self, offset: int, *pieces: bytes) -> None:
@@ -119,10 +131,13 @@ class Disk(Protocol):
         """A new file of `size_bytes` zeros that are really written, or an emptied one.  Raises DiskFull."""
         ...
 
-    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
-        """A new file, or one anew, of these pieces; durable when this returns, but for its name.  Raises DiskFull, and may leave a part.
+    async def store(self, path: str, *parts: Iterable[bytes]) -> None:
+        """A new file, or one anew, of the pieces of these parts; durable when this returns, but for its name.
 
-        For what is large and not read soon: it need not pass through the page cache.  Pieces are asked for one by one, beside the loop.
+        Raises DiskFull, and may leave some of it.
+
+        For what is large and not read soon: it need not pass through the page cache.  Pieces are asked for one by
+        one, beside the loop.
         """
         ...
 

@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
 
-from penstock.core.ports import DiskFull
+from penstock.core.ports import DiskFull, FileReader
 from penstock.host.threads import WorkThreads
+from penstock.wire.native import NATIVE
+from penstock.wire.nativeparts import FileWriter
 
 THREADS: Final = 4
 PIECES_AT_ONCE: Final = 512  # systems take 1,024
@@ -43,15 +46,16 @@ class SystemDisk:
         self._commits = WorkThreads("penstock-commit", 1)
         self._others = ThreadPoolExecutor(THREADS, "penstock-disk")
         self._steps: list[mmap.mmap] = []  # memory for `store` to use again: fresh pages cost more than the copy
+        self._writer = NATIVE.FileWriter(STORE_STEP_BYTES) if NATIVE is not None else None
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
 
     async def create(self, path: str, size_bytes: int = 0) -> "SystemFile":
         """A new file of really written zeros."""
         return await self._run(self._create, path, size_bytes)
 
-    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
-        """A file of these pieces, durable."""
-        await self._run(self._store, path, pieces)
+    async def store(self, path: str, *parts: Iterable[bytes]) -> None:
+        """A file of the pieces of these parts, durable."""
+        await self._run(self._store, path, parts)
 
     async def open(self, path: str) -> "SystemFile":
         """A file that exists."""
@@ -91,22 +95,28 @@ class SystemDisk:
     def _create(self, path: str, size_bytes: int) -> "SystemFile":
         if size_bytes:
             try:
-                self._store(path, [ZEROS[: size_bytes - at] for at in range(0, size_bytes, len(ZEROS))])
+                self._store(path, [[ZEROS[: size_bytes - at] for at in range(0, size_bytes, len(ZEROS))]])
             except OSError:
                 (self._root / path).unlink(missing_ok=True)
                 raise
             return self._open(path, os.O_RDWR)
         return self._open(path, _NEW)
 
-    def _store(self, path: str, pieces: Iterable[bytes]) -> None:
+    def _store(self, path: str, parts: Sequence[Iterable[bytes]]) -> None:
         file = self._open(path, _NEW)
+        try:
+            if self._writer is None or not file.store_by(self._writer, parts):
+                self._store_in_steps(file, parts)
+        finally:
+            file.close_now()
+
+    def _store_in_steps(self, file: "SystemFile", parts: Sequence[Iterable[bytes]]) -> None:
         step = self._steps.pop() if self._steps else mmap.mmap(-1, STORE_STEP_BYTES)
         try:
             with memoryview(step) as memory:
-                file.store_now(pieces, memory)
+                file.store_now(chain.from_iterable(parts), memory)
         finally:
             self._steps.append(step)
-            file.close_now()
 
     def _names(self, folder: str) -> list[str]:
         try:
@@ -140,6 +150,11 @@ class SystemFile:
         self._others = others
 
     @property
+    def _path(self) -> str:
+        """The file, whatever its name is by now: for who is to open it once more."""
+        return f"/dev/fd/{self._descriptor}"
+
+    @property
     def size_bytes(self) -> int:
         """Its length."""
         return os.fstat(self._descriptor).st_size
@@ -148,9 +163,9 @@ class SystemFile:
         """Bytes from `offset` on."""
         return await _in(self._others, self._read, offset, length)
 
-    async def feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
-        """Give `take` the bytes from `offset` on piece by piece, on a thread of the disk."""
-        await _in(self._others, self._feed, offset, length, take)
+    async def feed(self, length: int, reader: FileReader) -> None:
+        """Have `reader` take the first `length` bytes, on a thread of the disk."""
+        await _in(self._others, self._feed, length, reader)
 
     async def write(self, offset: int, *pieces: bytes) -> None:
         """Write pieces one behind the other."""
@@ -178,6 +193,15 @@ class SystemFile:
             for first in range(0, len(pieces), PIECES_AT_ONCE):
                 offset += self._write_some(offset, pieces[first : first + PIECES_AT_ONCE])
 
+    def store_by(self, writer: FileWriter, parts: Sequence[Iterable[bytes]]) -> bool:
+        """Have a writer fill the empty file, and make it durable, on this thread; false where it cannot."""
+        with _telling_full():
+            size_bytes = writer.write(self._path, _PAST_THE_CACHE, parts)
+            if size_bytes is None:
+                return False
+            self._finish(size_bytes)
+        return True
+
     def store_now(self, pieces: Iterable[bytes], step: memoryview) -> None:
         """Fill the empty file with pieces, by way of `step`, and make it durable, on this thread."""
         self._pass_the_cache(True)
@@ -186,8 +210,11 @@ class SystemFile:
             for filled in _in_steps(pieces, step):
                 self._write_step(at, step[: filled + -filled % STORE_UNIT_BYTES])
                 at += filled
-            os.ftruncate(self._descriptor, at)
-            os.fsync(self._descriptor)
+            self._finish(at)
+
+    def _finish(self, size_bytes: int) -> None:
+        os.ftruncate(self._descriptor, size_bytes)
+        os.fsync(self._descriptor)
 
     def _write_step(self, at: int, rest: memoryview) -> None:
         while rest:
@@ -226,10 +253,12 @@ class SystemFile:
             length -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
-        end = offset + length
-        while offset < end and (piece := os.pread(self._descriptor, min(FEED_BYTES, end - offset), offset)):
-            take(piece)
+    def _feed(self, length: int, reader: FileReader) -> None:
+        if reader.read(self._path, length):
+            return
+        offset = 0
+        while piece := os.pread(self._descriptor, min(FEED_BYTES, length - offset), offset):
+            reader.take(piece)
             offset += len(piece)
 
     def _commit(self, offset: int, pieces: Sequence[bytes]) -> None:

@@ -13,6 +13,7 @@ from penstock.wire.nativeparts import (
     BlockFinder,
     BlockReader,
     Fanned,
+    FileWriter,
     Format,
     HeadReader,
     JournalMemory,
@@ -111,6 +112,11 @@ class Native(Protocol):
     @property
     def JournalMemory(self) -> Callable[[], JournalMemory]:  # noqa: N802
         """Makes memory for journal files that is used again from one to the next, and held until it is let go of."""
+        ...
+
+    @property
+    def FileWriter(self) -> Callable[[int], FileWriter]:  # noqa: N802
+        """Makes a writer of files, so many bytes at a time."""
         ...
 
     def read_json(self, body: bytes) -> tuple[str, Rows] | None:

@@ -3,7 +3,7 @@
 Rule of this file: types alone; native.py says what is offered, and whether it is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 from penstock.wire.nativecalls import PutAnswer, PutCall
@@ -349,16 +349,28 @@ class JournalMemory(Protocol):
     """Memory that journal files are read into."""
 
 
+class FileWriter(Protocol):
+    """Writes files as host/disk.py does, in one go; it keeps the memory that they are written from."""
+
+    def write(self, path: str, flags: int, parts: Iterable[Iterable[bytes]]) -> int | None:
+        """Write the pieces of parts from the beginning of a file on, and perhaps some bytes more; how many they are.
+
+        None where it cannot be opened.  `flags`: for writing past the page cache; it is done without where that is not possible.
+        Raises OSError.
+        """
+        ...
+
+
 class JoinedBlocks(Protocol):
     """Blocks of a segment that are yet to be written, each behind its checksum and length."""
 
     @property
-    def size_bytes(self) -> int:
-        """All that is written."""
+    def left(self) -> int:
+        """Bytes that are yet to be written."""
         ...
 
     def __iter__(self) -> Iterator[bytes]:
-        """They, once, in pieces of half a MiB or more, each made when it is asked for."""
+        """They, once, in pieces that are made when they are asked for."""
         ...
 
 
@@ -367,6 +379,10 @@ class BlockFinder(Protocol):
 
     def take(self, piece: bytes) -> None:
         """Go on by what follows of the file, verifying its frames.  Cost: 0.1 ms a MiB."""
+        ...
+
+    def read(self, path: str, length: int) -> bool:
+        """Take so many bytes of a file in one go; false where it cannot be opened.  Raises OSError."""
         ...
 
     def steps(self, step_bytes: int) -> list[tuple[int, int, int, int]] | None:

@@ -1,6 +1,7 @@
 """Segments in the making: which blocks are joined, and that what is written is what the index says."""
 
 import asyncio
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +30,11 @@ def _built(*bodies: bytes) -> Built:
     builder = segment.Builder(DATA_ID)
     for body in bodies:
         builder.add(body)
-    built = builder.finish()
-    return built._replace(pieces=list(built.pieces))
+    return builder.finish()
 
 
 def _read(built: Built) -> list[tuple[BlockRow, Records]]:
-    content = b"".join(built.pieces)
+    content = b"".join(chain.from_iterable(built.parts))
     assert len(content) == built.size_bytes
     at, length, checksum = segment.index_place(content[-TRAILER_BYTES:], len(content))
     rows = segment.decode_index(content[at : at + length], checksum)
@@ -60,7 +60,7 @@ def test_builder_when_small_blocks_follow_each_other_then_they_become_one() -> N
 )
 def test_builder_when_blocks_do_not_belong_together_then_each_is_passed_on_as_it_is(bodies: list[bytes]) -> None:
     built = _built(*bodies)
-    assert all(body in built.pieces for body in bodies)
+    assert all(body in chain.from_iterable(built.parts) for body in bodies)
     assert len(_read(built)) == 2
 
 

@@ -13,7 +13,6 @@ Index: MessagePack of a list of BlockRow.  Trailer (24 bytes): index offset u64,
 import struct
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from operator import lt
 from typing import Final, NamedTuple
 
@@ -57,7 +56,7 @@ class BlockRow(msgspec.Struct, frozen=True, array_like=True):
 class Built(NamedTuple):
     """A segment ready to be written."""
 
-    pieces: Iterable[bytes]  # once: what the native part joins is made when it is asked for
+    parts: Sequence[Iterable[bytes]]  # pieces, once: what the native part joins is made when it is asked for
     size_bytes: int
     index_checksum: int
     ranges: Ranges
@@ -67,7 +66,7 @@ class Builder:
     """A segment in the making: the blocks of one log after the other, each log's in offset order."""
 
     def __init__(self, data_id: str) -> None:
-        self._pieces: list[Iterable[bytes]] = [[MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]]
+        self._parts: list[Iterable[bytes]] = [[MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]]
         self._index: list[bytes] = []  # rows, in MessagePack
         self._rows = 0
         self._ranges = Ranges()
@@ -101,11 +100,11 @@ class Builder:
         if self._held:
             self._join()
         joined, index, rows, ranges = finder.join(first, end, self.size_bytes, BLOCK_TARGET_BYTES, BLOCK_ALONE_BYTES)
-        self._pieces.append(joined)
+        self._parts.append(joined)
         self._index.append(index)
         self._rows += rows
         self._ranges.extend(ranges)
-        self.size_bytes += joined.size_bytes
+        self.size_bytes += joined.left
 
     def finish(self) -> Built:
         """The segment."""
@@ -115,7 +114,7 @@ class Builder:
         checksum = google_crc32c.value(index)
         trailer = _TRAILER.pack(self.size_bytes, len(index), checksum, _TRAILER_MAGIC)
         size_bytes = self.size_bytes + len(index) + TRAILER_BYTES
-        return Built(chain.from_iterable([*self._pieces, [index, trailer]]), size_bytes, checksum, self._ranges)
+        return Built([*self._parts, [index, trailer]], size_bytes, checksum, self._ranges)
 
     def _join(self) -> None:
         [block, body], *others = self._held
@@ -127,7 +126,7 @@ class Builder:
         length, checksum = sum(map(len, pieces)), 0
         for piece in pieces:
             checksum = google_crc32c.extend(checksum, piece)
-        self._pieces.append([_BLOCK.pack(checksum, length), *pieces])
+        self._parts.append([_BLOCK.pack(checksum, length), *pieces])
         row = _row(block, self.size_bytes + _BLOCK.size, length, checksum)
         self._index.append(msgspec.msgpack.encode(row))
         self._rows += 1

@@ -200,7 +200,7 @@ class Settler:
         finder = NATIVE.BlockFinder(
             self._memory, file.file.size_bytes, file.file_no, log_nos.tobytes(), starts.tobytes(), counts
         )
-        await file.file.feed(0, file.end, finder.take)
+        await file.file.feed(file.end, finder)
         steps = finder.steps(segment.BLOCK_TARGET_BYTES)
         if steps is None:
             return None
@@ -240,7 +240,7 @@ class Settler:
         self._ledger.next_segment_no += 1
         await self._disk.make_folder(folder)
         self._rubbish.append(path)  # until all segments of the file are durable
-        await self._disk.store(path, built.pieces)
+        await self._disk.store(path, *built.parts)
         await self._disk.sync_folder(folder)
         return SegmentFile(self._disk, SegmentRow(path, built.size_bytes, built.index_checksum), built.ranges)
 

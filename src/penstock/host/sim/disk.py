@@ -10,10 +10,10 @@ import asyncio
 import errno
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
-from penstock.core.ports import DiskFull
+from penstock.core.ports import DiskFull, FileReader
 from penstock.host.sim.chance import Chance
 from penstock.host.sim.image import Image, Inode
 
@@ -112,10 +112,10 @@ class SimDisk:
             raise
         return SimFile(self, inode, path)
 
-    async def store(self, path: str, pieces: Iterable[bytes]) -> None:
-        """A file of these pieces, durable; a process that dies meanwhile leaves a part of it."""
+    async def store(self, path: str, *parts: Iterable[bytes]) -> None:
+        """A file of the pieces of these parts, durable; a process that dies meanwhile leaves a part of it."""
         file = await self.create(path)
-        rest, at = iter(pieces), 0
+        rest, at = chain.from_iterable(parts), 0
         try:
             while data := b"".join(islice(rest, STORE_PIECES)):
                 half = len(data) // 2
@@ -240,12 +240,15 @@ class SimFile:
             return self._read_piece(offset, half) + await self.read(offset + half, length - half)
         return self._read_piece(offset, length)
 
-    async def feed(self, offset: int, length: int, take: Callable[[bytes], object]) -> None:
-        """Give `take` the bytes from `offset` on, in pieces of drawn lengths."""
-        while length > 0 and (piece := await self.read(offset, self._disk.random.randrange(1, length + 1))):
-            take(piece)
+    async def feed(self, length: int, reader: FileReader) -> None:
+        """Have `reader` take the first `length` bytes, in pieces of drawn lengths."""
+        offset = 0
+        while offset < length:
+            piece = await self.read(offset, self._disk.random.randrange(1, length - offset + 1))
+            if not piece:
+                break
+            reader.take(piece)
             offset += len(piece)
-            length -= len(piece)
 
     async def write(self, offset: int, *pieces: bytes) -> None:
         """Write bytes; not durable yet."""
