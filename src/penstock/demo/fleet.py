@@ -59,7 +59,7 @@ class Fleet:
             with self._log(number).open("wb") as log:
                 self._processes[number] = subprocess.Popen(  # noqa: S603
                     [*command, str(self._path("leases.db"))],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,  # its end is ours
                     stdout=subprocess.PIPE,
                     stderr=log,
                     env=self._environment(),
@@ -110,6 +110,8 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
         for thread in self._threads:
             thread.join(STOP_MAX_S)
         if self._folder is not None:

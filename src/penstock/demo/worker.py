@@ -3,6 +3,7 @@
 Rule of this file: a batch is told before its checkpoint is made, so whoever listens misses nothing if this process is killed.
 """
 
+import os
 import sys
 from typing import Final
 
@@ -19,6 +20,7 @@ from penstock.consumer import (  # fmt: skip
     Rhythm,
     SqliteStore,
 )
+from penstock.demo.leash import follow
 from penstock.demo.outbox import Stamp
 
 APPLICATION: Final = "penstock-demo"
@@ -91,7 +93,8 @@ def _stamp(number: str, partition_key: str, data: bytes) -> Stamp | str:
 
 
 def main(endpoint: str, region: str, stream: str, leases: str) -> None:
-    """Consume until told to stop."""
+    """Consume until told to stop, or the demo has ended."""
+    follow(lambda: os._exit(1))
     Consumer(
         stream=stream,
         application=APPLICATION,
