@@ -25,7 +25,7 @@ from penstock.engines.local.journal import Journal, JournalFile
 from penstock.engines.local.manifest import LogTable, Manifest, SegmentRow
 from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
-from penstock.engines.local.state import LogCommons, LogState
+from penstock.engines.local.state import LogCommons, LogState, settle
 from penstock.engines.local.together import both
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import JournalMemory
@@ -221,9 +221,7 @@ class Settler:
         made = [await self._write_segment(draft) for draft in drafts]
         by_number = {log.log_no: log for log in self._logs.values()}
         for held in made:
-            for log_no, end in zip(held.ranges.log_nos, held.ranges.ends, strict=True):
-                if (log := by_number.get(log_no)) is not None:  # else it was dropped meanwhile
-                    log.settle(held, end)
+            settle(held, map(by_number.get, held.ranges.log_nos), held.ranges.ends)
         for log in by_number.values():
             log.forget_blocks_of(file)
         self._commons.scatters.forget(file)

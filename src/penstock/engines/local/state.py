@@ -8,7 +8,7 @@ Of a scatter a log is told its new end alone (tips.py); it collects its blocks w
 import asyncio
 import sys
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -209,10 +209,7 @@ class LogState:
         if end > self.start:  # else they were trimmed meanwhile
             self.settled.append(segment)
             segment.needed += 1
-        if self.gap is None and end > self.settled_end:  # as `settled_to` would: this is done for thousands of logs
-            self.settled_end = end
-        else:
-            self.settled_to(end)
+        self.settled_to(end)
 
     def settled_to(self, end: int) -> None:
         """No records before `end` are in the journal any more."""
@@ -264,6 +261,21 @@ class LogState:
         if not self.settled or figure(self._range(self.settled[-1])) <= above:  # most ask for what is newest
             return None
         return self._range(self.settled[self._settled_before(figure, above)])
+
+
+def settle(segment: SegmentFile, logs: Iterable[LogState | None], ends: Iterable[int]) -> None:
+    """As LogState.settle, of thousands of logs, each up to its end; None for one that was dropped meanwhile.  Cost: 0.2 us a log."""
+    plain = 0
+    for log, end in zip(logs, ends, strict=True):
+        if log is None:
+            continue
+        if log.gap is None and end > log.start and end > log.settled_end:
+            log.settled.append(segment)
+            log.settled_end = end
+            plain += 1
+        else:
+            log.settle(segment, end)
+    segment.needed += plain
 
 
 def _block_where(blocks: list[JournalBlock], figure: Callable[[Piece], int], above: int) -> JournalBlock | None:
