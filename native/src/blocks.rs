@@ -24,7 +24,7 @@ const KEY_LENGTH_BYTES: usize = 2;
 const DATA_LENGTH_BYTES: usize = 4;
 pub const LENGTHS_BYTES: usize = KEY_LENGTH_BYTES + DATA_LENGTH_BYTES; // of a record
 const READ_BYTES: usize = 512 << 10; // at a time: what was read is verified while it is in the cache
-const CHECKED_ONCE_BYTES: usize = 4096; // of data whose checksum is kept: those of less are made again as fast
+const CHECKED_ONCE_BYTES: usize = 512; // of data whose checksum is kept: to make one of less again costs no more than to join two
 
 /// Memory that journal files are read into, one after the other: fresh pages cost several times the copy.
 #[derive(Default)]
@@ -303,7 +303,7 @@ impl Finder {
         if !self.sound {
             return None;
         }
-        self.found.sort_by_key(|(place, _)| *place);
+        self.found = by_place(&self.found, self.streams.iter().sum());
         Some(cut(&self.found, &self.streams, step_bytes))
     }
 
@@ -315,6 +315,23 @@ impl Finder {
     pub fn content(&self) -> Arc<Content> {
         Arc::clone(&self.content)
     }
+}
+
+/// In the order of places, of which there are `count`, and of the file.
+fn by_place(found: &[(usize, Block)], count: usize) -> Vec<(usize, Block)> {
+    let mut next = vec![0; count + 1]; // of each place where its next block goes
+    for (place, _) in found {
+        next[place + 1] += 1;
+    }
+    for place in 0..count {
+        next[place + 1] += next[place];
+    }
+    let mut order = vec![0; found.len()];
+    for (at, (place, _)) in found.iter().enumerate() {
+        order[next[*place]] = at;
+        next[*place] += 1;
+    }
+    order.into_iter().map(|at| found[at].clone()).collect()
 }
 
 /// Where the log of a block stands among the wanted, if the block is.

@@ -108,7 +108,7 @@ impl Counts {
         if second != self.current {
             self.turn(second);
         }
-        let length = shards.numbers_end();
+        let length = shards.numbers_end;
         if self.known.len() < length {
             self.known.resize(length, false);
             self.cells.resize(length, Cell::default());
@@ -118,7 +118,7 @@ impl Counts {
         let calls = if alone { calls_alone(spread, took_ms) } else { calls_of(spread, took_ms) };
         for (owner, call) in spread.owners.iter().zip(calls) {
             let [records, bytes, _] = call.totals;
-            let shard = shards.number(*owner)? as usize;
+            let shard = *shards.numbers.get(*owner as usize)? as usize;
             let cell = &mut self.cells[shard];
             cell.records += records as u32;
             cell.bytes += bytes;

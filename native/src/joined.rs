@@ -11,6 +11,8 @@ use crate::blocks::{Block, Content, HEAD_BYTES, LENGTHS_BYTES, RUN_BYTES};
 
 const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
 
+const INDEX_ROW_BYTES: usize = 48; // about
+
 /// What `segment.py` joins to.
 pub struct Sizes {
     pub target_bytes: usize,
@@ -18,7 +20,6 @@ pub struct Sizes {
 }
 
 /// What the index of a segment says of blocks: rows in MessagePack, and what each log has.
-#[derive(Default)]
 pub struct Told {
     pub index: Vec<u8>,
     pub rows: usize,
@@ -26,13 +27,16 @@ pub struct Told {
 }
 
 /// Columns with a row for each log, little-endian: its number, first offset, end, first and last arrival.
-#[derive(Default)]
 pub struct Ranges {
     pub columns: [Vec<u8>; 5],
     last_log: Option<u64>,
 }
 
 impl Ranges {
+    fn with_capacity(rows: usize) -> Self {
+        Self { columns: std::array::from_fn(|_| Vec::with_capacity(8 * rows)), last_log: None }
+    }
+
     /// Blocks of one log follow each other.
     fn add(&mut self, log: u64, first: u64, end: u64, began_ms: i64, ended_ms: i64) {
         let [logs, firsts, ends, begins, lasts] = &mut self.columns;
@@ -57,13 +61,15 @@ pub struct Joined {
     rows: Vec<Row>,
     left: usize,                   // bytes
     begun: usize,                  // of the rows
-    front: VecDeque<u8>,           // what is left of the row under way, and does not lie in the file
-    parts: VecDeque<Range<usize>>, // then this, in the file
+    front: Vec<u8>,                // of the row under way: what does not lie in the file
+    front_at: usize,               // up to where it is written
+    parts: VecDeque<Range<usize>>, // what is left of it in the file
 }
 
 /// A block of the segment.
 struct Row {
-    end: usize, // of those of the journal that it is made of
+    begin: usize, // of those of the journal that it is made of
+    end: usize,
     length: usize,
     checksum: u32,
 }
@@ -71,15 +77,17 @@ struct Row {
 impl Joined {
     /// `blocks`: log by log, as `Finder` found them in the file.
     pub fn new(content: Arc<Content>, blocks: Vec<Block>, sizes: &Sizes) -> Self {
-        let mut rows = Vec::new();
-        let mut begin = 0;
-        for end in ends(&blocks, sizes) {
+        let ends = ends(&blocks, sizes);
+        let mut rows = Vec::with_capacity(ends.len());
+        let (mut begin, mut small) = (0, Vec::new());
+        for end in ends {
             let part = &blocks[begin..end];
-            rows.push(Row { end, length: body_length(part, &content), checksum: checksum_of(part, &content) });
+            let checksum = checksum_of(part, &content, &mut small);
+            rows.push(Row { begin, end, length: body_length(part, &content), checksum });
             begin = end;
         }
         let left = rows.iter().map(|row| LEAD_BYTES + row.length).sum();
-        Self { content, blocks, rows, left, begun: 0, front: VecDeque::new(), parts: VecDeque::new() }
+        Self { content, blocks, rows, left, begun: 0, front: Vec::new(), front_at: 0, parts: VecDeque::new() }
     }
 
     /// Bytes that are yet to be written.
@@ -87,18 +95,13 @@ impl Joined {
         self.left
     }
 
-    fn part(&self, row: usize) -> &[Block] {
-        let begin = row.checked_sub(1).map_or(0, |before| self.rows[before].end);
-        &self.blocks[begin..self.rows[row].end]
-    }
-
     /// What the index says where the first block begins at `at` of the segment.
     pub fn told(&self, at: usize) -> Told {
-        let mut told = Told::default();
+        let mut told = Told::with_capacity(self.rows.len());
         let mut body_at = at;
-        for (place, row) in self.rows.iter().enumerate() {
+        for row in &self.rows {
             body_at += LEAD_BYTES;
-            told.add(self.part(place), &self.content, body_at, row);
+            told.add(&self.blocks[row.begin..row.end], &self.content, body_at, row);
             body_at += row.length;
         }
         told
@@ -116,27 +119,34 @@ impl Joined {
 
     /// See to it that a row is under way, if there is any left.
     fn begin(&mut self) -> bool {
-        if self.front.is_empty() && self.parts.is_empty() && self.begun < self.rows.len() {
+        if self.is_between() && self.begun < self.rows.len() {
             let row = &self.rows[self.begun];
-            let blocks = self.part(self.begun);
-            let mut front = Vec::with_capacity(LEAD_BYTES);
-            front.extend_from_slice(&row.checksum.to_le_bytes());
-            front.extend_from_slice(&(row.length as u32).to_le_bytes());
-            let parts = if let [alone] = blocks {
-                VecDeque::from([alone.body()])
+            let blocks = &self.blocks[row.begin..row.end];
+            self.front.clear();
+            self.front_at = 0;
+            self.front.extend_from_slice(&row.checksum.to_le_bytes());
+            self.front.extend_from_slice(&(row.length as u32).to_le_bytes());
+            if let [alone] = blocks {
+                self.parts.push_back(alone.body());
             } else {
-                front.extend_from_slice(&front_of(blocks, &self.content));
-                COLUMNS.iter().flat_map(|column| blocks.iter().map(column)).collect()
-            };
-            (self.front, self.parts, self.begun) = (front.into(), parts, self.begun + 1);
+                add_front(blocks, &self.content, &mut self.front);
+                self.parts.extend(COLUMNS.iter().flat_map(|column| blocks.iter().map(column)));
+            }
+            self.begun += 1;
         }
-        !self.front.is_empty() || !self.parts.is_empty()
+        !self.is_between()
+    }
+
+    fn is_between(&self) -> bool {
+        self.front_at == self.front.len() && self.parts.is_empty()
     }
 
     fn go_on(&mut self, room: &mut [u8]) -> usize {
-        if !self.front.is_empty() {
-            let count = room.len().min(self.front.len());
-            room.iter_mut().zip(self.front.drain(..count)).for_each(|(to, from)| *to = from);
+        let front = &self.front[self.front_at..];
+        if !front.is_empty() {
+            let count = room.len().min(front.len());
+            room[..count].copy_from_slice(&front[..count]);
+            self.front_at += count;
             return count;
         }
         let Some(part) = self.parts.front_mut() else { return 0 };
@@ -174,6 +184,10 @@ fn ends(blocks: &[Block], sizes: &Sizes) -> Vec<usize> {
 }
 
 impl Told {
+    fn with_capacity(rows: usize) -> Self {
+        Self { index: Vec::with_capacity(INDEX_ROW_BYTES * rows), rows: 0, ranges: Ranges::with_capacity(rows) }
+    }
+
     fn add(&mut self, blocks: &[Block], file: &[u8], body_at: usize, row: &Row) {
         let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
         let (began_ms, ended_ms) = (first.began_ms(file), last.ended_ms(file));
@@ -215,29 +229,30 @@ type Column = fn(&Block) -> Range<usize>;
 /// In their order; data is the last.
 const COLUMNS: [Column; 4] = [Block::key_lengths, Block::data_lengths, Block::keys, Block::data];
 
-fn checksum_of(blocks: &[Block], file: &[u8]) -> u32 {
+/// `small`: room for all but the data.
+fn checksum_of(blocks: &[Block], file: &[u8], small: &mut Vec<u8>) -> u32 {
     if let [alone] = blocks {
         let before = crc32c::crc32c(&file[alone.body().start..alone.data().start]);
         return alone.checksum_with_data(before, file);
     }
-    let columns = COLUMNS[..3].iter().flat_map(|column| blocks.iter().map(column));
-    let front = crc32c::crc32c(&front_of(blocks, file));
-    let before = columns.fold(front, |sum, range| crc32c::crc32c_append(sum, &file[range]));
-    blocks.iter().fold(before, |sum, block| block.checksum_with_data(sum, file))
+    small.clear();
+    add_front(blocks, file, small);
+    for range in COLUMNS[..3].iter().flat_map(|column| blocks.iter().map(column)) {
+        small.extend_from_slice(&file[range]);
+    }
+    blocks.iter().fold(crc32c::crc32c(small), |sum, block| block.checksum_with_data(sum, file))
 }
 
 /// Head and runs of the block that they become.
-fn front_of(blocks: &[Block], file: &[u8]) -> Vec<u8> {
+fn add_front(blocks: &[Block], file: &[u8], front: &mut Vec<u8>) {
     let first = &blocks[0];
-    let mut front = Vec::with_capacity(front_length(blocks, file));
     front.extend_from_slice(&first.log.to_le_bytes());
     front.extend_from_slice(&first.incarnation.to_le_bytes());
     front.extend_from_slice(&records_of(blocks).to_le_bytes());
     front.extend_from_slice(&first.first.to_le_bytes());
     front.extend_from_slice(&(joined_runs(blocks, file) as u32).to_le_bytes());
     front.extend_from_slice(&[0; 4]);
-    write_runs(blocks, file, &mut front);
-    front
+    write_runs(blocks, file, front);
 }
 
 /// How many runs are left when those that arrived together have become one.

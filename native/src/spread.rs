@@ -90,7 +90,7 @@ impl Grouped {
         arrival_ms: u64,
     ) -> Option<Vec<(&'a Shard, Number)>> {
         let found = self.owners.iter().zip(firsts).map(|(owner, first)| {
-            let shard = shards.0.get(*owner as usize)?;
+            let shard = shards.rows.get(*owner as usize)?;
             Some((shard, shard.base.plus(&pages::tail_of(first + 1, arrival_ms))))
         });
         found.collect()
@@ -188,36 +188,31 @@ impl Grouped {
 }
 
 /// The open shards in the order of the ring.
-pub struct Shards(Vec<Shard>);
+pub struct Shards {
+    rows: Vec<Shard>,
+    pub numbers: Vec<u32>,
+    pub numbers_end: usize, // one more than the highest number
+}
 
 pub struct Shard {
     pub id: String,
     json: Vec<u8>, // what an answer says of it
     cbor: Vec<u8>,
     base: Number, // its part of sequence numbers
-    number: u32,
 }
 
 impl Shards {
     /// Ids, parts of sequence numbers, numbers.
     pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES], u32)>) -> Self {
-        let shard = |(shard_id, base, number): (String, [u8; NUMBER_BYTES], u32)| Shard {
+        let numbers: Vec<u32> = shards.iter().map(|(_, _, number)| *number).collect();
+        let numbers_end = numbers.iter().max().map_or(0, |number| *number as usize + 1);
+        let shard = |(shard_id, base, _): (String, [u8; NUMBER_BYTES], u32)| Shard {
             json: pages::end_written(&shard_id, false),
             cbor: pages::end_written(&shard_id, true),
             id: shard_id,
             base: Number::from_le(&base),
-            number,
         };
-        Self(shards.into_iter().map(shard).collect())
-    }
-
-    pub fn number(&self, owner: u32) -> Option<u32> {
-        self.0.get(owner as usize).map(|shard| shard.number)
-    }
-
-    /// One more than the highest number.
-    pub fn numbers_end(&self) -> usize {
-        self.0.iter().map(|shard| shard.number).max().map_or(0, |number| number as usize + 1)
+        Self { rows: shards.into_iter().map(shard).collect(), numbers, numbers_end }
     }
 }
 
