@@ -164,9 +164,11 @@ class Gatherer:
         left = dict(enumerate(pile))
         kind = self._kind()
         if kind is not None:
-            lots = kind.lots([each.call for each in pile])
             self._begin(
-                [(lot, _Gathered(kind.operation, [left.pop(place) for place in places])) for lot, places in lots]
+                [
+                    (lot, _Gathered(kind.operation, [left.pop(place) for place in places]))
+                    for lot, places in _lots(kind, pile)
+                ]
             )
         if self._pile and not self._begun:
             self._loop.call_soon(self._take_up)
@@ -206,6 +208,15 @@ class Gatherer:
         logger.error("%s failed", gathered.operation, exc_info=error)
         for each in gathered.waiting:
             each.client.fail(error)
+
+
+def _lots(kind: Kind, pile: list[_Waiting]) -> Sequence[tuple[Lot, Sequence[int]]]:
+    """The lots of a pile; none where looking at it failed: on the long way each call fails, or does not, by itself."""
+    try:
+        return kind.lots([each.call for each in pile])
+    except Exception:
+        logger.exception("calls of %s could not be looked at together", kind.operation)
+        return []
 
 
 def _cut(pile: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:

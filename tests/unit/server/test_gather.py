@@ -296,6 +296,21 @@ async def test_call_when_it_was_not_carried_out_goes_the_long_way_with_what_came
 
 
 @on_a_loop
+async def test_pile_when_it_cannot_be_looked_at_goes_the_long_way() -> None:
+    hall = Hall()
+    hall.read_paths()
+
+    def lots(_: Sequence[Call]) -> Sequence[tuple[Lot, Sequence[int]]]:
+        raise AssertionError
+
+    hall.small.lots = lots  # type: ignore[method-assign, assignment]
+    clients = hall.arrive(b"GET /a-s-one HTTP/1.1\r\nhost: h\r\n\r\n", b"GET /b-s-two HTTP/1.1\r\nhost: h\r\n\r\n")
+    await hall.settle()
+    assert hall.small.told == ["long /a-s-one", "long /b-s-two"]
+    assert [client.statuses for client in clients] == [[200], [200]]
+
+
+@on_a_loop
 async def test_lot_when_it_breaks_ends_its_connections_and_the_next_is_carried_out() -> None:
     hall = Hall()
     hall.small.go.set()

@@ -82,14 +82,7 @@ class LocalLog:
         self._journal.full = list(found.journal_files)
         self._blocks = BlockCache(options.block_cache_bytes)
         self._settler = Settler(
-            disk,
-            clock,
-            self._journal,
-            self._logs,
-            self._commons,
-            self._ledger,
-            self._report,
-            options.segment_bytes,
+            disk, clock, self._journal, self._logs, self._commons, self._ledger, self._report, options.segment_bytes
         )
         tail = TailCache(options.tail_cache_bytes)
         self._committer = Committer(

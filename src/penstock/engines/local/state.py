@@ -64,9 +64,7 @@ class LogCommons:
     def __init__(self) -> None:
         self.tips = no_tips()
         self.scatters = Scatters()
-        self.watching: dict[
-            int, Callable[[], None]
-        ] = {}  # by the place of a log: who is to be woken when it has changed
+        self.watching: dict[int, Callable[[], None]] = {}  # by place: who is to be woken when the log has changed
 
 
 class LogState:

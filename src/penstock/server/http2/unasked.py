@@ -20,11 +20,11 @@ PARCEL_BYTES: Final = 256 * KIB  # no less than a frame
 class Unasked:
     """The count of one connection."""
 
-    __slots__ = ("_allowed_bytes", "_free_bytes", "_held_bytes", "_names", "_room")
+    __slots__ = ("_allowed_bytes", "_held_bytes", "_names", "_room")
 
     def __init__(self, room: BodyRoom, free_bytes: int) -> None:
         self._room = room
-        self._free_bytes = self._allowed_bytes = free_bytes  # that need no parcel
+        self._allowed_bytes = free_bytes  # these need no parcel
         self._held_bytes = 0
         self._names: list[str] = []  # that the parcels were taken in, the last at the end
 
