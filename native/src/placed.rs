@@ -1,7 +1,6 @@
 //! A spread that has its places: which log each group goes to, and its offsets there.  No object a log, on the way into a commit and out.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -53,31 +52,21 @@ pub struct Placed {
     arrival_ms: i64,
 }
 
+/// First offset, end, where in `frames` the frame begins, and the length of its body.
+type BlockRow = (u64, u64, usize, usize);
+
 /// Where the blocks of a scatter lie: what readers ask for until its file is settled.
 #[pyclass(frozen, module = "penstock_native")]
 pub struct PlacedBlocks {
-    logs: Vec<u64>,
-    firsts: Vec<u64>,
-    sizes: Vec<(usize, usize)>, // of each group its records, and the length of its body
+    rows: Vec<BlockRow>,
     #[pyo3(get)]
     arrival_ms: i64,
-    rows: OnceLock<HashMap<u64, (usize, usize)>>, // of each log its group, and where its frame begins
 }
 
 #[pymethods]
 impl PlacedBlocks {
-    /// Of the group of a log: first offset, end, where in `frames` its frame begins, and the length of its body.
-    fn find(&self, log: u64) -> Option<(u64, u64, usize, usize)> {
-        let rows = self.rows.get_or_init(|| {
-            let begins = self.sizes.iter().scan(0, |at, (_, length)| {
-                *at += FRAME_HEAD_BYTES + length;
-                Some(*at - FRAME_HEAD_BYTES - length)
-            });
-            self.logs.iter().copied().zip(begins.enumerate()).collect()
-        });
-        let (group, at) = *rows.get(&log)?;
-        let (records, length) = self.sizes[group];
-        Some((self.firsts[group], self.firsts[group] + records as u64, at, length))
+    fn row(&self, group: usize) -> Option<BlockRow> {
+        self.rows.get(group).copied()
     }
 }
 
@@ -116,10 +105,14 @@ impl Placed {
         filled(py, length, |out| py.detach(|| self.grouped.write_frames(file_no, commit, &targets, out)))
     }
 
-    /// Let readers see the groups.
-    fn show(&self, mut tips: PyRefMut<'_, Tips>) -> PyResult<()> {
-        let mut groups = self.places.iter().zip(&self.firsts).zip(self.grouped.groups());
-        groups.try_for_each(|((place, first), group)| tips.show(*place, first + group.len() as u64, self.arrival_ms))
+    /// Let readers see the groups; `number`: of the scatter that they are.
+    fn show(&self, mut tips: PyRefMut<'_, Tips>, number: u64) -> PyResult<()> {
+        let rows = self.places.iter().zip(&self.firsts).zip(self.grouped.groups());
+        for (group, ((place, first), records)) in rows.enumerate() {
+            tips.show(*place, first + records.len() as u64, self.arrival_ms)?;
+            tips.note_scatter(*place, number, group)?;
+        }
+        Ok(())
     }
 
     /// Take the offsets back: nothing was written.
@@ -129,9 +122,13 @@ impl Placed {
 
     /// Where the groups lie in `frames`, without their records.
     fn blocks(&self) -> PlacedBlocks {
-        let (logs, firsts) = (self.logs.clone(), self.firsts.clone());
-        let sizes = self.grouped.measures().collect();
-        PlacedBlocks { logs, firsts, sizes, arrival_ms: self.arrival_ms, rows: OnceLock::new() }
+        let mut at = 0;
+        let rows = self.firsts.iter().zip(self.grouped.measures()).map(|(first, (records, length))| {
+            let begin = at;
+            at += FRAME_HEAD_BYTES + length;
+            (*first, first + records as u64, begin, length)
+        });
+        PlacedBlocks { rows: rows.collect(), arrival_ms: self.arrival_ms }
     }
 
     /// Answers to calls that are its records.  `drawn`: random bytes for ids.

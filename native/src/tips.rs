@@ -3,12 +3,12 @@
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 
-#[derive(Clone, Copy)]
 struct Tip {
     end: u64,
     next_offset: u64,
     last_arrival_ms: i64,
     closed: bool,
+    scatters: Vec<(u64, usize)>, // that have records of it, ascending: number, and which group they are
 }
 
 /// The tips of all logs, by their places.
@@ -67,7 +67,7 @@ impl Tips {
     }
 
     fn add(&mut self) -> usize {
-        self.0.push(Tip { end: 0, next_offset: 0, last_arrival_ms: -1, closed: false });
+        self.0.push(Tip { end: 0, next_offset: 0, last_arrival_ms: -1, closed: false, scatters: Vec::new() });
         self.0.len() - 1
     }
 
@@ -100,6 +100,26 @@ impl Tips {
 
     fn last_arrivals_ms(&self, places: Vec<usize>) -> PyResult<Vec<i64>> {
         places.iter().map(|place| Ok(self.at(*place)?.last_arrival_ms)).collect()
+    }
+
+    /// A scatter has records of a log: those of its group.
+    pub fn note_scatter(&mut self, place: usize, number: u64, group: usize) -> PyResult<()> {
+        self.at_mut(place)?.scatters.push((number, group));
+        Ok(())
+    }
+
+    fn scatters_since(&self, place: usize, since: u64) -> PyResult<Vec<(u64, usize)>> {
+        let scatters = &self.at(place)?.scatters;
+        Ok(scatters[scatters.partition_point(|(number, _)| *number < since)..].to_vec())
+    }
+
+    fn forget_scatters(&mut self, before: u64) {
+        for tip in &mut self.0 {
+            tip.scatters.drain(..tip.scatters.partition_point(|(number, _)| *number < before));
+            if tip.scatters.is_empty() {
+                tip.scatters = Vec::new(); // and its memory
+            }
+        }
     }
 
     fn is_closed(&self, place: usize) -> PyResult<bool> {

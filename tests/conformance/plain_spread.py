@@ -69,10 +69,11 @@ class PlainPlaced(NamedTuple):
     def frames(self, file_no: int, group: int) -> bytes:
         return b"".join(self._frames(file_no, group))
 
-    def show(self, tips: Tips) -> None:
-        for place, first, group in zip(self.places, self.firsts, self.groups, strict=True):
+    def show(self, tips: Tips, number: int) -> None:
+        for row, (place, first, group) in enumerate(zip(self.places, self.firsts, self.groups, strict=True)):
             tips.set_end(place, first + len(group.data))
             tips.set_last_arrival_ms(place, self.arrival_ms)
+            tips.note_scatter(place, number, row)
 
     def roll_back(self, tips: Tips) -> None:
         for place in self.places:
@@ -81,12 +82,12 @@ class PlainPlaced(NamedTuple):
     def blocks(self) -> "PlainPlaced":
         return self
 
-    def find(self, log_no: int) -> tuple[int, int, int, int] | None:
-        if log_no not in self.log_nos:
+    def row(self, group: int) -> tuple[int, int, int, int] | None:
+        if group >= len(self.groups):
             return None
-        row, lengths = self.log_nos.index(log_no), list(map(len, self._frames(0, 0)))
-        end = self.firsts[row] + len(self.groups[row].data)
-        return self.firsts[row], end, sum(lengths[:row]), lengths[row] - frame.HEADER_BYTES
+        lengths = list(map(len, self._frames(0, 0)))
+        end = self.firsts[group] + len(self.groups[group].data)
+        return self.firsts[group], end, sum(lengths[:group]), lengths[group] - frame.HEADER_BYTES
 
     def write_written(self, form: Format, head: bytes, names: ShardNames, tail: bytes) -> bytes:
         raise AssertionError("no engine asks for an answer")

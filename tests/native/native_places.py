@@ -37,9 +37,9 @@ def stand(tips: Tips, logs: list[Tip]) -> Tips:
     return tips
 
 
-def states(tips: Tips, count: int) -> list[tuple[int, int, int, bool]]:
+def states(tips: Tips, count: int) -> list[tuple[object, ...]]:
     figures = tips.end, tips.next_offset, tips.last_arrival_ms, tips.is_closed
-    return [tuple(figure(place) for figure in figures) for place in range(count)]  # type: ignore[misc]
+    return [(*(figure(place) for figure in figures), tips.scatters_since(place, 4)) for place in range(count)]
 
 
 def both(rows: list[tuple[str, bytes, int | None]], starts: set[int]) -> tuple[RequestSpread, PlainSpread]:
@@ -81,11 +81,18 @@ def test_place_when_given_any_logs_is_as_python_places_them(
         return
     assert (placed.firsts, placed.places, placed.arrival_ms) == (expected.firsts, expected.places, expected.arrival_ms)
     assert placed.frames(*numbers) == expected.frames(*numbers)
-    assert [placed.blocks().find(log_no) for log_no in log_nos] == [expected.find(log_no) for log_no in log_nos]
-    for step in ("show", "roll_back"):
-        getattr(placed, step)(tips)
-        getattr(expected, step)(plain_tips)
-        assert states(tips, 12) == states(plain_tips, 12), step
+    assert [placed.blocks().row(group) for group in range(11)] == [expected.row(group) for group in range(11)]
+    for number in range(3, 6):
+        placed.show(tips, number)
+        expected.show(plain_tips, number)
+        assert states(tips, 12) == states(plain_tips, 12)
+    for each in (tips, plain_tips):
+        each.forget_scatters(5)
+    assert states(tips, 12) == states(plain_tips, 12)
+    assert {number for place in placed.places for number, _ in tips.scatters_since(place, 0)} == {5}
+    placed.roll_back(tips)
+    expected.roll_back(plain_tips)
+    assert states(tips, 12) == states(plain_tips, 12)
     assert tips.last_arrivals_ms([3, 1]) == plain_tips.last_arrivals_ms([3, 1])
 
 

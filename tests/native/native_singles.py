@@ -497,8 +497,8 @@ def test_put_when_the_engine_refuses_is_refused_by_the_long_way(
     served(tmp_path, monkeypatch, scenario, shards=8)
 
 
-@pytest.mark.parametrize(("shards", "is_scattered"), [(3, False), (4, True), (16, True), (700, False)])
-def test_puts_when_few_shards_or_a_small_share_of_them_are_written_to_are_no_scatter(
+@pytest.mark.parametrize(("shards", "is_scattered"), [(3, False), (4, True), (700, True)])
+def test_puts_when_few_shards_are_written_to_are_no_scatter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, is_scattered: bool
 ) -> None:
     scattered: list[int] = []

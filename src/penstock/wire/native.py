@@ -156,7 +156,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 13  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 14  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:

@@ -30,6 +30,9 @@ class Tips(Protocol):
     def last_arrival_ms(self, place: int) -> int: ...  # noqa: D102
     def set_last_arrival_ms(self, place: int, arrival_ms: int) -> None: ...  # noqa: D102
     def last_arrivals_ms(self, places: Sequence[int]) -> list[int]: ...  # noqa: D102
+    def note_scatter(self, place: int, number: int, group: int) -> None: ...  # noqa: D102
+    def scatters_since(self, place: int, since: int) -> list[tuple[int, int]]: ...  # noqa: D102
+    def forget_scatters(self, before: int) -> None: ...  # noqa: D102
     def is_closed(self, place: int) -> bool: ...  # noqa: D102
     def set_closed(self, place: int, closed: bool) -> None: ...  # noqa: D102
 
@@ -56,8 +59,8 @@ class PlacedBlocks(Protocol):
         """Of all records."""
         ...
 
-    def find(self, log_no: int) -> tuple[int, int, int, int] | None:
-        """Of the group of a log the first offset, the end, where in `frames` its frame begins and how long the frame's body is."""
+    def row(self, group: int) -> tuple[int, int, int, int] | None:
+        """Of a group the first offset, the end, where in `frames` its frame begins and how long the frame's body is."""
         ...
 
 
@@ -83,8 +86,8 @@ class Placed(Protocol):
         """A frame of the journal for each group, end to end, as engines/local/frame.py and columns.py would write it."""
         ...
 
-    def show(self, tips: Tips) -> None:
-        """Let readers see them."""
+    def show(self, tips: Tips, number: int) -> None:
+        """Let readers see them: the groups of the scatter of that number."""
         ...
 
     def roll_back(self, tips: Tips) -> None:

@@ -181,7 +181,8 @@ def test_scatter_when_its_file_is_settled_before_anybody_read_it_then_nothing_is
             assert [len(held.ranges) for held in log._ledger.segments] == [4]
             assert await read_all(log, LOGS[0]) == told(b"0", b"1", b"3")
             assert await read_all(log, LOGS[1]) == told(b"0", b"1", b"2", b"3")
-            assert log._commons.scatters.blocks_of(log._logs[LOGS[0]].log_no, 0) == log._logs[LOGS[0]].blocks
+            noted = log._commons.tips.scatters_since(log._logs[LOGS[0]].place, 0)
+            assert log._commons.scatters.blocks(noted) == log._logs[LOGS[0]].blocks
         async with opened(tmp_path) as (log, found):
             assert found.damage == []
             assert [(await log.bounds(name)).end.offset for name in LOGS[:3]] == [6, 8, 2]

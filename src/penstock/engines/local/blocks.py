@@ -5,6 +5,7 @@ before they are settled: its blocks stay one object for all of them, until a log
 Rule of this file: a scatter is seen by all logs or by none; it goes when its file is settled.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -61,12 +62,11 @@ class ScatteredBlocks(NamedTuple):
     kept: Kept
     placed: PlacedBlocks
 
-    def find(self, log_no: int) -> JournalBlock | None:
-        """The block of a log."""
-        found = self.placed.find(log_no)
-        if found is None:
-            return None
-        first, end, frame_at, length = found
+    def block(self, group: int) -> JournalBlock:
+        """The block of a group."""
+        row = self.placed.row(group)
+        assert row is not None, "who asks was told of it"
+        first, end, frame_at, length = row
         body_at, arrival_ms = self.kept.at + frame_at + frame.HEADER_BYTES, self.placed.arrival_ms
         return JournalBlock(first, end, arrival_ms, arrival_ms, self.file, body_at, length, self.kept)
 
@@ -76,21 +76,21 @@ class Scatters:
 
     def __init__(self) -> None:
         self._held: list[ScatteredBlocks] = []
-        self._gone = 0
+        self.begin = 0  # the first that is still held
         self.end = 0  # one past the last
 
-    def add(self, blocks: ScatteredBlocks) -> None:
-        """Take in the next one."""
+    def add(self, blocks: ScatteredBlocks) -> int:
+        """Take in the next one; its number."""
         self._held.append(blocks)
         self.end += 1
+        return self.end - 1
 
-    def blocks_of(self, log_no: int, since: int) -> list[JournalBlock]:
-        """The blocks that scatters from number `since` on have of a log.  Cost: 0.1 us a scatter."""
-        found = [held.find(log_no) for held in self._held[max(0, since - self._gone) :]]
-        return [block for block in found if block is not None]
+    def blocks(self, groups: Iterable[tuple[int, int]]) -> list[JournalBlock]:
+        """The blocks of groups, each by the number of its scatter and its own in it."""
+        return [self._held[number - self.begin].block(group) for number, group in groups]
 
     def forget(self, file: JournalFile) -> None:
         """The oldest file is settled."""
         held = [each for each in self._held if each.file is not file]
-        self._gone += len(self._held) - len(held)
+        self.begin += len(self._held) - len(held)
         self._held = held

@@ -46,9 +46,9 @@ class Scatter:
     def apply(self, file: JournalFile, at: int, tail: TailCache) -> None:
         """Let readers see what is durable, from `at` on in the file, and wake those who wait for it."""
         kept, commons = Kept(self._content, at), self._commons
-        commons.scatters.add(ScatteredBlocks(file, kept, self.placed.blocks()))
+        number = commons.scatters.add(ScatteredBlocks(file, kept, self.placed.blocks()))
         tail.add(kept, self.size_bytes)
-        self.placed.show(commons.tips)
+        self.placed.show(commons.tips, number)
         if commons.watching:
             for wake in [wake for place in self.placed.places if (wake := commons.watching.get(place)) is not None]:
                 wake()

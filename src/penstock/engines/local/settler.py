@@ -224,7 +224,7 @@ class Settler:
             settle(held, map(by_number.get, held.ranges.log_nos), held.ranges.ends)
         for log in by_number.values():
             log.forget_blocks_of(file)
-        self._commons.scatters.forget(file)
+        self._commons.forget_scatters(file)
         self._ledger.segments += made
         self._rubbish.clear()
         self._ledger.first_file_no = file.file_no + 1

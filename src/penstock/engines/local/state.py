@@ -66,6 +66,11 @@ class LogCommons:
         self.scatters = Scatters()
         self.watching: dict[int, Callable[[], None]] = {}  # by place: who is to be woken when the log has changed
 
+    def forget_scatters(self, file: JournalFile) -> None:
+        """The oldest file of the journal is settled."""
+        self.scatters.forget(file)
+        self.tips.forget_scatters(self.scatters.begin)
+
 
 class LogState:
     """One log."""
@@ -140,7 +145,7 @@ class LogState:
         """Its blocks in the journal, in the order of their offsets."""
         scatters = self._commons.scatters
         if self._seen < scatters.end:
-            scattered = scatters.blocks_of(self.log_no, self._seen)
+            scattered = scatters.blocks(self._tips.scatters_since(self.place, self._seen))
             self._seen = scatters.end
             if scattered:  # all lie behind what was found before, but for batches that were written meanwhile
                 at = bisect_right(self._blocks, scattered[0].end, key=_end)

@@ -18,6 +18,7 @@ class _Tip(msgspec.Struct, gc=False):
     next_offset: int = 0
     last_arrival_ms: int = -1
     closed: bool = False
+    scatters: list[tuple[int, int]] = []
 
 
 class PlainTips:
@@ -58,6 +59,19 @@ class PlainTips:
     def last_arrivals_ms(self, places: Sequence[int]) -> list[int]:
         """The same of many logs."""
         return [self._tips[place].last_arrival_ms for place in places]
+
+    def note_scatter(self, place: int, number: int, group: int) -> None:
+        """A scatter has records of a log: those of one of its groups.  Numbers ascend."""
+        self._tips[place].scatters.append((number, group))
+
+    def scatters_since(self, place: int, since: int) -> list[tuple[int, int]]:
+        """The scatters from number `since` on that have records of a log, and which group those are."""
+        return [each for each in self._tips[place].scatters if each[0] >= since]
+
+    def forget_scatters(self, before: int) -> None:
+        """Those before a number are settled, of all logs."""
+        for tip in self._tips:
+            tip.scatters = [each for each in tip.scatters if each[0] >= before]
 
     def is_closed(self, place: int) -> bool:
         """Whether the log takes no more records."""

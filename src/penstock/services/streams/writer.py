@@ -71,10 +71,8 @@ class ScatteredRows(msgspec.Struct, frozen=True):
 # What goes to fewer shards, or is less for each in the mean, is joined with what others write to them: such blocks are cheaper to read.
 SCATTERED_MIN: Final = 64
 SCATTERED_MIN_BYTES: Final = 16 * KIB
-# Calls of one record each are a commit's only ones to their stream, so there is nothing to join.  A batch costs 20 us; whoever reads a log
-# looks at each scatter that might concern it, which is 0.2 us, so one is not made where far more logs than it writes to may be read.
+# Calls of one record each are a commit's only ones to their stream, so there is nothing to join.
 ONES_SCATTERED_MIN: Final = 4
-ONES_SCATTERED_SHARE: Final = 64
 
 
 class _Group:
@@ -236,8 +234,7 @@ class Writer:
         """As `write_one`, of records of as many calls."""
         names, owners = view.names, view.ring.owners
         spread = rows.spread(view.ring.native)
-        is_scattered = len(spread) >= max(ONES_SCATTERED_MIN, len(owners) // ONES_SCATTERED_SHARE)
-        place = await self._log.scatter(view.fan, spread) if is_scattered else None
+        place = await self._log.scatter(view.fan, spread) if len(spread) >= ONES_SCATTERED_MIN else None
         if isinstance(place, AppendError):
             return WrittenOnes(spread.order(), [None] * len(spread))
         if place is not None:
