@@ -319,7 +319,7 @@ ALONE: Final = frozenset({Part.US})
 TLS_ONLY: Final = frozenset({Part.TLS})
 EXTRA_ROUNDS: Final = 3
 
-_SERVER: Final = [
+_SERVER: Final = [  # what is compared is measured one after the other: a shared machine changes its pace within minutes
     Scenario("start", "server", "a process, to its first good answer (ListStreams)", (
         _least("start", "start to first answer", "s", 0.6, 0.35),
         _least("idle-memory", "idle memory, whole process tree", "MiB", 80, 60),
@@ -327,12 +327,18 @@ _SERVER: Final = [
     Scenario("put-records", "server", "PutRecords, 500 records of 1,024 bytes, JSON, 16 connections, 8 shards", (
         _rate("put-records", "PutRecords 500 x 1 KB, JSON", "records/s", 150_000, 300_000),
     ), _put_records("put-records", JSON), ALL),
+    Scenario("wide-put-records", "server", "put-records with 10,000 shards", (
+        _rate("wide-put-records", "PutRecords 500 x 1 KB, 10,000 shards", "records/s"),
+    ), _put_records("wide-put-records", JSON, WIDE_SHARDS)),
     Scenario("put-records-cbor", "server", "the same in CBOR", (
         _rate("put-records-cbor", "PutRecords 500 x 1 KB, CBOR", "records/s", 180_000, 400_000),
     ), _put_records("put-records-cbor", CBOR), FEW),
     Scenario("put-record", "server", "PutRecord, 100 bytes, JSON, 64 connections, 8 shards", (
         _rate("put-record", "PutRecord 100 B, 64 connections", "records/s", 12_000, 30_000),
     ), _put_record("put-record", SINGLE_CONNECTIONS), ALL),
+    Scenario("wide-put-record", "server", "put-record with 10,000 shards", (
+        _rate("wide-put-record", "PutRecord 100 B, 10,000 shards", "records/s"),
+    ), _put_record("wide-put-record", SINGLE_CONNECTIONS, WIDE_SHARDS)),
     Scenario("put-record-1", "server", "PutRecord, 100 bytes, JSON, 1 connection, 8 shards", (
         _least("put-record-1 p50", "PutRecord 100 B, 1 connection, p50", "ms", 1.0, 0.5),
         _least("put-record-1 p99", "PutRecord 100 B, 1 connection, p99", "ms", 3.0, 1.5),
@@ -340,6 +346,9 @@ _SERVER: Final = [
     Scenario("get-records", "server", "GetRecords, pages of 10,000 records of 1,000 bytes (some peers cut them), JSON, 4 connections", (
         _rate("get-records", "GetRecords 10,000 x 1 KB", "MB/s", 300, 600),
     ), _get_records("get-records"), ALL),
+    Scenario("wide-get-records", "server", "get-records from one of 10,000 shards", (
+        _rate("wide-get-records", "GetRecords 10,000 x 1 KB, 10,000 shards", "MB/s"),
+    ), _get_records("wide-get-records", WIDE_SHARDS)),
     Scenario("fan-out", "server", "PutRecords, 500 records of 1,024 bytes, JSON, 4 connections, one shard, pushed to 10 consumers", (
         _rate("fan-out", "fan-out to 10 subscribers of one shard", "MB/s", 400, 1000),
     ), _fan_out, FEW),
@@ -352,15 +361,6 @@ _SERVER: Final = [
         _least("push-20 p50", "put to push at 1,000 records/s, 20 consumers, p50", "ms"),
         _least("push-20 p99", "put to push at 1,000 records/s, 20 consumers, p99", "ms"),
     ), _push("push-20", 1000, 20), rounds_max=EXTRA_ROUNDS),
-    Scenario("wide-put-records", "server", "put-records with 10,000 shards", (
-        _rate("wide-put-records", "PutRecords 500 x 1 KB, 10,000 shards", "records/s"),
-    ), _put_records("wide-put-records", JSON, WIDE_SHARDS)),
-    Scenario("wide-put-record", "server", "put-record with 10,000 shards", (
-        _rate("wide-put-record", "PutRecord 100 B, 10,000 shards", "records/s"),
-    ), _put_record("wide-put-record", SINGLE_CONNECTIONS, WIDE_SHARDS)),
-    Scenario("wide-get-records", "server", "get-records from one of 10,000 shards", (
-        _rate("wide-get-records", "GetRecords 10,000 x 1 KB, 10,000 shards", "MB/s"),
-    ), _get_records("wide-get-records", WIDE_SHARDS)),
     *(
         Scenario(f"{row}-{protocol.name}", "server", f"{row} by h2load over {protocol.title}", (
             _rate(f"{row}-{protocol.name}", f"{operation}, {protocol.title}, by h2load", "records/s"),
