@@ -82,8 +82,7 @@ def test_demo_that_reads_what_it_never_sent_fails(penstock: PenstockServer) -> N
 def test_demo_when_interrupted_still_reads_and_checks(penstock: PenstockServer) -> None:
     with subprocess.Popen([sys.executable, "-m", "penstock", "demo"], stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
-        demo.stdout.readline()
-        demo.stdout.readline()
+        next(line for line in demo.stdout if re.search(r"in all [1-9][\d,]* put", line))
         demo.send_signal(signal.SIGINT)
         *_, last = demo.stdout
 
