@@ -71,7 +71,8 @@ class PlainTips:
     def forget_scatters(self, before: int) -> None:
         """Those before a number are settled, of all logs."""
         for tip in self._tips:
-            tip.scatters = [each for each in tip.scatters if each[0] >= before]
+            if tip.scatters:
+                tip.scatters = [each for each in tip.scatters if each[0] >= before]
 
     def is_closed(self, place: int) -> bool:
         """Whether the log takes no more records."""
