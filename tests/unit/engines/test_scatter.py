@@ -101,6 +101,24 @@ def test_scatter_when_a_log_is_sealed_or_dropped_then_nothing_of_it_is_written(t
     asyncio.run(scenario())
 
 
+def test_scatter_when_a_log_was_sealed_before_a_restart_then_nothing_of_it_is_written(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as (log, _):
+            await log.create(LOGS)
+            await log.seal(LOGS[1])
+        for _ in range(2):  # known from the journal, and then from a manifest
+            async with opened(tmp_path) as (log, _):
+                spread = PlainSpread([(0, [b"k"], [b"d"]), (1, [b"k"], [b"d"])])
+                assert await log.scatter(Fan(LOGS[:2]), spread) is None
+                assert [(await log.bounds(name)).end.offset for name in LOGS[:2]] == [0, 0]
+                for _ in range(4):
+                    await log.append([Batch(LOGS[3], [b"k"], [bytes(FILE_BYTES // 3)])])
+                await log.settle()
+                assert log._ledger.first_file_no > 0
+
+    asyncio.run(scenario())
+
+
 def test_scatter_when_it_is_larger_than_the_journal_takes_then_it_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as (log, _):
