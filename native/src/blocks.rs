@@ -1,16 +1,19 @@
 //! Blocks of a journal file, found in the order in which it lies.
 //!
 //! Theory.  `Finder` takes a journal file piece by piece, verifies it while a piece is in the processor's cache, and finds the blocks of each
-//! log.  A frame or a block that is not sound makes all of the file Python's.
+//! log.  What is needed of a block more than once is noted then: later its memory is cold.  When the file is whole, the blocks of each stream
+//! become segments.  A frame or a block that is not sound makes all of the file Python's.
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::checksums::end_to_end;
+use crate::joined::{Joined, LEAD_BYTES, Sizes};
 
 const FRAME_MAGIC: u32 = 0x4B54_5350;
 const FRAME_KIND: u8 = 2; // RECORDS
@@ -22,7 +25,6 @@ pub const HEAD_BYTES: usize = 32;
 pub const RUN_BYTES: usize = 12;
 const KEY_LENGTH_BYTES: usize = 2;
 const DATA_LENGTH_BYTES: usize = 4;
-pub const LENGTHS_BYTES: usize = KEY_LENGTH_BYTES + DATA_LENGTH_BYTES; // of a record
 const READ_BYTES: usize = 512 << 10; // at a time: what was read is verified while it is in the cache
 const CHECKED_ONCE_BYTES: usize = 512; // of data whose checksum is kept: to make one of less again costs no more than to join two
 
@@ -81,12 +83,15 @@ impl Drop for Content {
 pub struct Block {
     at: usize, // of its body in the file
     pub log: u64,
-    pub incarnation: u32,
     pub first: u64,
+    pub began_ms: i64,
+    pub ended_ms: i64,
+    place: u32, // of its log among the wanted
+    pub incarnation: u32,
     pub records: u32,
-    run_count: usize,
-    keys_bytes: usize,
-    data_bytes: usize,
+    run_count: u32,
+    keys_bytes: u32,
+    data_bytes: u32,
     data_checksum: Option<u32>, // where it was worth keeping
 }
 
@@ -106,15 +111,14 @@ fn run_of(run: &[u8]) -> (u32, i64) {
 
 impl Block {
     /// The block whose body lies at `at` of a file, if its columns add up.
-    fn cut(body: &[u8], at: usize) -> Option<Self> {
+    fn cut(body: &[u8], at: usize, place: u32) -> Option<Self> {
         let (head, rest) = body.split_at_checked(HEAD_BYTES)?;
         let (records, run_count) = (u32_at(head, 12)?, u32_at(head, 24)?);
         let count = records as usize;
         if run_count == 0 || run_count > records {
             return None;
         }
-        let run_count = run_count as usize;
-        let (runs, rest) = rest.split_at_checked(RUN_BYTES * run_count)?;
+        let (runs, rest) = rest.split_at_checked(RUN_BYTES * run_count as usize)?;
         let (key_lengths, rest) = rest.split_at_checked(KEY_LENGTH_BYTES * count)?;
         let (data_lengths, rest) = rest.split_at_checked(DATA_LENGTH_BYTES * count)?;
         let keys_bytes =
@@ -128,13 +132,25 @@ impl Block {
         if data_bytes != data.len() || in_runs != u64::from(records) {
             return None;
         }
-        let (log, incarnation, first) = (u64_at(head, 0)?, u32_at(head, 8)?, u64_at(head, 16)?);
-        Some(Self { at, log, incarnation, first, records, run_count, keys_bytes, data_bytes, data_checksum: None })
+        Some(Self {
+            at,
+            log: u64_at(head, 0)?,
+            first: u64_at(head, 16)?,
+            began_ms: run_of(&runs[..RUN_BYTES]).1,
+            ended_ms: run_of(&runs[runs.len() - RUN_BYTES..]).1,
+            place,
+            incarnation: u32_at(head, 8)?,
+            records,
+            run_count,
+            keys_bytes: keys_bytes as u32,
+            data_bytes: data_bytes as u32,
+            data_checksum: None,
+        })
     }
 
     /// Keys and data.
     pub fn size(&self) -> usize {
-        self.keys_bytes + self.data_bytes
+        self.keys_bytes as usize + self.data_bytes as usize
     }
 
     pub fn end(&self) -> u64 {
@@ -147,7 +163,7 @@ impl Block {
 
     fn runs(&self) -> Range<usize> {
         let begin = self.at + HEAD_BYTES;
-        begin..begin + RUN_BYTES * self.run_count
+        begin..begin + RUN_BYTES * self.run_count as usize
     }
 
     pub fn key_lengths(&self) -> Range<usize> {
@@ -162,51 +178,64 @@ impl Block {
 
     pub fn keys(&self) -> Range<usize> {
         let begin = self.data_lengths().end;
-        begin..begin + self.keys_bytes
+        begin..begin + self.keys_bytes as usize
     }
 
     pub fn data(&self) -> Range<usize> {
         let begin = self.keys().end;
-        begin..begin + self.data_bytes
+        begin..begin + self.data_bytes as usize
     }
 
+    /// How many records, and when they arrived.  Cost: one run lies in no memory that is cold.
     pub fn each_run(&self, file: &[u8]) -> impl Iterator<Item = (u32, i64)> {
-        file[self.runs()].chunks_exact(RUN_BYTES).map(run_of)
-    }
-
-    pub fn began_ms(&self, file: &[u8]) -> i64 {
-        run_of(&file[self.runs()][..RUN_BYTES]).1
-    }
-
-    pub fn ended_ms(&self, file: &[u8]) -> i64 {
-        run_of(&file[self.runs().end - RUN_BYTES..][..RUN_BYTES]).1
+        let (alone, several) =
+            if self.run_count == 1 { (Some((self.records, self.began_ms)), 0..0) } else { (None, self.runs()) };
+        alone.into_iter().chain(file[several].chunks_exact(RUN_BYTES).map(run_of))
     }
 
     /// The checksum of some bytes and then its data.
     pub fn checksum_with_data(&self, before: u32, file: &[u8]) -> u32 {
         match self.data_checksum {
-            Some(checksum) => end_to_end(before, checksum, self.data_bytes as u32),
+            Some(checksum) => end_to_end(before, checksum, self.data_bytes),
             None => crc32c::crc32c_append(before, &file[self.data()]),
         }
     }
 }
 
-/// Blocks of whole logs of one stream, enough of them to be worth a call.
-pub struct Step {
-    pub stream: usize,
-    pub blocks: Range<usize>, // among those that were found
-    pub size_bytes: usize,
+/// Of each log where it stands among the wanted, and its first offset that is wanted.
+type Places = HashMap<u64, (u32, u64), BuildHasherDefault<Numbers>>;
+
+/// Hashes log numbers: they are given out one by one, so that their lowest bits differ.
+#[derive(Default)]
+struct Numbers(u64);
+
+impl Hasher for Numbers {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
 }
 
 /// Finds the blocks of some logs in a journal file, and verifies every frame of it.
 pub struct Finder {
     content: Arc<Content>, // as much as was read of it
     file_no: u64,
-    places: HashMap<u64, (usize, u64)>, // of each log: where it stands among the wanted, and its first offset that is wanted
-    streams: Vec<usize>,                // how many of the logs each has
-    at: usize,                          // up to where it was verified
+    places: Places,
+    streams: Vec<usize>, // how many of the logs each has
+    sizes: Sizes,
+    at: usize, // up to where it was verified
     sound: bool,
-    found: Vec<(usize, Block)>, // with the place of the log
+    found: Vec<Block>,
+    made: Option<Vec<(usize, Joined)>>, // segments, with the place of the stream, once the file is whole
 }
 
 impl Finder {
@@ -218,13 +247,14 @@ impl Finder {
         logs: &[u8],
         starts: &[u8],
         streams: Vec<usize>,
+        sizes: Sizes,
     ) -> Option<Self> {
-        let mut places = HashMap::with_capacity(logs.len() / 8);
-        for (place, (log, start)) in logs.chunks_exact(8).zip(starts.chunks_exact(8)).enumerate() {
+        let mut places = Places::with_capacity_and_hasher(logs.len() / 8, BuildHasherDefault::default());
+        for (place, (log, start)) in (0..).zip(logs.chunks_exact(8).zip(starts.chunks_exact(8))) {
             places.insert(u64_at(log, 0)?, (place, u64_at(start, 0)?));
         }
-        let content = Arc::new(memory.content(size_bytes));
-        Some(Self { content, file_no, places, streams, at: SECTOR_BYTES, sound: true, found: Vec::new() })
+        let (content, found) = (Arc::new(memory.content(size_bytes)), Vec::new());
+        Some(Self { content, file_no, places, streams, sizes, at: SECTOR_BYTES, sound: true, found, made: None })
     }
 
     /// Go on in the file by what follows of it.
@@ -236,7 +266,7 @@ impl Finder {
         self.sound = self.sound && copied.is_ok();
     }
 
-    /// Go on in the file up to `length` bytes of it, or its end.
+    /// Take the file up to `length` bytes of it, or its end, and make its segments.
     pub fn read(&mut self, file: &File, length: usize) -> io::Result<()> {
         while self.content.len() < length {
             let most = READ_BYTES.min(length - self.content.len());
@@ -244,6 +274,7 @@ impl Finder {
                 break;
             }
         }
+        self.finish();
         Ok(())
     }
 
@@ -277,8 +308,8 @@ impl Finder {
     fn verify(&mut self, frame: &[u8]) -> Option<()> {
         let body = &frame[FRAME_HEAD_BYTES..];
         let place = if frame[KIND_AT] == FRAME_KIND { wanted_place(body, &self.places)? } else { None };
-        let block = place.map(|place| (place, Block::cut(body, self.at + FRAME_HEAD_BYTES)));
-        let data_bytes = block.as_ref().and_then(|(_, block)| Some(block.as_ref()?.data_bytes)).unwrap_or(0);
+        let block = place.map(|place| Block::cut(body, self.at + FRAME_HEAD_BYTES, place));
+        let data_bytes = block.as_ref().and_then(|block| Some(block.as_ref()?.data_bytes as usize)).unwrap_or(0);
         let kept_apart = if data_bytes < CHECKED_ONCE_BYTES { 0 } else { data_bytes };
         let (before, data) = frame.split_at(frame.len() - kept_apart);
         let (mut checksum, of_data) = (crc32c::crc32c(&before[CHECKED_FROM..]), crc32c::crc32c(data));
@@ -288,54 +319,55 @@ impl Finder {
         if u32_at(frame, 4)? != checksum {
             return None;
         }
-        if let Some((place, block)) = block {
+        if let Some(block) = block {
             let data_checksum = if kept_apart > 0 { Some(of_data) } else { None };
-            self.found.push((place, Block { data_checksum, ..block? }));
+            self.found.push(Block { data_checksum, ..block? });
         }
         Some(())
     }
 
-    /// What was found in the order of logs, of whole logs and `step_bytes` or more at a time.  None where Python shall look.
-    pub fn steps(&mut self, step_bytes: usize) -> Option<Vec<Step>> {
+    /// The segments that the file becomes, each with the place of its stream; once.  None where Python shall make them.
+    pub fn segments(&mut self) -> Option<Vec<(usize, Joined)>> {
+        if self.made.is_none() {
+            self.finish();
+        }
+        self.made.take()
+    }
+
+    /// The file is whole.
+    fn finish(&mut self) {
         if self.at < self.content.len() {
             self.sound = self.sound && blank_to(&self.content, self.at).flatten().is_some();
         }
-        if !self.sound {
-            return None;
+        if self.sound {
+            let found = by_place(&std::mem::take(&mut self.found), self.streams.iter().sum());
+            let made = |(stream, blocks)| (stream, Joined::new(&self.content, &found[blocks], &self.sizes));
+            self.made = cut(&found, &self.streams, &self.sizes).map(|cut| cut.into_iter().map(made).collect());
+            self.sound = false; // it takes nothing more
         }
-        self.found = by_place(&self.found, self.streams.iter().sum());
-        Some(cut(&self.found, &self.streams, step_bytes))
-    }
-
-    /// Some of what was found.
-    pub fn blocks(&self, some: Range<usize>) -> Option<Vec<Block>> {
-        Some(self.found.get(some)?.iter().map(|(_, block)| block.clone()).collect())
-    }
-
-    pub fn content(&self) -> Arc<Content> {
-        Arc::clone(&self.content)
     }
 }
 
 /// In the order of places, of which there are `count`, and of the file.
-fn by_place(found: &[(usize, Block)], count: usize) -> Vec<(usize, Block)> {
+fn by_place(found: &[Block], count: usize) -> Vec<Block> {
     let mut next = vec![0; count + 1]; // of each place where its next block goes
-    for (place, _) in found {
-        next[place + 1] += 1;
+    for block in found {
+        next[block.place as usize + 1] += 1;
     }
     for place in 0..count {
         next[place + 1] += next[place];
     }
     let mut order = vec![0; found.len()];
-    for (at, (place, _)) in found.iter().enumerate() {
-        order[next[*place]] = at;
-        next[*place] += 1;
+    for (at, block) in found.iter().enumerate() {
+        let place = &mut next[block.place as usize];
+        order[*place] = at;
+        *place += 1;
     }
     order.into_iter().map(|at| found[at].clone()).collect()
 }
 
 /// Where the log of a block stands among the wanted, if the block is.
-fn wanted_place(body: &[u8], places: &HashMap<u64, (usize, u64)>) -> Option<Option<usize>> {
+fn wanted_place(body: &[u8], places: &Places) -> Option<Option<u32>> {
     let end = u64_at(body, 16)?.checked_add(u64::from(u32_at(body, 12)?))?;
     Some(places.get(&u64_at(body, 0)?).filter(|(_, start)| end > *start).map(|(place, _)| *place))
 }
@@ -353,24 +385,32 @@ fn blank_to(content: &[u8], at: usize) -> Option<Option<usize>> {
     if !rest.is_empty() && rest.iter().all(|byte| *byte == 0) { Some(Some(end)) } else { None }
 }
 
-fn cut(found: &[(usize, Block)], streams: &[usize], step_bytes: usize) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut before = None; // the log of the block before
+/// Which blocks make a segment: those of whole logs of one stream, as many as find room.  None where one log is too large.
+fn cut(found: &[Block], streams: &[usize], sizes: &Sizes) -> Option<Vec<(usize, Range<usize>)>> {
+    let mut segments: Vec<(usize, Range<usize>)> = Vec::new();
     let (mut stream, mut stream_end) = (0, streams.first().copied().unwrap_or(0));
-    for (at, (place, block)) in found.iter().enumerate() {
-        while *place >= stream_end && stream + 1 < streams.len() {
+    let (mut begin, mut segment_bytes) = (0, 0);
+    for log in found.chunk_by(|left, right| left.place == right.place) {
+        while log[0].place as usize >= stream_end && stream + 1 < streams.len() {
             stream += 1;
             stream_end += streams[stream];
         }
-        let full = |step: &Step| step.stream != stream || before != Some(*place) && step.size_bytes >= step_bytes;
-        if steps.last().is_none_or(full) {
-            steps.push(Step { stream, blocks: at..at, size_bytes: 0 });
+        let log_bytes: usize = log.iter().map(|block| LEAD_BYTES + block.body().len()).sum();
+        let end = begin + log.len();
+        match segments.last_mut() {
+            Some((held, blocks)) if *held == stream && segment_bytes + log_bytes <= sizes.segment => {
+                blocks.end = end;
+                segment_bytes += log_bytes;
+            }
+            _ => {
+                segments.push((stream, begin..end));
+                segment_bytes = sizes.header + log_bytes;
+            }
         }
-        if let Some(step) = steps.last_mut() {
-            step.blocks.end = at + 1;
-            step.size_bytes += block.body().len();
+        if segment_bytes > sizes.segment {
+            return None;
         }
-        before = Some(*place);
+        begin = end;
     }
-    steps
+    Some(segments)
 }

@@ -1,22 +1,23 @@
 //! Blocks of a journal file joined to those of a segment, as `engines/local/segment.py` joins them, byte by byte.
 //!
-//! Theory.  What the index of a segment says of blocks is known before they are copied: their checksums are made of those that the file was
-//! verified by.  So they are copied when the disk asks for them, once, to where it writes from.
+//! Theory.  A block of a segment is a front (its checksum and length, head, runs, lengths and keys), which is made here, and data, which is
+//! copied when the disk asks for it, once, from where it lies in the journal file to where it is written from: the checksum is made of those
+//! that the file was verified by.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::blocks::{Block, Content, HEAD_BYTES, LENGTHS_BYTES, RUN_BYTES};
+use crate::blocks::{Block, Content};
 
-const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
-
+pub const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
 const INDEX_ROW_BYTES: usize = 48; // about
 
-/// What `segment.py` joins to.
+/// Bytes of segments.
 pub struct Sizes {
-    pub target_bytes: usize,
-    pub alone_bytes: usize,
+    pub header: usize,
+    pub segment: usize, // at most
+    pub target: usize,  // of a block that others are joined to
+    pub alone: usize,   // a block as large as this is not joined
 }
 
 /// What the index of a segment says of blocks: rows in MessagePack, and what each log has.
@@ -54,40 +55,70 @@ impl Ranges {
     }
 }
 
-/// Blocks of a journal file, some of them joined, that are yet to be written.
+/// The blocks of a segment, yet to be written.
 pub struct Joined {
     content: Arc<Content>,
-    blocks: Vec<Block>,
     rows: Vec<Row>,
-    left: usize,                   // bytes
-    begun: usize,                  // of the rows
-    front: Vec<u8>,                // of the row under way: what does not lie in the file
-    front_at: usize,               // up to where it is written
-    parts: VecDeque<Range<usize>>, // what is left of it in the file
+    fronts: Vec<u8>,          // end to end
+    parts: Vec<Range<usize>>, // of the file: what follows the fronts
+    pub told: Told,
+    left: usize, // bytes
+    row: usize,  // under way
+    front: usize,
+    part: usize,
+    part_at: usize, // in it
 }
 
-/// A block of the segment.
+/// A block of the segment: where its front ends, and its parts.
 struct Row {
-    begin: usize, // of those of the journal that it is made of
-    end: usize,
-    length: usize,
-    checksum: u32,
+    front_end: usize,
+    part_end: usize,
 }
 
 impl Joined {
     /// `blocks`: log by log, as `Finder` found them in the file.
-    pub fn new(content: Arc<Content>, blocks: Vec<Block>, sizes: &Sizes) -> Self {
-        let ends = ends(&blocks, sizes);
-        let mut rows = Vec::with_capacity(ends.len());
-        let (mut begin, mut small) = (0, Vec::new());
+    pub fn new(content: &Arc<Content>, blocks: &[Block], sizes: &Sizes) -> Self {
+        let ends = ends(blocks, sizes);
+        let mut joined = Self {
+            content: Arc::clone(content),
+            rows: Vec::with_capacity(ends.len()),
+            fronts: Vec::with_capacity(fronts_bytes(blocks)),
+            parts: Vec::with_capacity(blocks.len()),
+            told: Told::with_capacity(ends.len()),
+            left: 0,
+            row: 0,
+            front: 0,
+            part: 0,
+            part_at: 0,
+        };
+        let mut begin = 0;
         for end in ends {
-            let part = &blocks[begin..end];
-            let checksum = checksum_of(part, &content, &mut small);
-            rows.push(Row { begin, end, length: body_length(part, &content), checksum });
+            joined.add(&blocks[begin..end], content, sizes.header);
             begin = end;
         }
-        let left = rows.iter().map(|row| LEAD_BYTES + row.length).sum();
-        Self { content, blocks, rows, left, begun: 0, front: Vec::new(), front_at: 0, parts: VecDeque::new() }
+        joined
+    }
+
+    /// Blocks that become one, behind the others; the first lies at `at` of the segment.
+    fn add(&mut self, blocks: &[Block], file: &[u8], at: usize) {
+        let (front, part) = (self.fronts.len(), self.parts.len());
+        self.fronts.extend_from_slice(&[0; LEAD_BYTES]);
+        let checksum = if let [alone] = blocks {
+            self.parts.push(alone.body());
+            alone.checksum_with_data(crc32c::crc32c(&file[alone.body().start..alone.data().start]), file)
+        } else {
+            add_front(blocks, file, &mut self.fronts);
+            self.parts.extend(blocks.iter().map(Block::data));
+            let before = crc32c::crc32c(&self.fronts[front + LEAD_BYTES..]);
+            blocks.iter().fold(before, |sum, block| block.checksum_with_data(sum, file))
+        };
+        let size_bytes = self.fronts.len() - front + self.parts[part..].iter().map(Range::len).sum::<usize>();
+        let lead = &mut self.fronts[front..front + LEAD_BYTES];
+        lead[..4].copy_from_slice(&checksum.to_le_bytes());
+        lead[4..].copy_from_slice(&((size_bytes - LEAD_BYTES) as u32).to_le_bytes());
+        self.told.add(blocks, at + self.left + LEAD_BYTES, size_bytes - LEAD_BYTES, checksum);
+        self.rows.push(Row { front_end: self.fronts.len(), part_end: self.parts.len() });
+        self.left += size_bytes;
     }
 
     /// Bytes that are yet to be written.
@@ -95,69 +126,39 @@ impl Joined {
         self.left
     }
 
-    /// What the index says where the first block begins at `at` of the segment.
-    pub fn told(&self, at: usize) -> Told {
-        let mut told = Told::with_capacity(self.rows.len());
-        let mut body_at = at;
-        for row in &self.rows {
-            body_at += LEAD_BYTES;
-            told.add(&self.blocks[row.begin..row.end], &self.content, body_at, row);
-            body_at += row.length;
-        }
-        told
-    }
-
     /// Go on writing the blocks as they lie in a segment, each behind its checksum and length; how many bytes found room, 0 at the end.
     pub fn fill(&mut self, room: &mut [u8]) -> usize {
         let mut filled = 0;
-        while filled < room.len() && self.begin() {
-            filled += self.go_on(&mut room[filled..]);
+        while filled < room.len() {
+            let Some(row) = self.rows.get(self.row) else { break };
+            let (front, room) = (&self.fronts[self.front..row.front_end], &mut room[filled..]);
+            let count;
+            if !front.is_empty() {
+                count = copy(front, room);
+                self.front += count;
+            } else if self.part < row.part_end {
+                let part = self.parts[self.part].clone();
+                count = copy(&self.content[part.start + self.part_at..part.end], room);
+                self.part_at += count;
+                if self.part_at == part.len() {
+                    (self.part, self.part_at) = (self.part + 1, 0);
+                }
+            } else {
+                count = 0;
+                self.row += 1;
+            }
+            filled += count;
         }
         self.left -= filled;
         filled
     }
+}
 
-    /// See to it that a row is under way, if there is any left.
-    fn begin(&mut self) -> bool {
-        if self.is_between() && self.begun < self.rows.len() {
-            let row = &self.rows[self.begun];
-            let blocks = &self.blocks[row.begin..row.end];
-            self.front.clear();
-            self.front_at = 0;
-            self.front.extend_from_slice(&row.checksum.to_le_bytes());
-            self.front.extend_from_slice(&(row.length as u32).to_le_bytes());
-            if let [alone] = blocks {
-                self.parts.push_back(alone.body());
-            } else {
-                add_front(blocks, &self.content, &mut self.front);
-                self.parts.extend(COLUMNS.iter().flat_map(|column| blocks.iter().map(column)));
-            }
-            self.begun += 1;
-        }
-        !self.is_between()
-    }
-
-    fn is_between(&self) -> bool {
-        self.front_at == self.front.len() && self.parts.is_empty()
-    }
-
-    fn go_on(&mut self, room: &mut [u8]) -> usize {
-        let front = &self.front[self.front_at..];
-        if !front.is_empty() {
-            let count = room.len().min(front.len());
-            room[..count].copy_from_slice(&front[..count]);
-            self.front_at += count;
-            return count;
-        }
-        let Some(part) = self.parts.front_mut() else { return 0 };
-        let count = room.len().min(part.len());
-        room[..count].copy_from_slice(&self.content[part.start..part.start + count]);
-        part.start += count;
-        if part.start == part.end {
-            self.parts.pop_front();
-        }
-        count
-    }
+/// As many bytes as find room.
+fn copy(from: &[u8], room: &mut [u8]) -> usize {
+    let count = room.len().min(from.len());
+    room[..count].copy_from_slice(&from[..count]);
+    count
 }
 
 /// Which blocks become one: where each of them ends.
@@ -167,8 +168,8 @@ fn ends(blocks: &[Block], sizes: &Sizes) -> Vec<usize> {
     for (place, block) in blocks.iter().enumerate() {
         if place > begin {
             let (first, last) = (&blocks[begin], &blocks[place - 1]);
-            if first.size().max(block.size()) >= sizes.alone_bytes
-                || held_bytes + block.size() > sizes.target_bytes
+            if first.size().max(block.size()) >= sizes.alone
+                || held_bytes + block.size() > sizes.target
                 || (last.log, last.end()) != (block.log, block.first)
             {
                 ends.push(place);
@@ -188,9 +189,9 @@ impl Told {
         Self { index: Vec::with_capacity(INDEX_ROW_BYTES * rows), rows: 0, ranges: Ranges::with_capacity(rows) }
     }
 
-    fn add(&mut self, blocks: &[Block], file: &[u8], body_at: usize, row: &Row) {
+    fn add(&mut self, blocks: &[Block], body_at: usize, length: usize, checksum: u32) {
         let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-        let (began_ms, ended_ms) = (first.began_ms(file), last.ended_ms(file));
+        let (began_ms, ended_ms) = (first.began_ms, last.ended_ms);
         self.ranges.add(first.log, first.first, last.end(), began_ms, ended_ms);
         self.rows += 1;
         self.index.push(0x90 | 8); // an array of eight
@@ -200,7 +201,7 @@ impl Told {
         for moment in [began_ms, ended_ms] {
             pack_signed(moment, &mut self.index);
         }
-        for number in [body_at as u64, row.length as u64, u64::from(row.checksum)] {
+        for number in [body_at as u64, length as u64, u64::from(checksum)] {
             pack(number, &mut self.index);
         }
     }
@@ -210,40 +211,17 @@ fn records_of(blocks: &[Block]) -> u32 {
     blocks.iter().map(|block| block.records).sum()
 }
 
-/// Of blocks that become one.
-fn body_length(blocks: &[Block], file: &[u8]) -> usize {
-    if let [alone] = blocks {
-        return alone.body().len();
-    }
-    let bytes: usize = blocks.iter().map(Block::size).sum();
-    front_length(blocks, file) + LENGTHS_BYTES * records_of(blocks) as usize + bytes
-}
-
-/// Of head and runs.
-fn front_length(blocks: &[Block], file: &[u8]) -> usize {
-    HEAD_BYTES + RUN_BYTES * joined_runs(blocks, file)
+/// What the fronts of some blocks take, at most.
+fn fronts_bytes(blocks: &[Block]) -> usize {
+    blocks.iter().map(|block| LEAD_BYTES + block.data().start - block.body().start).sum()
 }
 
 type Column = fn(&Block) -> Range<usize>;
 
-/// In their order; data is the last.
-const COLUMNS: [Column; 4] = [Block::key_lengths, Block::data_lengths, Block::keys, Block::data];
+/// What follows the runs, but for the data.
+const COLUMNS: [Column; 3] = [Block::key_lengths, Block::data_lengths, Block::keys];
 
-/// `small`: room for all but the data.
-fn checksum_of(blocks: &[Block], file: &[u8], small: &mut Vec<u8>) -> u32 {
-    if let [alone] = blocks {
-        let before = crc32c::crc32c(&file[alone.body().start..alone.data().start]);
-        return alone.checksum_with_data(before, file);
-    }
-    small.clear();
-    add_front(blocks, file, small);
-    for range in COLUMNS[..3].iter().flat_map(|column| blocks.iter().map(column)) {
-        small.extend_from_slice(&file[range]);
-    }
-    blocks.iter().fold(crc32c::crc32c(small), |sum, block| block.checksum_with_data(sum, file))
-}
-
-/// Head and runs of the block that they become.
+/// All but the data of the block that they become.
 fn add_front(blocks: &[Block], file: &[u8], front: &mut Vec<u8>) {
     let first = &blocks[0];
     front.extend_from_slice(&first.log.to_le_bytes());
@@ -253,6 +231,9 @@ fn add_front(blocks: &[Block], file: &[u8], front: &mut Vec<u8>) {
     front.extend_from_slice(&(joined_runs(blocks, file) as u32).to_le_bytes());
     front.extend_from_slice(&[0; 4]);
     write_runs(blocks, file, front);
+    for range in COLUMNS.iter().flat_map(|column| blocks.iter().map(column)) {
+        front.extend_from_slice(&file[range]);
+    }
 }
 
 /// How many runs are left when those that arrived together have become one.

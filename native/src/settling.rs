@@ -25,13 +25,10 @@ impl JournalMemory {
     }
 }
 
-/// Place of the stream, the first block and one past the last, and their bytes.
-type StepRow = (usize, usize, usize, usize);
+/// Rows of the index and how many, columns of the logs' ranges.
+type ToldRow<'py> = (Bound<'py, PyBytes>, usize, Vec<Bound<'py, PyBytes>>);
 
-/// What is to be written; rows of the index and how many, columns of the logs' ranges.
-type JoinedRow<'py> = (JoinedBlocks, Bound<'py, PyBytes>, usize, Vec<Bound<'py, PyBytes>>);
-
-/// Finds the blocks that a journal file has of some logs.
+/// Finds the blocks that a journal file has of some logs, and makes segments of them.
 #[pyclass(module = "penstock_native")]
 pub struct BlockFinder(Finder);
 
@@ -45,8 +42,11 @@ impl BlockFinder {
         logs: &[u8],
         starts: &[u8],
         streams: Vec<usize>,
+        sizes: (usize, usize, usize, usize),
     ) -> PyResult<Self> {
-        let finder = Finder::new(&memory.0, size_bytes, file_no, logs, starts, streams);
+        let (header, segment, target, alone) = sizes;
+        let sizes = Sizes { header, segment, target, alone };
+        let finder = Finder::new(&memory.0, size_bytes, file_no, logs, starts, streams, sizes);
         finder.map(Self).ok_or_else(|| PyValueError::new_err("no such columns"))
     }
 
@@ -55,42 +55,17 @@ impl BlockFinder {
         unpanicked(|| py.detach(|| self.0.take(piece)))
     }
 
-    /// Take `length` bytes of the file at `path`; false where it cannot be opened.
+    /// Take `length` bytes of the file at `path`, all of it; false where it cannot be opened.
     fn read(&mut self, py: Python<'_>, path: &str, length: usize) -> PyResult<bool> {
         let Ok(file) = File::open(path) else { return Ok(false) };
         unpanicked(|| py.detach(|| self.0.read(&file, length)))?.map_err(failure)?;
         Ok(true)
     }
 
-    /// What was found, in the order of logs, of whole logs and `step_bytes` or more at a time.  None where Python shall look.
-    fn steps(&mut self, py: Python<'_>, step_bytes: usize) -> PyResult<Option<Vec<StepRow>>> {
-        let found = unpanicked(|| py.detach(|| self.0.steps(step_bytes)))?;
-        let row = |step: crate::blocks::Step| (step.stream, step.blocks.start, step.blocks.end, step.size_bytes);
-        Ok(found.map(|steps| steps.into_iter().map(row).collect()))
-    }
-
-    /// Blocks from `first` up to `end` as they lie in a segment from `at` on, and what its index says of them.
-    ///
-    /// Those of a log are joined up to `target_bytes`, but for those of `alone_bytes`.
-    fn join<'py>(
-        &self,
-        py: Python<'py>,
-        first: usize,
-        end: usize,
-        at: usize,
-        target_bytes: usize,
-        alone_bytes: usize,
-    ) -> PyResult<JoinedRow<'py>> {
-        let sizes = Sizes { target_bytes, alone_bytes };
-        let work = || {
-            let joined = Joined::new(self.0.content(), self.0.blocks(first..end)?, &sizes);
-            let told = joined.told(at);
-            Some((joined, told))
-        };
-        let made = unpanicked(|| py.detach(work))?;
-        let (joined, told) = made.ok_or_else(|| PyValueError::new_err("no such blocks"))?;
-        let columns = told.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
-        Ok((JoinedBlocks(joined), PyBytes::new(py, &told.index), told.rows, columns))
+    /// What becomes of the whole file, once: segments, each with the place of its stream.  None where Python shall make them.
+    fn segments(&mut self, py: Python<'_>) -> PyResult<Option<Vec<(usize, JoinedBlocks)>>> {
+        let made = unpanicked(|| py.detach(|| self.0.segments()))?;
+        Ok(made.map(|made| made.into_iter().map(|(stream, joined)| (stream, JoinedBlocks(joined))).collect()))
     }
 }
 
@@ -104,6 +79,13 @@ impl JoinedBlocks {
     #[getter]
     fn left(&self) -> usize {
         self.0.left()
+    }
+
+    /// What the segment's index says of them.
+    fn told<'py>(&self, py: Python<'py>) -> ToldRow<'py> {
+        let told = &self.0.told;
+        let columns = told.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
+        (PyBytes::new(py, &told.index), told.rows, columns)
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {

@@ -11,7 +11,7 @@ import pytest
 
 from penstock.core.ports import DiskFull
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
-from penstock.engines.local import columns, frame
+from penstock.engines.local import columns, frame, segment
 from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.host import disk as host_disk
 from penstock.host.disk import STORE_STEP_BYTES, STORE_UNIT_BYTES, SystemDisk
@@ -48,14 +48,15 @@ def journal_of(blocks: int, size_bytes: int) -> bytes:
 
 def finder_of(content: bytes) -> BlockFinder:
     logs, starts = array("Q", [1]).tobytes(), array("Q", [0]).tobytes()
-    return native().BlockFinder(native().JournalMemory(), len(content), 5, logs, starts, [1])
+    sizes = segment.HEADER_BYTES, 1 << 30, segment.BLOCK_TARGET_BYTES, segment.BLOCK_ALONE_BYTES
+    return native().BlockFinder(native().JournalMemory(), len(content), 5, logs, starts, [1], sizes)
 
 
-def joined(content: bytes, blocks: int) -> JoinedBlocks:
+def joined(content: bytes) -> JoinedBlocks:
     finder = finder_of(content)
     finder.take(content)
-    assert finder.steps(1) is not None
-    return finder.join(0, blocks, 0, 1 << 20, 256 << 10)[0]
+    [(_, blocks)] = finder.segments() or []
+    return blocks
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,8 @@ def test_store_when_blocks_are_joined_meanwhile_then_the_file_holds_what_their_p
     disk: SystemDisk, tmp_path: Path, blocks: int, size_bytes: int
 ) -> None:
     content = journal_of(blocks, size_bytes)
-    asyncio.run(disk.store("file", [b"head"], joined(content, blocks), [b"end"]))
-    expected = joined(content, blocks)
+    asyncio.run(disk.store("file", [b"head"], joined(content), [b"end"]))
+    expected = joined(content)
     left = expected.left
     assert (tmp_path / "file").read_bytes() == b"head" + b"".join(expected) + b"end"
     assert (tmp_path / "file").stat().st_size == 4 + left + 3
@@ -107,7 +108,7 @@ def test_store_when_the_disk_is_full_then_it_says_so(disk: SystemDisk, monkeypat
     with pytest.raises(DiskFull):
         asyncio.run(disk.store("file", [PATTERN]))
     with pytest.raises(DiskFull):
-        asyncio.run(disk.store("file", joined(journal_of(2, 100), 2)))
+        asyncio.run(disk.store("file", joined(journal_of(2, 100))))
 
 
 @pytest.mark.parametrize("flags", [0, os.O_DIRECT, os.O_DIRECTORY])
@@ -129,8 +130,8 @@ def test_store_when_the_native_part_cannot_open_files_then_python_writes_them(
 ) -> None:
     monkeypatch.setattr(host_disk.SystemFile, "_path", "/dev/fd/999999")
     disk = SystemDisk(tmp_path)
-    asyncio.run(disk.store("file", [b"head"], joined(content := journal_of(9, 70_000), 9)))
-    assert (tmp_path / "file").read_bytes() == b"head" + b"".join(joined(content, 9))
+    asyncio.run(disk.store("file", [b"head"], joined(content := journal_of(9, 70_000))))
+    assert (tmp_path / "file").read_bytes() == b"head" + b"".join(joined(content))
     disk.close()
 
 
@@ -142,11 +143,10 @@ def test_read_when_a_file_is_whole_or_cut_then_it_is_as_if_it_was_given(cut: int
     there, here = finder_of(content), finder_of(content)
     there.take(content[: len(content) - cut])
     assert here.read(str(path), len(content))
-    assert (found := here.steps(1)) == there.steps(1)
-    assert (found is None) == bool(cut % 73_728), "that is what one block takes"
-    if cut == 0:
-        pieces = [b"".join(finder.join(0, 20, 0, 1 << 20, 256 << 10)[0]) for finder in (here, there)]
-        assert pieces[0] == pieces[1]
+    made = [finder.segments() for finder in (here, there)]
+    pieces = [None if some is None else [b"".join(blocks) for _, blocks in some] for some in made]
+    assert pieces[0] == pieces[1]
+    assert (pieces[0] is None) == bool(cut % 73_728), "that is what one block takes"
 
 
 def test_read_when_the_disk_fails_then_it_says_so(tmp_path: Path) -> None:

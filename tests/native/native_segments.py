@@ -14,7 +14,7 @@ from penstock.engines.local.columns import Block, Run
 from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.engines.local.segment import Built
 from penstock.wire.native import NATIVE, Native
-from penstock.wire.nativeparts import BlockFinder, JournalMemory
+from penstock.wire.nativeparts import JournalMemory
 
 FILE_NO = 2**40 + 7
 DATA_ID = "0123456789abcdef"
@@ -58,16 +58,21 @@ def bodies_of(blocks: list[tuple[bool, int, list[tuple[bytes, bytes]], list[int]
     return bodies
 
 
-def found_in(bodies: list[bytes], memory: JournalMemory | None = None) -> BlockFinder | None:
-    """What is found in a journal file of these blocks, in pieces that end anywhere; None if it is not sound."""
+def joined_of(bodies: list[bytes], memory: JournalMemory | None = None) -> Built | None:
+    """The segment of a journal file of these blocks, in pieces that end anywhere; None if it is not sound."""
     content = b"".join(b"".join(frame.encode(Kind.RECORDS, FILE_NO, 3, [body])) for body in bodies)
     content = bytes(SECTOR_BYTES) + content + bytes(-len(content) % SECTOR_BYTES)
     logs = array("Q", dict.fromkeys(int.from_bytes(body[:8], "little") for body in bodies))
     memory, starts = memory or native().JournalMemory(), bytes(8 * len(logs))
-    finder = native().BlockFinder(memory, len(content), FILE_NO, logs.tobytes(), starts, [len(logs)])
+    sizes = segment.HEADER_BYTES, 1 << 30, segment.BLOCK_TARGET_BYTES, segment.BLOCK_ALONE_BYTES
+    finder = native().BlockFinder(memory, len(content), FILE_NO, logs.tobytes(), starts, [len(logs)], sizes)
     for at in range(0, len(content), 1001):
         finder.take(content[at : at + 1001])
-    return finder if finder.steps(1) is not None else None
+    made = finder.segments()
+    if made is None:
+        return None
+    [(_, blocks)] = made
+    return segment.joined(DATA_ID, blocks)
 
 
 def native() -> Native:
@@ -79,54 +84,37 @@ def told(built: Built) -> tuple[bytes, int, int, object]:
     return b"".join(chain.from_iterable(built.parts)), built.size_bytes, built.index_checksum, list(built.ranges)
 
 
+def built_of(bodies: list[bytes]) -> Built:
+    """By Python.  Raises Damaged."""
+    builder = segment.Builder(DATA_ID)
+    for body in bodies:
+        builder.add(body)
+    return builder.finish()
+
+
 @settings(max_examples=300, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(blocks=BLOCKS)
-def test_add_joined_when_given_any_blocks_builds_what_python_builds(
+def test_joined_when_given_any_blocks_is_what_python_builds(
     blocks: list[tuple[bool, int, list[tuple[bytes, bytes]], list[int]]],
 ) -> None:
     bodies = bodies_of(blocks)
-    one_by_one, at_once = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
-    for body in bodies:
-        one_by_one.add(body)
-    finder = found_in(bodies)
-    assert finder is not None
-    at_once.add_joined(finder, 0, len(bodies))
-    assert told(at_once.finish()) == told(one_by_one.finish())
-
-
-def test_add_joined_when_it_follows_others_then_they_are_not_joined() -> None:
-    bodies = bodies_of([(True, 0, [(b"k", b"a")], []), (True, 0, [(b"k", b"b")], [])])
-    finder = found_in(bodies)
-    assert finder is not None
-    builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
-    builder.add(bodies[0])
-    builder.add_joined(finder, 1, 2)
-    for body in bodies:
-        expected.add(body)
-    assert told(builder.finish()) == told(expected.finish())
-
-
-@pytest.mark.parametrize("some", [(0, 2), (1, 0), (2, 2), (0, 2**63)])
-def test_join_when_there_are_no_such_blocks_then_it_refuses(some: tuple[int, int]) -> None:
-    finder = found_in(bodies_of([(True, 0, [(b"k", b"ab")], [])]))
-    assert finder is not None
-    with pytest.raises(ValueError, match="no such blocks"):
-        finder.join(*some, 0, 1, 1)
+    made = joined_of(bodies)
+    assert made is not None
+    assert told(made) == told(built_of(bodies))
 
 
 def test_finder_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_refuses_the_file() -> None:
     [body] = bodies_of([(True, 0, [(b"k", b"ab"), (b"l", b"c")], [1])])
     for at in range(len(body)):
         lying = body[:at] + bytes([body[at] ^ 0x41]) + body[at + 1 :]
-        finder, builder, expected = found_in([lying]), segment.Builder(DATA_ID), segment.Builder(DATA_ID)
+        made = joined_of([lying])
         try:
-            expected.add(lying)
+            expected = built_of([lying])
         except columns.Damaged:
-            assert finder is None
+            assert made is None
         else:
-            assert finder is not None
-            builder.add_joined(finder, 0, 1)
-            assert told(builder.finish()) == told(expected.finish())
+            assert made is not None
+            assert told(made) == told(expected)
 
 
 def test_joined_when_blocks_are_large_then_checksums_of_parts_make_those_of_the_whole() -> None:
@@ -135,23 +123,22 @@ def test_joined_when_blocks_are_large_then_checksums_of_parts_make_those_of_the_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "BLOCK_TARGET_BYTES", 1 << 20)
         patch.setattr(segment, "BLOCK_ALONE_BYTES", 256 << 10)
-        one_by_one, at_once = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
-        for body in bodies:
-            one_by_one.add(body)
-        finder = found_in(bodies)
-        assert finder is not None
-        at_once.add_joined(finder, 0, len(bodies))
-        assert told(at_once.finish()) == told(one_by_one.finish())
+        made = joined_of(bodies)
+        assert made is not None
+        assert told(made) == told(built_of(bodies))
+
+
+def test_segments_when_they_were_taken_then_there_are_no_more() -> None:
+    finder = native().BlockFinder(native().JournalMemory(), 0, FILE_NO, b"", b"", [], (32, 99, 1, 1))
+    assert finder.segments() == []
+    finder.take(b"more")
+    assert finder.segments() is None
 
 
 def test_memory_when_a_file_is_still_to_be_written_then_the_next_is_read_elsewhere() -> None:
     first, second = (bodies_of([(True, 0, [(b"k", data)], [])]) for data in (b"first" * 99, b"other" * 99))
-    builder, expected = segment.Builder(DATA_ID), segment.Builder(DATA_ID)
     memory = native().JournalMemory()
-    expected.add(first[0])
-    finder = found_in(first, memory)
-    assert finder is not None
-    builder.add_joined(finder, 0, 1)
-    del finder
-    assert found_in(second, memory) is not None
-    assert told(builder.finish()) == told(expected.finish())
+    made = joined_of(first, memory)
+    assert made is not None
+    assert joined_of(second, memory) is not None
+    assert told(made) == told(built_of(first))

@@ -3,11 +3,13 @@
 import asyncio
 import shutil
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import google_crc32c
 import pytest
 from data_directory import CLICKS, ORDERS, SetClock, engine, log_of, put, read_all
 from disks import SettlingLater
@@ -22,10 +24,11 @@ from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.engines.local.log import LocalLog, Options
 from penstock.host.disk import SystemDisk
 from penstock.wire.native import NATIVE
-from penstock.wire.nativeparts import BlockFinder
+from penstock.wire.nativeparts import JoinedBlocks
 
 FILE_NO: Final = 2**33 + 1
 LOGS: Final = [log_of(uid, number) for uid in (ORDERS, CLICKS) for number in range(3)]
+LEAD_BYTES: Final = 8  # of a block in a segment
 SMALL: Final = Options(journal_file_bytes=128 << 10)
 RECORDS = st.tuples(st.integers(0, 5), st.integers(1, 3), st.integers(0, 700))  # log, how many, of what size
 CONTROL = st.sampled_from([Kind.CREATE, Kind.SEAL, Kind.TRIM, Kind.DROP])
@@ -56,26 +59,30 @@ def journal_of(groups: list[list[tuple[int, int, int] | Kind]]) -> tuple[bytes, 
 
 
 def found(
-    content: bytes, streams: list[list[int]], starts: dict[int, int], step_bytes: int
+    content: bytes, streams: list[list[int]], starts: dict[int, int], segment_bytes: int = 1 << 30
 ) -> list[tuple[int, list[tuple[int, int]], int]] | None:
-    """What the native part finds: stream; of each block the log and where it ends; bytes."""
+    """What the native part makes, no block joined to another: stream; of each block the log and where it ends; bytes with the header."""
     assert NATIVE is not None
     log_nos = [log_no for held in streams for log_no in held]
     starts_of = array("Q", [starts.get(log_no, 0) for log_no in log_nos]).tobytes()
     memory, counts = NATIVE.JournalMemory(), [len(held) for held in streams]
-    finder = NATIVE.BlockFinder(memory, len(content), FILE_NO, array("Q", log_nos).tobytes(), starts_of, counts)
+    sizes = segment.HEADER_BYTES, segment_bytes, 1, 1
+    finder = NATIVE.BlockFinder(memory, len(content), FILE_NO, array("Q", log_nos).tobytes(), starts_of, counts, sizes)
     for at in range(0, len(content), 700):
         finder.take(content[at : at + 700])
-    steps = finder.steps(step_bytes)
-    if steps is None:
-        return None
-    return [(stream, _ends(finder, first, end), size) for stream, first, end, size in steps]
+    made = finder.segments()
+    return None if made is None else [(stream, *_blocks(joined)) for stream, joined in made]
 
 
-def _ends(finder: BlockFinder, first: int, end: int) -> list[tuple[int, int]]:
-    """Log and end of each block."""
-    ranges = [finder.join(block, block + 1, 0, 1, 1)[3] for block in range(first, end)]
-    return [(int.from_bytes(log_no, "little"), int.from_bytes(end, "little")) for log_no, _, end, _, _ in ranges]
+def _blocks(joined: JoinedBlocks) -> tuple[list[tuple[int, int]], int]:
+    size_bytes = segment.HEADER_BYTES + joined.left
+    index = b"".join([segment._array_head(joined.told()[1]), joined.told()[0]])
+    rows = segment.decode_index(index, google_crc32c.value(index))
+    content = bytes(segment.HEADER_BYTES) + b"".join(joined)
+    assert len(content) == size_bytes
+    for row in rows:
+        segment.decode_block(content[row.at : row.at + row.length], row)
+    return [(row.log_no, row.end) for row in rows], size_bytes
 
 
 @settings(max_examples=200, derandomize=True)
@@ -83,27 +90,35 @@ def _ends(finder: BlockFinder, first: int, end: int) -> list[tuple[int, int]]:
     groups=GROUPS,
     streams=st.sampled_from([[[0, 1, 2, 3, 4, 5]], [[0, 3, 5], [1, 2, 4]], [[2], [], [9, 1]], []]),
     starts=st.dictionaries(st.integers(0, 5), st.integers(0, 4)),
-    step_bytes=st.sampled_from([1, 900, 10**9]),
+    segment_bytes=st.sampled_from([1500, 4000, 10**9]),
 )
-def test_finder_when_given_any_file_finds_the_wanted_log_by_log(
-    groups: list[list[tuple[int, int, int] | Kind]], streams: list[list[int]], starts: dict[int, int], step_bytes: int
+def test_finder_when_given_any_file_makes_segments_of_the_wanted_log_by_log(
+    groups: list[list[tuple[int, int, int] | Kind]],
+    streams: list[list[int]],
+    starts: dict[int, int],
+    segment_bytes: int,
 ) -> None:
     content, blocks = journal_of(groups)
-    steps = found(content, streams, starts, step_bytes)
-    assert steps is not None
-    lengths = {(log_no, end): length for log_no, end, _, length in blocks}
-    for number, wanted in enumerate(streams):
-        expected = [
-            (log, end) for log in wanted for log_no, end, _, _ in blocks if log_no == log and end > starts.get(log, 0)
-        ]
-        assert [block for stream, held, _ in steps for block in held if stream == number] == expected
-    for stream, held, size in steps:
-        assert size == sum(lengths[block] for block in held)
-        last_log = sum(lengths[block] for block in held if block[0] == held[-1][0])
-        assert size - last_log < step_bytes or step_bytes == 1
-        assert {log_no for log_no, _ in held} <= set(streams[stream])
-    for (_, before, _), (_, after, _) in pairwise(steps):
+    made = found(content, streams, starts, segment_bytes)
+    wanted = [
+        (number, log, end, LEAD_BYTES + length)
+        for number, held in enumerate(streams)
+        for log in held
+        for log_no, end, _, length in blocks
+        if log_no == log and end > starts.get(log, 0)
+    ]
+    sizes = Counter[int]()
+    for _, log, _, length in wanted:
+        sizes[log] += length
+    largest = max(sizes.values(), default=0)
+    assert (made is None) == (bool(sizes) and segment.HEADER_BYTES + largest > segment_bytes)
+    if made is None:
+        return
+    assert [(stream, *block) for stream, held, _ in made for block in held] == [row[:3] for row in wanted]
+    assert all(size_bytes <= segment_bytes for _, _, size_bytes in made)
+    for (stream, before, size_bytes), (following, after, _) in pairwise(made):
         assert before[-1][0] != after[0][0]
+        assert stream != following or size_bytes + sizes[after[0][0]] > segment_bytes, "it had room"
 
 
 def test_finder_when_a_byte_is_wrong_then_it_refuses_the_file() -> None:
@@ -112,13 +127,13 @@ def test_finder_when_a_byte_is_wrong_then_it_refuses_the_file() -> None:
     used |= set(range(SECTOR_BYTES, SECTOR_BYTES + 400))
     for at in sorted(used):
         damaged = content[:at] + bytes([content[at] ^ 0x11]) + content[at + 1 :]
-        assert found(damaged, [[1, 2]], {}, 1) is None, at
+        assert found(damaged, [[1, 2]], {}) is None, at
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, SECTOR_BYTES, SECTOR_BYTES + 10, SECTOR_BYTES + 130])
 def test_finder_when_a_file_is_cut_then_it_finds_nothing_or_refuses(length: int) -> None:
     content, _ = journal_of([[(1, 1, 100)], [(1, 1, 100)]])
-    assert not found(content[:length], [[1]], {}, 1)
+    assert not found(content[:length], [[1]], {})
 
 
 async def _write(log: LocalLog) -> None:
@@ -166,14 +181,14 @@ def _settled(
 def test_settle_when_the_native_part_does_it_then_all_is_as_python_does_it(
     segment_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment, "BLOCK_TARGET_BYTES", 9000)  # in several steps
+    monkeypatch.setattr(segment, "BLOCK_TARGET_BYTES", 9000)
     _unsettled(tmp_path / "data")
     options = SMALL._replace(segment_bytes=segment_bytes)
     here = _settled(tmp_path / "data", monkeypatch, options, native=True)
     there = _settled(tmp_path / "data", monkeypatch, options, native=False)
     assert here[1:] == there[1:]
     assert not here[2]
-    if segment_bytes != 30_000:  # there steps are not cut, so segments end elsewhere
+    if segment_bytes != 30_000:  # there logs are not cut, so segments end elsewhere
         assert here == there
         assert len(here[0]) > 4
 

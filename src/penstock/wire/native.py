@@ -102,10 +102,13 @@ class Native(Protocol):
         ...
 
     @property
-    def BlockFinder(self) -> Callable[[JournalMemory, int, int, bytes, bytes, Sequence[int]], BlockFinder]:  # noqa: N802
+    def BlockFinder(  # noqa: N802
+        self,
+    ) -> Callable[[JournalMemory, int, int, bytes, bytes, Sequence[int], tuple[int, int, int, int]], BlockFinder]:
         """Makes a finder of the blocks that a journal file has of some logs, by the file's size and number.
 
-        Then numbers of logs, and offsets before which nothing is wanted, eight bytes each, stream by stream; how many logs each stream has.
+        Then numbers of logs, and offsets before which nothing is wanted, eight bytes each, stream by stream; how many logs each stream has;
+        bytes of a segment's header, of a segment at most, of a block that others are joined to, and from which on a block is not joined.
         """
         ...
 
@@ -156,7 +159,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 14  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 15  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:

@@ -365,41 +365,36 @@ class FileWriter(Protocol):
 
 
 class JoinedBlocks(Protocol):
-    """Blocks of a segment that are yet to be written, each behind its checksum and length."""
+    """All blocks of a segment, as engines/local/segment.py joins them, that are yet to be written."""
 
     @property
     def left(self) -> int:
         """Bytes that are yet to be written."""
         ...
 
+    def told(self) -> tuple[bytes, int, Sequence[bytes]]:
+        """Rows of the segment's index in MessagePack, how many they are, and the columns of ranges.py."""
+        ...
+
     def __iter__(self) -> Iterator[bytes]:
-        """They, once, in pieces that are made when they are asked for."""
+        """They, once, each behind its checksum and length, in pieces that are made when they are asked for."""
         ...
 
 
 class BlockFinder(Protocol):
-    """Finds the blocks of some logs in a journal file, and holds the file."""
+    """Makes segments of the blocks that a journal file has of some logs."""
 
     def take(self, piece: bytes) -> None:
         """Go on by what follows of the file, verifying its frames.  Cost: 0.1 ms a MiB."""
         ...
 
     def read(self, path: str, length: int) -> bool:
-        """Take so many bytes of a file in one go; false where it cannot be opened.  Raises OSError."""
+        """Take so many bytes of a file in one go, which is then whole; false where it cannot be opened.  Raises OSError."""
         ...
 
-    def steps(self, step_bytes: int) -> list[tuple[int, int, int, int]] | None:
-        """What was found, log by log; of whole logs and `step_bytes` or more at a time.  None where something is wrong: Python shall look.
+    def segments(self) -> list[tuple[int, JoinedBlocks]] | None:
+        """What becomes of the whole file, once: segments, stream by stream and log by log, each with the place of its stream.
 
-        The place of the stream, the first block and one past the last, and their bytes.
-        """
-        ...
-
-    def join(
-        self, first: int, end: int, at: int, target_bytes: int, alone_bytes: int
-    ) -> tuple[JoinedBlocks, bytes, int, Sequence[bytes]]:
-        """Blocks from `first` up to `end` as they lie in a segment from `at` on (engines/local/segment.py).
-
-        Then the rows of its index in MessagePack, how many they are, and the columns of ranges.py.
+        None where something is wrong, or a log is too large for a segment: Python shall look.
         """
         ...

@@ -22,7 +22,7 @@ import msgspec
 from penstock.engines.local import columns
 from penstock.engines.local.columns import Block, Damaged
 from penstock.engines.local.ranges import RangeRow, Ranges
-from penstock.wire.nativeparts import BlockFinder
+from penstock.wire.nativeparts import JoinedBlocks
 
 MAGIC: Final = b"PSTKSEG1"
 _TRAILER: Final = struct.Struct("<QQII")
@@ -95,26 +95,25 @@ class Builder:
         self._held.append((block, body))
         self._held_bytes += block.size_bytes
 
-    def add_joined(self, finder: BlockFinder, first: int, end: int) -> None:
-        """Take all blocks that a journal file has of some logs, as `add` would one by one: of those found, from `first` up to `end`."""
-        if self._held:
-            self._join()
-        joined, index, rows, ranges = finder.join(first, end, self.size_bytes, BLOCK_TARGET_BYTES, BLOCK_ALONE_BYTES)
-        self._parts.append(joined)
+    def add_joined(self, blocks: JoinedBlocks) -> None:
+        """Take all blocks of the segment from the native part, which joined them as `add` does.  The builder is a new one."""
+        index, self._rows, ranges = blocks.told()
+        self._parts.append(blocks)
         self._index.append(index)
-        self._rows += rows
         self._ranges.extend(ranges)
-        self.size_bytes += joined.left
+        self.size_bytes += blocks.left
 
     def finish(self) -> Built:
         """The segment."""
         if self._held:
             self._join()
-        index = b"".join([_array_head(self._rows), *self._index])
-        checksum = google_crc32c.value(index)
-        trailer = _TRAILER.pack(self.size_bytes, len(index), checksum, _TRAILER_MAGIC)
-        size_bytes = self.size_bytes + len(index) + TRAILER_BYTES
-        return Built([*self._parts, [index, trailer]], size_bytes, checksum, self._ranges)
+        index = [_array_head(self._rows), *self._index]
+        length, checksum = sum(map(len, index)), 0
+        for piece in index:
+            checksum = google_crc32c.extend(checksum, piece)
+        trailer = _TRAILER.pack(self.size_bytes, length, checksum, _TRAILER_MAGIC)
+        size_bytes = self.size_bytes + length + TRAILER_BYTES
+        return Built([*self._parts, [*index, trailer]], size_bytes, checksum, self._ranges)
 
     def _join(self) -> None:
         [block, body], *others = self._held
@@ -132,6 +131,13 @@ class Builder:
         self._rows += 1
         self._ranges.add(_range(row))
         self.size_bytes += _BLOCK.size + length
+
+
+def joined(data_id: str, blocks: JoinedBlocks) -> Built:
+    """The segment whose blocks the native part joined, as a builder does."""
+    builder = Builder(data_id)
+    builder.add_joined(blocks)
+    return builder.finish()
 
 
 def index_place(trailer: bytes, size_bytes: int) -> tuple[int, int, int]:

@@ -189,7 +189,7 @@ class Settler:
         ]
 
     async def _joined(self, by_stream: dict[str, list[LogState]], file: JournalFile) -> "list[_Draft] | None":
-        """The same by the native part, from the file alone, in steps that let others run; None where Python is to do all of it."""
+        """The same by the native part, from the file alone, beside the loop; None where Python is to do it."""
         if NATIVE is None:
             return None
         self._memory = self._memory or NATIVE.JournalMemory()
@@ -197,24 +197,16 @@ class Settler:
         logs = list(chain.from_iterable(by_stream.values()))
         log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.settled_end for log in logs])
         counts = [len(held) for held in by_stream.values()]
+        sizes = segment.HEADER_BYTES, self._segment_bytes, segment.BLOCK_TARGET_BYTES, segment.BLOCK_ALONE_BYTES
         finder = NATIVE.BlockFinder(
-            self._memory, file.file.size_bytes, file.file_no, log_nos.tobytes(), starts.tobytes(), counts
+            self._memory, file.file.size_bytes, file.file_no, log_nos.tobytes(), starts.tobytes(), counts, sizes
         )
         await file.file.feed(file.end, finder)
-        steps = finder.steps(segment.BLOCK_TARGET_BYTES)
-        if steps is None:
+        made = finder.segments()
+        if made is None:
             return None
-        builders: list[list[segment.Builder]] = [[] for _ in by_stream]
-        for stream, first, end, size_bytes in steps:
-            await self._clock.sleep(0)
-            held = builders[stream]
-            if size_bytes > self._segment_bytes:
-                return None
-            if not held or not held[-1].takes(size_bytes, self._segment_bytes):
-                held.append(segment.Builder(self._ledger.data_id))
-            held[-1].add_joined(finder, first, end)
-        named = zip(by_stream, builders, strict=True)
-        return [_Draft(stream, builder.finish()) for stream, held in named for builder in held]
+        streams = list(by_stream)
+        return [_Draft(streams[stream], segment.joined(self._ledger.data_id, blocks)) for stream, blocks in made]
 
     async def _settle(self, file: JournalFile, drafts: "Sequence[_Draft]") -> None:
         """Make the segments of a full file durable, name them in a manifest, and give the file up."""
