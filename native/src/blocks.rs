@@ -4,9 +4,7 @@
 //! log.  What is needed of a block more than once is noted then: later its memory is cold.  When the file is whole, the blocks of each stream
 //! become segments.  A frame or a block that is not sound makes all of the file Python's.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
@@ -14,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::checksums::end_to_end;
 use crate::joined::{Joined, LEAD_BYTES, Sizes};
+use crate::roster::Logs;
 
 const FRAME_MAGIC: u32 = 0x4B54_5350;
 const FRAME_KIND: u8 = 2; // RECORDS
@@ -202,35 +201,12 @@ impl Block {
     }
 }
 
-/// Of each log where it stands among the wanted, and its first offset that is wanted.
-type Places = HashMap<u64, (u32, u64), BuildHasherDefault<Numbers>>;
-
-/// Hashes log numbers: they are given out one by one, so that their lowest bits differ.
-#[derive(Default)]
-struct Numbers(u64);
-
-impl Hasher for Numbers {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
 /// Finds the blocks of some logs in a journal file, and verifies every frame of it.
 pub struct Finder {
     content: Arc<Content>, // as much as was read of it
     file_no: u64,
-    places: Places,
-    streams: Vec<usize>, // how many of the logs each has
+    logs: Arc<Logs>,
+    starts: Vec<u64>, // of each log its first offset that is wanted
     sizes: Sizes,
     at: usize, // up to where it was verified
     sound: bool,
@@ -239,22 +215,16 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// `logs` and `starts`: numbers and first offsets that are wanted, eight bytes each, stream by stream.
     pub fn new(
         memory: &Memory,
         size_bytes: usize,
         file_no: u64,
-        logs: &[u8],
-        starts: &[u8],
-        streams: Vec<usize>,
+        logs: Arc<Logs>,
+        starts: Vec<u64>,
         sizes: Sizes,
-    ) -> Option<Self> {
-        let mut places = Places::with_capacity_and_hasher(logs.len() / 8, BuildHasherDefault::default());
-        for (place, (log, start)) in (0..).zip(logs.chunks_exact(8).zip(starts.chunks_exact(8))) {
-            places.insert(u64_at(log, 0)?, (place, u64_at(start, 0)?));
-        }
+    ) -> Self {
         let (content, found) = (Arc::new(memory.content(size_bytes)), Vec::new());
-        Some(Self { content, file_no, places, streams, sizes, at: SECTOR_BYTES, sound: true, found, made: None })
+        Self { content, file_no, logs, starts, sizes, at: SECTOR_BYTES, sound: true, found, made: None }
     }
 
     /// Go on in the file by what follows of it.
@@ -307,7 +277,7 @@ impl Finder {
     /// Check a frame, and note its block if that is wanted.
     fn verify(&mut self, frame: &[u8]) -> Option<()> {
         let body = &frame[FRAME_HEAD_BYTES..];
-        let place = if frame[KIND_AT] == FRAME_KIND { wanted_place(body, &self.places)? } else { None };
+        let place = if frame[KIND_AT] == FRAME_KIND { self.wanted_place(body)? } else { None };
         let block = place.map(|place| Block::cut(body, self.at + FRAME_HEAD_BYTES, place));
         let data_bytes = block.as_ref().and_then(|block| Some(block.as_ref()?.data_bytes as usize)).unwrap_or(0);
         let kept_apart = if data_bytes < CHECKED_ONCE_BYTES { 0 } else { data_bytes };
@@ -326,6 +296,13 @@ impl Finder {
         Some(())
     }
 
+    /// Where the log of a block stands among the wanted, if the block is.
+    fn wanted_place(&self, body: &[u8]) -> Option<Option<u32>> {
+        let end = u64_at(body, 16)?.checked_add(u64::from(u32_at(body, 12)?))?;
+        let place = self.logs.find(u64_at(body, 0)?);
+        Some(place.filter(|place| end > self.starts[*place]).map(|place| place as u32))
+    }
+
     /// The segments that the file becomes, each with the place of its stream; once.  None where Python shall make them.
     pub fn segments(&mut self) -> Option<Vec<(usize, Joined)>> {
         if self.made.is_none() {
@@ -340,9 +317,9 @@ impl Finder {
             self.sound = self.sound && blank_to(&self.content, self.at).flatten().is_some();
         }
         if self.sound {
-            let found = by_place(&std::mem::take(&mut self.found), self.streams.iter().sum());
+            let found = by_place(&std::mem::take(&mut self.found), self.starts.len());
             let made = |(stream, blocks)| (stream, Joined::new(&self.content, &found[blocks], &self.sizes));
-            self.made = cut(&found, &self.streams, &self.sizes).map(|cut| cut.into_iter().map(made).collect());
+            self.made = cut(&found, &self.logs.streams, &self.sizes).map(|cut| cut.into_iter().map(made).collect());
             self.sound = false; // it takes nothing more
         }
     }
@@ -364,12 +341,6 @@ fn by_place(found: &[Block], count: usize) -> Vec<Block> {
         *place += 1;
     }
     order.into_iter().map(|at| found[at].clone()).collect()
-}
-
-/// Where the log of a block stands among the wanted, if the block is.
-fn wanted_place(body: &[u8], places: &Places) -> Option<Option<u32>> {
-    let end = u64_at(body, 16)?.checked_add(u64::from(u32_at(body, 12)?))?;
-    Some(places.get(&u64_at(body, 0)?).filter(|(_, start)| end > *start).map(|(place, _)| *place))
 }
 
 /// How long the body of the frame with this head is, if it is one.

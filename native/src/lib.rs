@@ -20,6 +20,7 @@ mod number;
 mod pages;
 mod placed;
 mod readers;
+mod roster;
 mod rows;
 mod settling;
 mod sign;
@@ -395,6 +396,7 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<readers::Readers>()?;
     module.add_class::<Fanned>()?;
     module.add_class::<Placed>()?;
+    module.add_class::<roster::Roster>()?;
     module.add_class::<Tips>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Rows>()?;

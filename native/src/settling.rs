@@ -1,14 +1,16 @@
 //! What Python holds of a journal file on its way to segments.
 
 use std::fs::File;
+use std::sync::Arc;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::blocks::{Finder, Memory};
 use crate::joined::{Joined, Sizes};
+use crate::roster::Roster;
 use crate::storing::failure;
+use crate::tips::Tips;
 use crate::{filled, unpanicked};
 
 const PIECE_BYTES: usize = 512 << 10; // given to Python at a time
@@ -39,15 +41,14 @@ impl BlockFinder {
         memory: &JournalMemory,
         size_bytes: usize,
         file_no: u64,
-        logs: &[u8],
-        starts: &[u8],
-        streams: Vec<usize>,
+        roster: &Roster,
+        tips: PyRef<'_, Tips>,
         sizes: (usize, usize, usize, usize),
     ) -> PyResult<Self> {
         let (header, segment, target, alone) = sizes;
         let sizes = Sizes { header, segment, target, alone };
-        let finder = Finder::new(&memory.0, size_bytes, file_no, logs, starts, streams, sizes);
-        finder.map(Self).ok_or_else(|| PyValueError::new_err("no such columns"))
+        let starts = tips.settled_ends(&roster.0)?;
+        Ok(Self(Finder::new(&memory.0, size_bytes, file_no, Arc::clone(&roster.0), starts, sizes)))
     }
 
     /// What follows of the file.

@@ -3,21 +3,21 @@
 import asyncio
 import errno
 import os
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from native_found import finder_of
 
 from penstock.core.ports import DiskFull
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
-from penstock.engines.local import columns, frame, segment
+from penstock.engines.local import columns, frame
 from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.host import disk as host_disk
 from penstock.host.disk import STORE_STEP_BYTES, STORE_UNIT_BYTES, SystemDisk
 from penstock.host.entropy import SystemEntropy
 from penstock.wire.native import NATIVE, Native
-from penstock.wire.nativeparts import BlockFinder, JoinedBlocks
+from penstock.wire.nativeparts import JoinedBlocks
 
 PATTERN = bytes(range(256)) * 64
 PATHS = {"a file that is not there": "/dev/fd/999999", "nothing": ""}
@@ -46,14 +46,8 @@ def journal_of(blocks: int, size_bytes: int) -> bytes:
     return content
 
 
-def finder_of(content: bytes) -> BlockFinder:
-    logs, starts = array("Q", [1]).tobytes(), array("Q", [0]).tobytes()
-    sizes = segment.HEADER_BYTES, 1 << 30, segment.BLOCK_TARGET_BYTES, segment.BLOCK_ALONE_BYTES
-    return native().BlockFinder(native().JournalMemory(), len(content), 5, logs, starts, [1], sizes)
-
-
 def joined(content: bytes) -> JoinedBlocks:
-    finder = finder_of(content)
+    finder = finder_of(len(content), 5, [[1]])
     finder.take(content)
     [(_, blocks)] = finder.segments() or []
     return blocks
@@ -122,7 +116,7 @@ def test_write_when_a_file_takes_no_such_flags_then_it_is_done_without(flags: in
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_files_when_they_cannot_be_opened_then_python_is_left_to_it(path: str) -> None:
     assert native().FileWriter(1 << 20).write(path, 0, [[b"x"]]) is None
-    assert not finder_of(b"").read(path, 9)
+    assert not finder_of(0, 5, [[1]]).read(path, 9)
 
 
 def test_store_when_the_native_part_cannot_open_files_then_python_writes_them(
@@ -140,7 +134,7 @@ def test_read_when_a_file_is_whole_or_cut_then_it_is_as_if_it_was_given(cut: int
     content = journal_of(20, 70_000)
     path = tmp_path / "file"
     path.write_bytes(content[: len(content) - cut])
-    there, here = finder_of(content), finder_of(content)
+    there, here = finder_of(len(content), 5, [[1]]), finder_of(len(content), 5, [[1]])
     there.take(content[: len(content) - cut])
     assert here.read(str(path), len(content))
     made = [finder.segments() for finder in (here, there)]
@@ -151,5 +145,5 @@ def test_read_when_a_file_is_whole_or_cut_then_it_is_as_if_it_was_given(cut: int
 
 def test_read_when_the_disk_fails_then_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:  # noqa: PT011 - by its number
-        finder_of(bytes(9)).read(str(tmp_path), 9)
+        finder_of(9, 5, [[1]]).read(str(tmp_path), 9)
     assert caught.value.errno == errno.EISDIR

@@ -93,7 +93,6 @@ def test_place_when_given_any_logs_is_as_python_places_them(
     placed.roll_back(tips)
     expected.roll_back(plain_tips)
     assert states(tips, 12) == states(plain_tips, 12)
-    assert tips.last_arrivals_ms([3, 1]) == plain_tips.last_arrivals_ms([3, 1])
 
 
 def test_place_when_it_is_taken_back_then_the_same_offsets_are_given_again() -> None:
@@ -110,11 +109,11 @@ def test_place_when_it_is_taken_back_then_the_same_offsets_are_given_again() -> 
 def test_tips_when_a_log_is_asked_for_that_is_none_is_refused() -> None:
     assert NATIVE is not None
     for tips in (NATIVE.Tips(), PlainTips()):
-        for call in (tips.end, tips.next_offset, tips.last_arrival_ms, tips.is_closed):
+        for call in (tips.end, tips.next_offset, tips.last_arrival_ms, tips.is_closed, tips.start, tips.settled_end):
             with pytest.raises(IndexError):
                 call(0)
         with pytest.raises(IndexError):
-            tips.last_arrivals_ms([0])
+            tips.settle_to(0, 1)
     spread, _ = both([("k", b"d", 0)], set())
     with pytest.raises(IndexError):
         spread.place(NATIVE.Fanned([3], [1]), NATIVE.Tips(), 0)

@@ -1,12 +1,12 @@
 """Blocks that the native part joins are, byte for byte, those that Python joins."""
 
-from array import array
 from collections.abc import Iterator
 from itertools import chain
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from native_found import finder_of
 
 from penstock.engines.column import DATA_WIDTH, KEY_WIDTH, Column
 from penstock.engines.local import columns, frame, segment
@@ -62,10 +62,9 @@ def joined_of(bodies: list[bytes], memory: JournalMemory | None = None) -> Built
     """The segment of a journal file of these blocks, in pieces that end anywhere; None if it is not sound."""
     content = b"".join(b"".join(frame.encode(Kind.RECORDS, FILE_NO, 3, [body])) for body in bodies)
     content = bytes(SECTOR_BYTES) + content + bytes(-len(content) % SECTOR_BYTES)
-    logs = array("Q", dict.fromkeys(int.from_bytes(body[:8], "little") for body in bodies))
-    memory, starts = memory or native().JournalMemory(), bytes(8 * len(logs))
+    logs = list(dict.fromkeys(int.from_bytes(body[:8], "little") for body in bodies))
     sizes = segment.HEADER_BYTES, 1 << 30, segment.BLOCK_TARGET_BYTES, segment.BLOCK_ALONE_BYTES
-    finder = native().BlockFinder(memory, len(content), FILE_NO, logs.tobytes(), starts, [len(logs)], sizes)
+    finder = finder_of(len(content), FILE_NO, [logs], sizes=sizes, memory=memory)
     for at in range(0, len(content), 1001):
         finder.take(content[at : at + 1001])
     made = finder.segments()
@@ -129,7 +128,7 @@ def test_joined_when_blocks_are_large_then_checksums_of_parts_make_those_of_the_
 
 
 def test_segments_when_they_were_taken_then_there_are_no_more() -> None:
-    finder = native().BlockFinder(native().JournalMemory(), 0, FILE_NO, b"", b"", [], (32, 99, 1, 1))
+    finder = finder_of(0, FILE_NO, [])
     assert finder.segments() == []
     finder.take(b"more")
     assert finder.segments() is None

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from array import array
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -15,6 +14,7 @@ from data_directory import CLICKS, ORDERS, SetClock, engine, log_of, put, read_a
 from disks import SettlingLater
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_found import finder_of
 
 from penstock.core.ports import DiskFull
 from penstock.engines.api import Position
@@ -23,7 +23,6 @@ from penstock.engines.local import columns, frame, segment, settler
 from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.engines.local.log import LocalLog, Options
 from penstock.host.disk import SystemDisk
-from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import JoinedBlocks
 
 FILE_NO: Final = 2**33 + 1
@@ -62,12 +61,8 @@ def found(
     content: bytes, streams: list[list[int]], starts: dict[int, int], segment_bytes: int = 1 << 30
 ) -> list[tuple[int, list[tuple[int, int]], int]] | None:
     """What the native part makes, no block joined to another: stream; of each block the log and where it ends; bytes with the header."""
-    assert NATIVE is not None
-    log_nos = [log_no for held in streams for log_no in held]
-    starts_of = array("Q", [starts.get(log_no, 0) for log_no in log_nos]).tobytes()
-    memory, counts = NATIVE.JournalMemory(), [len(held) for held in streams]
     sizes = segment.HEADER_BYTES, segment_bytes, 1, 1
-    finder = NATIVE.BlockFinder(memory, len(content), FILE_NO, array("Q", log_nos).tobytes(), starts_of, counts, sizes)
+    finder = finder_of(len(content), FILE_NO, streams, starts, sizes)
     for at in range(0, len(content), 700):
         finder.take(content[at : at + 700])
     made = finder.segments()

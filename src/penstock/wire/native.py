@@ -20,6 +20,7 @@ from penstock.wire.nativeparts import (
     PutCallReader,
     Readers,
     Ring,
+    RosterRows,
     Rows,
     ShardNames,
     SignedNames,
@@ -75,6 +76,16 @@ class Native(Protocol):
         ...
 
     @property
+    def BlockFinder(  # noqa: N802
+        self,
+    ) -> Callable[[JournalMemory, int, int, RosterRows, Tips, tuple[int, int, int, int]], BlockFinder]:
+        """Makes a finder of the blocks of logs in a journal file that are not settled, by the file's size and number.
+
+        The last are bytes: of a segment's header, of a segment at most, of a block that others are joined to, of one that is not joined.
+        """
+        ...
+
+    @property
     def Tips(self) -> Callable[[], Tips]:  # noqa: N802
         """Makes tips of no logs."""
         ...
@@ -82,6 +93,11 @@ class Native(Protocol):
     @property
     def Fanned(self) -> Callable[[Sequence[int], Sequence[int]], Fanned]:  # noqa: N802
         """Makes a fan of places and numbers of logs."""
+        ...
+
+    @property
+    def Roster(self) -> Callable[[Sequence[int], Sequence[int], Sequence[int]], RosterRows]:  # noqa: N802
+        """Makes a roster of places and numbers of logs, stream by stream, and of how many of them each stream has."""
         ...
 
     @property
@@ -98,17 +114,6 @@ class Native(Protocol):
         """Of an aggregate whose records are partition keys and data alone: the keys they have, and the key and data of each.
 
         None where Python shall look.
-        """
-        ...
-
-    @property
-    def BlockFinder(  # noqa: N802
-        self,
-    ) -> Callable[[JournalMemory, int, int, bytes, bytes, Sequence[int], tuple[int, int, int, int]], BlockFinder]:
-        """Makes a finder of the blocks that a journal file has of some logs, by the file's size and number.
-
-        Then numbers of logs, and offsets before which nothing is wanted, eight bytes each, stream by stream; how many logs each stream has;
-        bytes of a segment's header, of a segment at most, of a block that others are joined to, and from which on a block is not joined.
         """
         ...
 

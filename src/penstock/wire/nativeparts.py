@@ -29,12 +29,24 @@ class Tips(Protocol):
     def set_next_offset(self, place: int, offset: int) -> None: ...  # noqa: D102
     def last_arrival_ms(self, place: int) -> int: ...  # noqa: D102
     def set_last_arrival_ms(self, place: int, arrival_ms: int) -> None: ...  # noqa: D102
-    def last_arrivals_ms(self, places: Sequence[int]) -> list[int]: ...  # noqa: D102
     def note_scatter(self, place: int, number: int, group: int) -> None: ...  # noqa: D102
     def scatters_since(self, place: int, since: int) -> list[tuple[int, int]]: ...  # noqa: D102
     def forget_scatters(self, before: int) -> None: ...  # noqa: D102
     def is_closed(self, place: int) -> bool: ...  # noqa: D102
     def set_closed(self, place: int, closed: bool) -> None: ...  # noqa: D102
+    def start(self, place: int) -> int: ...  # noqa: D102
+    def set_start(self, place: int, start: int) -> None: ...  # noqa: D102
+    def settled_end(self, place: int) -> int: ...  # noqa: D102
+    def settle_to(self, place: int, end: int) -> None: ...  # noqa: D102
+    def set_gap(self, place: int, first: int, end: int) -> None: ...  # noqa: D102
+    def is_sealed(self, place: int) -> bool: ...  # noqa: D102
+    def seal(self, place: int) -> None: ...  # noqa: D102
+    def settle(self, roster: "RosterRows", numbers: bytes, ends: bytes) -> list[int]: ...  # noqa: D102
+    def columns(self, roster: "RosterRows") -> tuple[bytes, bytes, bytes, bytes]: ...  # noqa: D102
+
+
+class RosterRows(Protocol):
+    """The logs that there are (engines/local/roster.py)."""
 
 
 class Fanned(Protocol):

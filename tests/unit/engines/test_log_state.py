@@ -27,7 +27,8 @@ def test_log_when_a_file_is_settled_without_a_damaged_block_then_its_offsets_cou
 
 def test_log_when_recovery_left_offsets_out_then_they_count_as_settled_once_all_before_them_is() -> None:
     log = _log()
-    log.end, log.gap = 100, range(5, 100)
+    log.leave_out(range(5, 100))
+    assert (log.end, log.next_offset) == (100, 100)
     log.settled_to(4)
     assert log.settled_end == 4
     log.settled_to(5)

@@ -295,9 +295,11 @@ class Committer:
                 self._tail.add(kept, length)
             case Kind.CREATE:
                 self._logs.setdefault(log.name, log)
+                self._commons.changes += 1
             case Kind.DROP:
                 if self._logs.get(log.name) is log:
                     del self._logs[log.name]
+                    self._commons.changes += 1
                 log.forget()
             case Kind.SEAL:
                 log.seal()

@@ -70,7 +70,8 @@ async def _from_manifest(disk: Disk, held: Manifest) -> Recovered:
         log.start, log.last_arrival_ms = row.start, row.last_arrival_ms
         if row.sealed:
             log.seal()
-        log.end = log.next_offset = log.settled_end = row.end
+        log.end = log.next_offset = row.end
+        log.settled_to(row.end)
         _add(found, log)
     unread = _Unread(found)
     for segment in held.segments:
@@ -150,9 +151,7 @@ async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None
         # The newest records of any log may be among the lost: no offset that was given to one is given again.  A record takes more
         # than a byte, so a file holds fewer of them than bytes.
         for log in found.logs.values():
-            log.gap = range(log.end, log.end + file_bytes * len(numbers))
-            log.end = log.next_offset = log.gap.stop
-            log.settled_to(log.settled_end)
+            log.leave_out(range(log.end, log.end + file_bytes * len(numbers)))
 
 
 async def _unsettled_files(disk: Disk, found: Recovered, file_bytes: int) -> list[int]:

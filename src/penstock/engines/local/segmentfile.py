@@ -66,7 +66,14 @@ class SegmentFile:
     def hold(self, ranges: Ranges) -> None:
         """Hold these records."""
         self.ranges = ranges
-        self.records = ranges.records
+        self._records: int | None = None
+
+    @property
+    def records(self) -> int:
+        """How many it holds, of all logs; counted when it is first asked for."""
+        if self._records is None:
+            self._records = self.ranges.records
+        return self._records
 
     async def _index_rows(self) -> list[BlockRow]:
         size = self.row.size_bytes

@@ -8,10 +8,7 @@ Rules of this file: one change of the manifest at a time; it never reads or chan
 
 import asyncio
 import logging
-from array import array
 from collections.abc import Callable, Sequence
-from itertools import chain
-from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -22,10 +19,11 @@ from penstock.engines.local import frame, manifest, segment
 from penstock.engines.local.blocks import JournalBlock
 from penstock.engines.local.columns import Damaged
 from penstock.engines.local.journal import Journal, JournalFile
-from penstock.engines.local.manifest import LogTable, Manifest, SegmentRow
+from penstock.engines.local.manifest import Manifest, SegmentRow
+from penstock.engines.local.roster import Roster
 from penstock.engines.local.segment import Built
 from penstock.engines.local.segmentfile import SegmentFile
-from penstock.engines.local.state import LogCommons, LogState, settle
+from penstock.engines.local.state import LogCommons, LogState
 from penstock.engines.local.together import both
 from penstock.wire.native import NATIVE
 from penstock.wire.nativeparts import JournalMemory
@@ -77,6 +75,7 @@ class Settler:
         self._ledger = ledger
         self._report = report
         self._segment_bytes = segment_bytes
+        self._roster = Roster(logs.values(), commons)
         self._wanted = asyncio.Event()
         self._changing = asyncio.Lock()
         self._memory: JournalMemory | None = None  # made when it is needed
@@ -175,48 +174,47 @@ class Settler:
 
     async def _draft(self, file: JournalFile) -> "list[_Draft]":
         """The segments of a full file, in memory."""
-        by_stream: dict[str, list[LogState]] = {}
-        for log in sorted(self._logs.values(), key=attrgetter("log_no")):
-            by_stream.setdefault(log.stream, []).append(log)
-        drafts = await self._joined(by_stream, file)
+        drafts = await self._joined(file)
         if drafts is not None:
             return drafts
         content = await file.file.read(0, file.end)
         return [
             _Draft(stream, built)
-            for stream, logs in by_stream.items()
+            for stream, logs in self._current().streams
             for built in await self._built(logs, file, content)
         ]
 
-    async def _joined(self, by_stream: dict[str, list[LogState]], file: JournalFile) -> "list[_Draft] | None":
+    async def _joined(self, file: JournalFile) -> "list[_Draft] | None":
         """The same by the native part, from the file alone, beside the loop; None where Python is to do it."""
         if NATIVE is None:
             return None
         self._memory = self._memory or NATIVE.JournalMemory()
         self._used.set()
-        logs = list(chain.from_iterable(by_stream.values()))
-        log_nos, starts = array("Q", [log.log_no for log in logs]), array("Q", [log.settled_end for log in logs])
-        counts = [len(held) for held in by_stream.values()]
+        roster = self._current()
         sizes = segment.HEADER_BYTES, self._segment_bytes, segment.BLOCK_TARGET_BYTES, segment.BLOCK_ALONE_BYTES
         finder = NATIVE.BlockFinder(
-            self._memory, file.file.size_bytes, file.file_no, log_nos.tobytes(), starts.tobytes(), counts, sizes
+            self._memory, file.file.size_bytes, file.file_no, roster.rows, self._commons.tips, sizes
         )
         await file.file.feed(file.end, finder)
         made = finder.segments()
         if made is None:
             return None
-        streams = list(by_stream)
-        return [_Draft(streams[stream], segment.joined(self._ledger.data_id, blocks)) for stream, blocks in made]
+        names = [stream for stream, _ in roster.streams]
+        return [_Draft(names[stream], segment.joined(self._ledger.data_id, blocks)) for stream, blocks in made]
+
+    def _current(self) -> Roster:
+        """The logs that there are now."""
+        if self._roster.changes != self._commons.changes:
+            self._roster = Roster(self._logs.values(), self._commons)
+        return self._roster
 
     async def _settle(self, file: JournalFile, drafts: "Sequence[_Draft]") -> None:
         """Make the segments of a full file durable, name them in a manifest, and give the file up."""
         made = [await self._write_segment(draft) for draft in drafts]
-        by_number = {log.log_no: log for log in self._logs.values()}
+        roster = self._current()
         for held in made:
-            settle(held, map(by_number.get, held.ranges.log_nos), held.ranges.ends)
-        for log in by_number.values():
-            log.forget_blocks_of(file)
-        self._commons.forget_scatters(file)
+            roster.settle(held)
+        self._commons.forget(file)
         self._ledger.segments += made
         self._rubbish.clear()
         self._ledger.first_file_no = file.file_no + 1
@@ -261,15 +259,6 @@ class Settler:
     async def _publish(self) -> None:
         ledger = self._ledger
         ledger.number += 1
-        logs = self._logs.values()
-        table = LogTable.of(
-            [log.name for log in logs],
-            [log.log_no for log in logs],
-            [log.start for log in logs],
-            [log.settled_end for log in logs],
-            self._commons.tips.last_arrivals_ms([log.place for log in logs]),
-            [log.sealed for log in logs],
-        )
         await manifest.publish(
             self._disk,
             Manifest(
@@ -278,7 +267,7 @@ class Settler:
                 first_file_no=ledger.first_file_no,
                 next_log_no=ledger.next_log_no,
                 next_segment_no=ledger.next_segment_no,
-                logs=table,
+                logs=self._current().table(),
                 segments=[held.row for held in ledger.segments],
             ),
         )

@@ -8,7 +8,7 @@ Of a scatter a log is told its new end alone (tips.py); it collects its blocks w
 import asyncio
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -65,9 +65,13 @@ class LogCommons:
         self.tips = no_tips()
         self.scatters = Scatters()
         self.watching: dict[int, Callable[[], None]] = {}  # by place: who is to be woken when the log has changed
+        self.holding: dict[int, LogState] = {}  # by place: logs that have blocks in the journal, as far as they know
+        self.changes = 0  # how often a log came or went
 
-    def forget_scatters(self, file: JournalFile) -> None:
+    def forget(self, file: JournalFile) -> None:
         """The oldest file of the journal is settled."""
+        for log in list(self.holding.values()):
+            log.forget_blocks_of(file)
         self.scatters.forget(file)
         self.tips.forget_scatters(self.scatters.begin)
 
@@ -76,8 +80,7 @@ class LogState:
     """One log."""
 
     __slots__ = (
-        "_blocks", "_commons", "_grown", "_seen", "_tips", "_watchers", "closing", "gap", "log_no", "name", "place",
-        "sealed", "settled", "settled_end", "start", "stream",
+        "_blocks", "_commons", "_grown", "_seen", "_tips", "_watchers", "closing", "log_no", "name", "place", "settled", "stream",
     )  # fmt: skip
 
     def __init__(self, log_no: int, name: LogId, commons: LogCommons) -> None:
@@ -87,12 +90,8 @@ class LogState:
         self._tips = commons.tips
         self.place = self._tips.add()
         self.stream = sys.intern(name.partition("/")[0])  # the part of the name that logs of one stream share
-        self.start = 0  # records before it are gone
-        self.sealed = False
         self.closing: Kind | None = None  # a seal or drop that is on its way: nothing more is taken in
         self.settled: list[SegmentFile] = []  # that hold records of it
-        self.settled_end = 0  # records before it are in segments, or gone; those from it on are in the journal
-        self.gap: range | None = None  # offsets that recovery left out, since damage may have taken them
         self._blocks: list[JournalBlock] = []  # in the journal, in the order of their offsets
         self._seen = commons.scatters.end  # scatters before it have given their blocks
         self._grown: asyncio.Event | None = None  # made by the first who waits
@@ -125,6 +124,25 @@ class LogState:
     def last_arrival_ms(self, arrival_ms: int) -> None:
         self._tips.set_last_arrival_ms(self.place, arrival_ms)
 
+    @property
+    def start(self) -> int:
+        """Records before it are gone."""
+        return self._tips.start(self.place)
+
+    @start.setter
+    def start(self, start: int) -> None:
+        self._tips.set_start(self.place, start)
+
+    @property
+    def settled_end(self) -> int:
+        """Records before it are in segments, or gone; those from it on are in the journal."""
+        return self._tips.settled_end(self.place)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it has ended."""
+        return self._tips.is_sealed(self.place)
+
     def close(self, by: Kind) -> None:
         """Take nothing more in: a seal or drop is on its way."""
         self.closing = by
@@ -137,8 +155,7 @@ class LogState:
 
     def seal(self) -> None:
         """It has ended."""
-        self.sealed = True
-        self._tips.set_closed(self.place, True)
+        self._tips.seal(self.place)
 
     @property
     def blocks(self) -> list[JournalBlock]:
@@ -150,6 +167,7 @@ class LogState:
             if scattered:  # all lie behind what was found before, but for batches that were written meanwhile
                 at = bisect_right(self._blocks, scattered[0].end, key=_end)
                 self._blocks[at:] = sorted(self._blocks[at:] + scattered, key=_end)
+                self._commons.holding[self.place] = self
         return self._blocks
 
     @property
@@ -206,6 +224,7 @@ class LogState:
     def add(self, block: JournalBlock) -> None:
         """A block was written."""
         self._blocks.append(block)
+        self._commons.holding[self.place] = self
 
     def settle(self, segment: SegmentFile, end: int) -> None:
         """Records up to `end` moved from the journal into a segment."""
@@ -216,9 +235,13 @@ class LogState:
 
     def settled_to(self, end: int) -> None:
         """No records before `end` are in the journal any more."""
-        if self.gap is not None and end >= self.gap.start:
-            end = max(end, self.gap.stop)
-        self.settled_end = max(self.settled_end, end)
+        self._tips.settle_to(self.place, end)
+
+    def leave_out(self, gap: range) -> None:
+        """Give no offset of a gap to any record: damage may have taken some that had them."""
+        self._tips.set_gap(self.place, gap.start, gap.stop)
+        self.end = self.next_offset = gap.stop
+        self.settled_to(self.settled_end)
 
     def blocks_in(self, file: JournalFile) -> list[JournalBlock]:
         """Its blocks in a journal file."""
@@ -231,6 +254,8 @@ class LogState:
             # What is damaged is in no segment, and gone all the same.
             self.settled_to(max(block.end for block in blocks if block.file is file))
             self._blocks = [block for block in blocks if block.file is not file]
+        if not self._blocks:
+            self._commons.holding.pop(self.place, None)
 
     def trim(self, start: int) -> None:
         """Forget what lies before `start`."""
@@ -264,21 +289,6 @@ class LogState:
         if not self.settled or figure(self._range(self.settled[-1])) <= above:  # most ask for what is newest
             return None
         return self._range(self.settled[self._settled_before(figure, above)])
-
-
-def settle(segment: SegmentFile, logs: Iterable[LogState | None], ends: Iterable[int]) -> None:
-    """As LogState.settle, of thousands of logs, each up to its end; None for one that was dropped meanwhile.  Cost: 0.2 us a log."""
-    plain = 0
-    for log, end in zip(logs, ends, strict=True):
-        if log is None:
-            continue
-        if log.gap is None and end > log.start and end > log.settled_end:
-            log.settled.append(segment)
-            log.settled_end = end
-            plain += 1
-        else:
-            log.settle(segment, end)
-    segment.needed += plain
 
 
 def _block_where(blocks: list[JournalBlock], figure: Callable[[Piece], int], above: int) -> JournalBlock | None:
