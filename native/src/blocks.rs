@@ -85,7 +85,7 @@ pub struct Block {
     pub first: u64,
     pub began_ms: i64,
     pub ended_ms: i64,
-    place: u32, // of its log among the wanted
+    place: u32, // of its log, once that was looked for
     pub incarnation: u32,
     pub records: u32,
     run_count: u32,
@@ -110,11 +110,11 @@ fn run_of(run: &[u8]) -> (u32, i64) {
 
 impl Block {
     /// The block whose body lies at `at` of a file, if its columns add up.
-    fn cut(body: &[u8], at: usize, place: u32) -> Option<Self> {
+    fn cut(body: &[u8], at: usize) -> Option<Self> {
         let (head, rest) = body.split_at_checked(HEAD_BYTES)?;
         let (records, run_count) = (u32_at(head, 12)?, u32_at(head, 24)?);
-        let count = records as usize;
-        if run_count == 0 || run_count > records {
+        let (count, first) = (records as usize, u64_at(head, 16)?);
+        if run_count == 0 || run_count > records || first.checked_add(u64::from(records)).is_none() {
             return None;
         }
         let (runs, rest) = rest.split_at_checked(RUN_BYTES * run_count as usize)?;
@@ -134,10 +134,10 @@ impl Block {
         Some(Self {
             at,
             log: u64_at(head, 0)?,
-            first: u64_at(head, 16)?,
+            first,
             began_ms: run_of(&runs[..RUN_BYTES]).1,
             ended_ms: run_of(&runs[runs.len() - RUN_BYTES..]).1,
-            place,
+            place: 0,
             incarnation: u32_at(head, 8)?,
             records,
             run_count,
@@ -274,12 +274,12 @@ impl Finder {
         Some(())
     }
 
-    /// Check a frame, and note its block if that is wanted.
+    /// Check a frame, and note its block.
     fn verify(&mut self, frame: &[u8]) -> Option<()> {
         let body = &frame[FRAME_HEAD_BYTES..];
-        let place = if frame[KIND_AT] == FRAME_KIND { self.wanted_place(body)? } else { None };
-        let block = place.map(|place| Block::cut(body, self.at + FRAME_HEAD_BYTES, place));
-        let data_bytes = block.as_ref().and_then(|block| Some(block.as_ref()?.data_bytes as usize)).unwrap_or(0);
+        let block =
+            if frame[KIND_AT] == FRAME_KIND { Some(Block::cut(body, self.at + FRAME_HEAD_BYTES)?) } else { None };
+        let data_bytes = block.as_ref().map_or(0, |block| block.data_bytes as usize);
         let kept_apart = if data_bytes < CHECKED_ONCE_BYTES { 0 } else { data_bytes };
         let (before, data) = frame.split_at(frame.len() - kept_apart);
         let (mut checksum, of_data) = (crc32c::crc32c(&before[CHECKED_FROM..]), crc32c::crc32c(data));
@@ -291,16 +291,9 @@ impl Finder {
         }
         if let Some(block) = block {
             let data_checksum = if kept_apart > 0 { Some(of_data) } else { None };
-            self.found.push(Block { data_checksum, ..block? });
+            self.found.push(Block { data_checksum, ..block });
         }
         Some(())
-    }
-
-    /// Where the log of a block stands among the wanted, if the block is.
-    fn wanted_place(&self, body: &[u8]) -> Option<Option<u32>> {
-        let end = u64_at(body, 16)?.checked_add(u64::from(u32_at(body, 12)?))?;
-        let place = self.logs.find(u64_at(body, 0)?);
-        Some(place.filter(|place| end > self.starts[*place]).map(|place| place as u32))
     }
 
     /// The segments that the file becomes, each with the place of its stream; once.  None where Python shall make them.
@@ -317,11 +310,23 @@ impl Finder {
             self.sound = self.sound && blank_to(&self.content, self.at).flatten().is_some();
         }
         if self.sound {
-            let found = by_place(&std::mem::take(&mut self.found), self.starts.len());
+            self.keep_wanted();
+            let found = by_place(&self.found, self.starts.len());
+            self.found = Vec::new();
             let made = |(stream, blocks)| (stream, Joined::new(&self.content, &found[blocks], &self.sizes));
             self.made = cut(&found, &self.logs.streams, &self.sizes).map(|cut| cut.into_iter().map(made).collect());
             self.sound = false; // it takes nothing more
         }
+    }
+
+    /// Find the places of all blocks at once: one by one, each would wait for memory that is cold.
+    fn keep_wanted(&mut self) {
+        let (logs, starts) = (&self.logs, &self.starts);
+        self.found.retain_mut(|block| {
+            let place = logs.find(block.log).filter(|place| block.end() > starts[*place]);
+            block.place = place.unwrap_or(0) as u32;
+            place.is_some()
+        });
     }
 }
 

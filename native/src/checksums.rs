@@ -9,14 +9,47 @@ const ONE: u32 = 1 << 31;
 /// In row r, at n: x^(8 n 256^r).
 static POWERS: [[u32; 256]; 4] = powers();
 
+/// At a byte: what it becomes when it is shifted out.
+static BYTES: [u32; 256] = bytes();
+
+const fn times_x(polynomial: u32) -> u32 {
+    polynomial >> 1 ^ CASTAGNOLI & (polynomial & 1).wrapping_neg()
+}
+
+const fn bytes() -> [u32; 256] {
+    let (mut row, mut at) = ([0; 256], 0);
+    while at < 256 {
+        let (mut byte, mut power) = (at as u32, 0);
+        while power < 8 {
+            byte = times_x(byte);
+            power += 1;
+        }
+        row[at] = byte;
+        at += 1;
+    }
+    row
+}
+
+const fn times_x8(polynomial: u32) -> u32 {
+    polynomial >> 8 ^ BYTES[(polynomial & 0xff) as usize]
+}
+
+/// In four lanes, a byte of `left` each: one alone would be a chain of 32 steps that wait for each other.
 const fn product(left: u32, right: u32) -> u32 {
-    let (mut sum, mut shifted, mut power) = (0, right, 0);
-    while power < 32 {
-        sum ^= shifted & (left >> (31 - power) & 1).wrapping_neg();
-        shifted = shifted >> 1 ^ CASTAGNOLI & (shifted & 1).wrapping_neg();
+    let second = times_x8(right);
+    let third = times_x8(second);
+    let mut shifted = [right, second, third, times_x8(third)];
+    let (mut sums, mut power) = ([0; 4], 0);
+    while power < 8 {
+        let mut lane = 0;
+        while lane < 4 {
+            sums[lane] ^= shifted[lane] & (left >> (31 - 8 * lane - power) & 1).wrapping_neg();
+            shifted[lane] = times_x(shifted[lane]);
+            lane += 1;
+        }
         power += 1;
     }
-    sum
+    sums[0] ^ sums[1] ^ sums[2] ^ sums[3]
 }
 
 const fn powers() -> [[u32; 256]; 4] {

@@ -209,6 +209,22 @@ def test_scatter_when_its_file_is_settled_before_anybody_read_it_then_nothing_is
     asyncio.run(scenario())
 
 
+def test_scatter_when_it_was_read_and_its_file_is_settled_then_none_of_its_blocks_is_kept(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path, CACHED) as (log, _):
+            await log.create(LOGS)
+            await scatter(log, batches(b"0", *LOGS))
+            states = [log._logs[name] for name in LOGS[:2]]
+            assert [len(state.blocks) for state in states] == [1, 1]
+            for _ in range(4):  # the file is full
+                await log.append([Batch(LOGS[3], [b"k"], [bytes(FILE_BYTES // 3)])])
+            await log.settle()
+            assert [state.blocks for state in states] == [[], []]
+            assert await read_all(log, LOGS[0]) == told(b"0")
+
+    asyncio.run(scenario())
+
+
 def test_scatter_when_a_log_is_trimmed_or_dropped_then_its_blocks_are_not_found_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path, CACHED) as (log, _):

@@ -6,7 +6,7 @@ Rule of this file: a log stands where the native part has it (native/src/roster.
 
 from array import array
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import chain
 from operator import attrgetter
 
 from penstock.engines.local.manifest import LogTable
@@ -16,12 +16,15 @@ from penstock.engines.local.tips import rostered
 
 
 class Roster:
-    """Logs in the order of their streams and numbers."""
+    """Logs stream by stream, each stream's in the order of their numbers."""
 
     def __init__(self, logs: Iterable[LogState], commons: LogCommons) -> None:
         self.changes = commons.changes  # those that it knows of
-        self.logs = sorted(logs, key=attrgetter("stream", "log_no"))
-        self.streams = [(stream, list(held)) for stream, held in groupby(self.logs, attrgetter("stream"))]
+        by_stream: dict[str, list[LogState]] = {}
+        for log in sorted(logs, key=attrgetter("log_no")):
+            by_stream.setdefault(log.stream, []).append(log)
+        self.streams = list(by_stream.items())
+        self.logs = list(chain.from_iterable(by_stream.values()))
         self._tips = commons.tips
         self._names: list[str] = [log.name for log in self.logs]
         self._log_nos = array("Q", [log.log_no for log in self.logs])
