@@ -4,6 +4,7 @@
 //! current one are remembered.  Beside them stands what calls were like since somebody last looked (`tally.py`).
 
 use crate::spread::{Grouped, Shards};
+use crate::warm;
 
 const SPANS: i64 = 60;
 const NONE: i64 = i64::MIN;
@@ -115,10 +116,12 @@ impl Counts {
         }
         let tally = &mut self.tallies[usize::from(alone)];
         tally.calls.resize(self.known.len(), NO_CALLS);
+        let numbers = spread.owners.iter().map(|owner| Some(*shards.numbers.get(*owner as usize)? as usize));
+        let places: Vec<usize> = numbers.collect::<Option<_>>()?;
+        warm(places.iter().map(|shard| self.cells[*shard].records as u8 ^ ends_of(&tally.calls[*shard])));
         let calls = if alone { calls_alone(spread, took_ms) } else { calls_of(spread, took_ms) };
-        for (owner, call) in spread.owners.iter().zip(calls) {
+        for (shard, call) in places.into_iter().zip(calls) {
             let [records, bytes, _] = call.totals;
-            let shard = *shards.numbers.get(*owner as usize)? as usize;
             let cell = &mut self.cells[shard];
             cell.records += records as u32;
             cell.bytes += bytes;
@@ -180,6 +183,11 @@ impl Counts {
     pub fn taken(&self, shard: usize, alone: bool) -> Option<&Calls> {
         self.tallies[usize::from(alone)].taken.get(shard).filter(|calls| calls.count > 0)
     }
+}
+
+/// Something of where it begins and where it ends in memory.
+fn ends_of(calls: &Calls) -> u8 {
+    calls.count as u8 ^ calls.highs[2] as u8
 }
 
 /// What a call was to each group.

@@ -4,11 +4,11 @@
 //! copied when the disk asks for it, once, from where it lies in the journal file to where it is written from: the checksum is made of those
 //! that the file was verified by.
 
-use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::blocks::{Block, Content};
+use crate::warm;
 
 pub const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
 const WARMED_BLOCKS: usize = 16;
@@ -93,11 +93,12 @@ impl Joined {
             part: 0,
             part_at: 0,
         };
-        let (mut begin, mut warm) = (0, 0);
+        let (mut begin, mut ahead) = (0, 0);
         for end in ends {
-            if end > warm {
-                warm = blocks.len().min(end + WARMED_BLOCKS);
-                warm_fronts(&blocks[begin..warm], content);
+            if end > ahead {
+                ahead = blocks.len().min(end + WARMED_BLOCKS);
+                let fronts = blocks[begin..ahead].iter();
+                warm(fronts.map(|block| content[block.body().start] ^ content[block.data().start - 1]));
             }
             joined.add(&blocks[begin..end], content, sizes.header);
             begin = end;
@@ -158,12 +159,6 @@ impl Joined {
         self.left -= filled;
         filled
     }
-}
-
-/// Read a little of each block: these loads wait for cold memory together, where copies would one after the other.
-fn warm_fronts(blocks: &[Block], file: &[u8]) {
-    let ends = |block: &Block| file[block.body().start] ^ file[block.data().start - 1];
-    black_box(blocks.iter().fold(0, |sum, block| sum ^ ends(block)));
 }
 
 /// As many bytes as find room.

@@ -28,6 +28,7 @@ mod spread;
 mod storing;
 mod tips;
 
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -224,6 +225,12 @@ fn read_record<'py>(py: Python<'py>, format: &str, body: &[u8]) -> PyResult<Opti
 /// What `work` returns.  A panic is a bug, and costs the request that met it: in Python it would be no `Exception`, and end the server.
 fn unpanicked<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| PyRuntimeError::new_err("the native part panicked"))
+}
+
+/// Read a little of what is needed next, here and there: these loads wait for cold memory together, where the work itself would wait for one
+/// after the other.
+fn warm(loads: impl Iterator<Item = u8>) {
+    black_box(loads.fold(0, |sum, load| sum ^ load));
 }
 
 fn rows_of((name, columns): (String, Columns)) -> (String, Rows) {

@@ -49,6 +49,19 @@ impl Number {
         self
     }
 
+    /// So many of it.
+    pub fn times(mut self, count: u64) -> Self {
+        let mut carry = 0u64;
+        for digit in &mut self.0 {
+            let product = u128::from(*digit) * u128::from(count) + u128::from(carry);
+            (*digit, carry) = match u64::try_from(product) {
+                Ok(low) if low < BASE => (low, 0),
+                _ => ((product % u128::from(BASE)) as u64, (product / u128::from(BASE)) as u64),
+            };
+        }
+        self
+    }
+
     /// How long its text is.
     pub fn text_len(&self) -> usize {
         let top = self.0.iter().rposition(|digit| *digit != 0).unwrap_or(0);

@@ -8,6 +8,7 @@ use pyo3::types::PyBytes;
 
 use crate::answers::{self, PutAnswer};
 use crate::calls::{PutCall, forms_of};
+use crate::number::Number;
 use crate::spread::{FRAME_HEAD_BYTES, Grouped, Targets};
 use crate::tips::Tips;
 use crate::{ShardNames, filled, is_cbor, unpanicked};
@@ -139,8 +140,9 @@ impl Placed {
         drawn: &[u8],
     ) -> PyResult<Vec<Option<PutAnswer>>> {
         let numbers = self.grouped.first_numbers(&shards.0, &self.firsts, self.arrival_ms.unsigned_abs());
-        let numbers = numbers.ok_or_else(|| PyValueError::new_err("no such shard"))?.into_iter();
-        let shards = numbers.map(|(shard, number)| Some((shard.id.as_str(), number))).collect();
+        let numbers = numbers.ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        let shard = |(owner, number): (&u32, Number)| Some((shards.0.ids[*owner as usize].as_str(), number));
+        let shards = self.grouped.owners.iter().zip(numbers).map(shard).collect();
         answers::to_calls(&forms_of(&calls), &self.grouped.order, shards, drawn)
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::number::{NUMBER_BYTES, Number, Writer};
 use crate::pages;
 use crate::rows::Columns;
+use crate::warm;
 
 const FRAME_MAGIC: u32 = 0x4B54_5350;
 const FRAME_KIND: u8 = 2; // RECORDS
@@ -82,18 +83,13 @@ impl Grouped {
         self.columns.records()
     }
 
-    /// Of each group its shard, and the number of its first record.
-    pub fn first_numbers<'a>(
-        &self,
-        shards: &'a Shards,
-        firsts: &[u64],
-        arrival_ms: u64,
-    ) -> Option<Vec<(&'a Shard, Number)>> {
-        let found = self.owners.iter().zip(firsts).map(|(owner, first)| {
-            let shard = shards.rows.get(*owner as usize)?;
-            Some((shard, shard.base.plus(&pages::tail_of(first + 1, arrival_ms))))
-        });
-        found.collect()
+    /// Of each group the number of its first record.
+    pub fn first_numbers(&self, shards: &Shards, firsts: &[u64], arrival_ms: u64) -> Option<Vec<Number>> {
+        let (arrived, step) = (pages::tail_of(0, arrival_ms), Number::power(pages::INDEX_SHIFT));
+        let number = |(owner, first): (&u32, &u64)| {
+            Some(shards.bases.get(*owner as usize)?.plus(&step.times(first + 1)).plus(&arrived))
+        };
+        self.owners.iter().zip(firsts).map(number).collect()
     }
 
     /// Of each group the bytes of its smallest and its largest record.
@@ -172,15 +168,16 @@ impl Grouped {
         answer: &mut Vec<u8>,
     ) -> Option<()> {
         let step = Number::power(pages::INDEX_SHIFT);
-        let found = self.first_numbers(shards, firsts, arrival_ms)?.into_iter();
-        let mut owners: Vec<_> =
-            found.map(|(shard, number)| (if cbor { &shard.cbor } else { &shard.json }.as_slice(), number)).collect();
+        let mut numbers = self.first_numbers(shards, firsts, arrival_ms)?;
+        let ends = if cbor { &shards.cbor } else { &shards.json };
+        warm(self.owners.iter().map(|owner| ends.get(*owner as usize)[0]));
         for (place, group) in self.order.iter().enumerate() {
-            let (end, number) = owners.get_mut(usize::from(*group))?;
+            let group = usize::from(*group);
+            let number = numbers.get_mut(group)?;
             if place > 0 && !cbor {
                 answer.push(b',');
             }
-            pages::append_written(end, number, cbor, answer);
+            pages::append_written(ends.get(self.owners[group] as usize), number, cbor, answer);
             *number = number.plus(&step);
         }
         Some(())
@@ -189,30 +186,48 @@ impl Grouped {
 
 /// The open shards in the order of the ring.
 pub struct Shards {
-    rows: Vec<Shard>,
+    pub ids: Vec<String>,
+    bases: Vec<Number>, // their parts of sequence numbers
+    json: Texts,        // what an answer says of them
+    cbor: Texts,
     pub numbers: Vec<u32>,
     pub numbers_end: usize, // one more than the highest number
-}
-
-pub struct Shard {
-    pub id: String,
-    json: Vec<u8>, // what an answer says of it
-    cbor: Vec<u8>,
-    base: Number, // its part of sequence numbers
 }
 
 impl Shards {
     /// Ids, parts of sequence numbers, numbers.
     pub fn of(shards: Vec<(String, [u8; NUMBER_BYTES], u32)>) -> Self {
         let numbers: Vec<u32> = shards.iter().map(|(_, _, number)| *number).collect();
-        let numbers_end = numbers.iter().max().map_or(0, |number| *number as usize + 1);
-        let shard = |(shard_id, base, _): (String, [u8; NUMBER_BYTES], u32)| Shard {
-            json: pages::end_written(&shard_id, false),
-            cbor: pages::end_written(&shard_id, true),
-            id: shard_id,
-            base: Number::from_le(&base),
-        };
-        Self { rows: shards.into_iter().map(shard).collect(), numbers, numbers_end }
+        let text = |cbor| Texts::of(shards.iter().map(|(shard_id, _, _)| pages::end_written(shard_id, cbor)));
+        Self {
+            bases: shards.iter().map(|(_, base, _)| Number::from_le(base)).collect(),
+            json: text(false),
+            cbor: text(true),
+            numbers_end: numbers.iter().max().map_or(0, |number| *number as usize + 1),
+            numbers,
+            ids: shards.into_iter().map(|(shard_id, _, _)| shard_id).collect(),
+        }
+    }
+}
+
+/// Texts end to end: those of thousands of shards take little of the processor's cache.
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn of(texts: impl Iterator<Item = Vec<u8>>) -> Self {
+        let (mut bytes, mut ends) = (Vec::new(), vec![0]);
+        for text in texts {
+            bytes.extend(text);
+            ends.push(bytes.len());
+        }
+        Self { bytes, ends }
+    }
+
+    fn get(&self, place: usize) -> &[u8] {
+        &self.bytes[self.ends[place]..self.ends[place + 1]]
     }
 }
 
