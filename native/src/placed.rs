@@ -74,9 +74,12 @@ impl PlacedBlocks {
 impl Placed {
     /// Give each group its offsets; None, and nothing given, where one of its logs takes no records.
     pub fn new(grouped: &Arc<Grouped>, fanned: &Fanned, tips: &mut Tips, now_ms: i64) -> PyResult<Option<Self>> {
-        let of = |owner: &u32| Some((*fanned.places.get(*owner as usize)?, fanned.logs[*owner as usize]));
-        let found: Option<(Vec<_>, Vec<_>)> = grouped.owners.iter().map(of).collect();
-        let (places, logs) = found.ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        let owners = || grouped.owners.iter().map(|owner| *owner as usize);
+        if owners().any(|owner| owner >= fanned.places.len()) {
+            return Err(PyValueError::new_err("no such shard"));
+        }
+        let places: Vec<usize> = owners().map(|owner| fanned.places[owner]).collect();
+        let logs: Vec<u64> = owners().map(|owner| fanned.logs[owner]).collect();
         let given = tips.give(&places, &grouped.counts(), now_ms)?;
         Ok(given.map(|(firsts, arrival_ms)| {
             let grouped = Arc::clone(grouped);

@@ -39,9 +39,9 @@ pub struct Targets<'a> {
 impl Grouped {
     /// `starts`: where the ranges of the shards begin, ascending from 0.
     pub fn new(columns: Arc<Columns>, starts: &[u128]) -> Self {
-        let mut owners = Vec::new();
+        let most = starts.len().min(columns.len());
+        let (mut owners, mut counts) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let mut groups = vec![NO_GROUP; starts.len()];
-        let mut counts: Vec<u32> = Vec::new();
         let mut order = Vec::with_capacity(columns.len());
         for key in &columns.hash_keys {
             let owner = owner_of(starts, *key);
@@ -86,10 +86,10 @@ impl Grouped {
     /// Of each group the number of its first record.
     pub fn first_numbers(&self, shards: &Shards, firsts: &[u64], arrival_ms: u64) -> Option<Vec<Number>> {
         let (arrived, step) = (pages::tail_of(0, arrival_ms), Number::power(pages::INDEX_SHIFT));
-        let number = |(owner, first): (&u32, &u64)| {
-            Some(shards.bases.get(*owner as usize)?.plus(&step.times(first + 1)).plus(&arrived))
-        };
-        self.owners.iter().zip(firsts).map(number).collect()
+        let bases = self.owners.iter().map(|owner| shards.bases.get(*owner as usize).copied());
+        let bases: Vec<Number> = bases.collect::<Option<_>>()?;
+        let number = |(base, first): (Number, &u64)| base.plus(&step.times(first + 1)).plus(&arrived);
+        Some(bases.into_iter().zip(firsts).map(number).collect())
     }
 
     /// Of each group the bytes of its smallest and its largest record.
@@ -170,7 +170,7 @@ impl Grouped {
         let step = Number::power(pages::INDEX_SHIFT);
         let mut numbers = self.first_numbers(shards, firsts, arrival_ms)?;
         let ends = if cbor { &shards.cbor } else { &shards.json };
-        warm(self.owners.iter().map(|owner| ends.get(*owner as usize)[0]));
+        warm(self.owners.iter().map(|owner| ends.around(*owner as usize)));
         for (place, group) in self.order.iter().enumerate() {
             let group = usize::from(*group);
             let number = numbers.get_mut(group)?;
@@ -228,6 +228,11 @@ impl Texts {
 
     fn get(&self, place: usize) -> &[u8] {
         &self.bytes[self.ends[place]..self.ends[place + 1]]
+    }
+
+    /// Something of where a text begins and where it ends.
+    fn around(&self, place: usize) -> u8 {
+        self.bytes[self.ends[place]] ^ self.bytes[self.ends[place + 1] - 1]
     }
 }
 
