@@ -81,12 +81,33 @@ impl Number {
 }
 
 /// `value` in decimal, with zeros in front until `place` is full.
-pub fn write_digits(mut value: u64, place: &mut [u8]) {
-    for byte in place.iter_mut().rev() {
-        *byte = b'0' + (value % 10) as u8;
-        value /= 10;
+pub fn write_digits(value: u64, place: &mut [u8]) {
+    const EIGHT: u64 = 100_000_000;
+    let mut digits = [0; 24]; // in parts that do not wait for each other
+    write_eight((value / (EIGHT * EIGHT)) as u32, &mut digits[..8]);
+    write_eight((value / EIGHT % EIGHT) as u32, &mut digits[8..16]);
+    write_eight((value % EIGHT) as u32, &mut digits[16..]);
+    place.copy_from_slice(&digits[24 - place.len()..]);
+}
+
+fn write_eight(value: u32, place: &mut [u8]) {
+    let (high, low) = (value / 10_000, value % 10_000);
+    for (pair, digits) in [high / 100, high % 100, low / 100, low % 100].into_iter().zip(place.chunks_exact_mut(2)) {
+        digits.copy_from_slice(&PAIRS[2 * pair as usize..][..2]);
     }
 }
+
+/// 00 to 99.
+const PAIRS: [u8; 200] = {
+    let mut pairs = [b'0'; 200];
+    let mut value = 0;
+    while value < 100 {
+        pairs[2 * value] += (value / 10) as u8;
+        pairs[2 * value + 1] += (value % 10) as u8;
+        value += 1;
+    }
+    pairs
+};
 
 /// Fills a buffer from its front.  What is written was measured before; more than fits is a bug, and panics.
 pub struct Writer<'buffer> {
