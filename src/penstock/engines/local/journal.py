@@ -2,7 +2,8 @@
 
 Theory.  One file is written at a time, group after group; two more lie ready, so that going on to the next costs nothing.  A full file
 waits until its records are settled in segments and is then used again.  All files have one size and are really written once before
-their first use, so that a commit changes no metadata of the file system.
+their first use, so that a commit changes no metadata of the file system.  The next file has its name long before it is needed: a folder
+takes the disk several times as long as a commit.
 Rules of this file:
   1. One caller at a time writes: `reserve`, then `commit` of what was reserved.
   2. A failed commit ends the journal: nobody knows what the file holds, and nothing is written to it again.
@@ -10,13 +11,13 @@ Rules of this file:
 """
 
 import asyncio
+from contextlib import suppress
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from penstock.core.ports import Disk, File
 from penstock.engines.local import frame
 from penstock.engines.local.frame import SECTOR_BYTES, Kind
-from penstock.engines.local.together import both
 
 FOLDER: Final = "journal"
 SPARES: Final = 2
@@ -67,6 +68,14 @@ class _Spare(NamedTuple):
     file: File
 
 
+class _Named(NamedTuple):
+    """A file with a fresh number, whose name is durable and whose header is not written."""
+
+    file_no: int
+    path: str
+    file: File
+
+
 class Journal:
     """The files of the journal."""
 
@@ -79,6 +88,10 @@ class Journal:
         self._spares: list[_Spare] = []
         self._spare_count = 0
         self._making = asyncio.Lock()
+        self._naming = asyncio.Lock()
+        self._next: _Named | None = None
+        self._next_wanted = asyncio.Event()
+        self._failure: OSError | None = None  # of a folder: what it holds is not known any more
         self._current: JournalFile | None = None
         self.group = last_group
         self.full: list[JournalFile] = []  # to be settled, oldest first
@@ -91,7 +104,8 @@ class Journal:
     @property
     def used_bytes(self) -> int:
         """What the journal's files take."""
-        return self._file_bytes * (len(self._spares) + len(self.full) + (self._current is not None))
+        used = len(self._spares) + len(self.full) + (self._next is not None) + (self._current is not None)
+        return self._file_bytes * used
 
     async def reserve(self, size_bytes: int) -> JournalFile:
         """The file that the next group of `size_bytes`, padding included, goes to.  Raises DiskFull."""
@@ -115,10 +129,22 @@ class Journal:
 
     async def prepare(self) -> None:
         """Make files ready ahead of need.  Raises DiskFull."""
-        while len(self._spares) < SPARES:
+        while self._ready < SPARES:
             async with self._making:  # each by itself: who waits for the first does not wait for the second
-                if len(self._spares) < SPARES:
+                if self._ready < SPARES:
                     await self._make_spare()
+
+    @property
+    def _ready(self) -> int:
+        return len(self._spares) + (self._next is not None)
+
+    async def run(self) -> None:
+        """Have the next file named as soon as one is taken, for ever."""
+        while True:
+            await self._next_wanted.wait()
+            self._next_wanted.clear()
+            with suppress(OSError):  # who takes the file tries again, and tells
+                await self._name_next()
 
     async def recycle(self, settled: JournalFile) -> None:
         """Give up a file whose records are settled: it becomes a spare, or is deleted if it is being read or not needed."""
@@ -150,7 +176,8 @@ class Journal:
     async def close(self) -> None:
         """Close every file."""
         written = [*self.full, *([self._current] if self._current is not None else [])]
-        for file in [*(held.file for held in written), *(spare.file for spare in self._spares)]:
+        ready = [*self._spares, *([self._next] if self._next is not None else [])]
+        for file in [*(held.file for held in written), *(held.file for held in ready)]:
             await file.close()
 
     async def _make_spare(self) -> None:
@@ -163,19 +190,38 @@ class Journal:
         await self.adopt(made)
 
     async def _take_file(self) -> JournalFile:
-        """A file with a fresh number.  Its name and its header are durable before it is used; a header without the name is a spare's."""
-        if not self._spares:
-            async with self._making:  # `prepare` may be at it
-                if not self._spares:
-                    await self._make_spare()
-        file_no, path = self._next_file_no, path_of(self._next_file_no)
-        await self._disk.rename(self._spares[0].path, path)
-        file = self._spares.pop(0).file
+        """The next file.  Its name and its header are durable before it is used; a name without the header is a spare's."""
+        await self._name_next()
+        assert self._next is not None
+        [file_no, path, file], self._next = self._next, None
         header = frame.encode(Kind.HEADER, file_no, self.group, [self._data_id.encode()])
         try:
-            await both(self._disk.sync_folder(FOLDER), file.commit(0, *frame.group([header])))
+            await file.commit(0, *frame.group([header]))
         except OSError:
             await file.close()
             raise
-        self._next_file_no += 1
+        self._next_wanted.set()  # not before: only the last file may be without a header
         return JournalFile(file_no, path, file, SECTOR_BYTES)
+
+    async def _name_next(self) -> None:
+        """Give a spare the name of the next file, if none has it."""
+        async with self._naming:
+            if self._failure is not None:
+                raise self._failure
+            if self._next is not None:
+                return
+            if not self._spares:
+                async with self._making:  # `prepare` may be at it
+                    if not self._spares:
+                        await self._make_spare()
+            path = path_of(self._next_file_no)
+            await self._disk.rename(self._spares[0].path, path)
+            named = _Named(self._next_file_no, path, self._spares.pop(0).file)
+            try:
+                await self._disk.sync_folder(FOLDER)
+            except OSError as error:
+                self._failure = error
+                await named.file.close()
+                raise
+            self._next_file_no += 1
+            self._next = named

@@ -94,6 +94,7 @@ class LocalLog:
         """Begin the background work, the writing of the first journal files among it: a new directory is ready without them."""
         await self._journal.adopt_found(spares)
         self._tasks.spawn(self._committer.run(), "journal")
+        self._tasks.spawn(self._journal.run(), "journal")
         self._tasks.spawn(self._settler.run(), "settling")
         self._tasks.spawn(self._settler.rest(), "settling")
         self._settler.wake()
