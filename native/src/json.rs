@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use base64_simd::{Out, STANDARD};
+use base64_simd::STANDARD;
 use memchr::memchr2;
 
 use crate::rows::{Columns, Record, is_name, read_hash_key};
@@ -211,10 +211,7 @@ fn append_base64(text: &[u8], data: &mut Vec<u8>) -> Option<()> {
         return Some(());
     }
     let pads = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    let at = data.len();
-    data.resize(at + text.len() / 4 * 3, 0);
-    let decoded = STANDARD.decode(text, Out::from_slice(&mut data[at..])).ok()?.len();
-    data.truncate(at + decoded);
+    STANDARD.decode_append(text, data).ok()?;
     let stray = match pads {
         0 => 0,
         1 => digit(text[text.len() - 2]) & 0b11,
