@@ -173,9 +173,9 @@ def test_a_commit_that_rotted_at_the_end_of_a_file_that_another_follows_is_told_
     async def two_files() -> Path:
         async with engine(path, SettlingLater(path)) as log:
             await log.create([name])
-            while len(files := sorted((path / "journal").glob("0*"))) < 2:
+            while len(numbers := DataDirectory(path).journal_numbers(0)) < 2:
                 await put(log, name, BATCH)
-            return files[0]
+            return path / journal.path_of(numbers[0])
 
     name = LogId("orders00000000000000-000/0")
     first = asyncio.run(two_files())

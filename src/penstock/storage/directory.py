@@ -156,8 +156,19 @@ class DataDirectory:
         return FoundManifest(*sound, findings)
 
     def journal_numbers(self, first_file_no: int) -> list[int]:
-        """The journal files that a manifest leaves to be replayed, oldest first."""
-        return [int(name) for name in self.names(journal.FOLDER) if name.isdecimal() and int(name) >= first_file_no]
+        """The journal files that a manifest leaves to be replayed, oldest first; without one that has no more than its name yet."""
+        numbers = [int(name) for name in self.names(journal.FOLDER) if name.isdecimal() and int(name) >= first_file_no]
+        if numbers and self._is_only_named(numbers[-1]):
+            numbers.pop()
+        return numbers
+
+    def _is_only_named(self, file_no: int) -> bool:
+        try:
+            with self.open(journal.path_of(file_no)) as file:
+                content = file.read(0, 2 * SECTOR_BYTES)
+        except FileNotFoundError:  # it was settled and given up meanwhile
+            return False
+        return _owner(content[:SECTOR_BYTES]) != file_no and not frame.begins(content, SECTOR_BYTES, file_no)
 
     def read_journal(self, file_no: int, *, live: bool) -> bytes | None:
         """A journal file as it was at one moment, or None if it was settled and given up meanwhile.

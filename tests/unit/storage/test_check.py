@@ -16,6 +16,7 @@ from disks import SettlingLater
 from penstock.core.ids import Millis, StreamUid
 from penstock.engines.api import Write
 from penstock.engines.local import manifest
+from penstock.engines.local.journal import path_of
 from penstock.engines.local.log import Options
 from penstock.engines.local.manifest import Manifest
 from penstock.engines.local.meta import SqliteMeta
@@ -227,7 +228,8 @@ def test_records_that_lie_in_the_journal_and_in_segments_are_told(tmp_path: Path
             await log.settle()
 
     asyncio.run(unsettled())
-    [file] = path.glob("journal/0*")
+    [file_no] = DataDirectory(path).journal_numbers(0)
+    file = path / path_of(file_no)
     content = file.read_bytes()
     asyncio.run(settled())
     file.write_bytes(content)

@@ -128,7 +128,7 @@ def scan(content: bytes, file_no: int, last_group: int) -> tuple[list[Frame], Ta
             continue
         resumed = _behind_damage(content, at, file_no, group)
         if resumed is None:
-            return frames, Tail(at + pad(at), group, damaged, _torn(content, at, file_no))
+            return frames, Tail(at + pad(at), group, damaged, begins(content, at, file_no))
         damaged.append((at, resumed))
         at = resumed
 
@@ -150,8 +150,8 @@ def _behind_damage(content: bytes, at: int, file_no: int, group: int) -> int | N
     return None
 
 
-def _torn(content: bytes, at: int, file_no: int) -> bool:
-    """Whether a frame of this file was begun at `at` and did not get onto the disk whole."""
+def begins(content: bytes, at: int, file_no: int) -> bool:
+    """Whether a frame of this file was begun at `at`, be it whole or not."""
     if at + HEADER_BYTES > len(content):
         return False
     magic, _, _, _, owner, _ = _HEADER.unpack_from(content, at)

@@ -152,7 +152,7 @@ class Journal:
         self.full.pop(0)
         settled.retired = True
         try:
-            if settled.pins or len(self._spares) >= SPARES or settled.file.size_bytes != self._file_bytes:
+            if settled.pins or self._ready >= SPARES or settled.file.size_bytes != self._file_bytes:
                 await self._disk.remove(settled.path)
             else:
                 await self.adopt(settled.path)
@@ -176,8 +176,8 @@ class Journal:
     async def close(self) -> None:
         """Close every file."""
         written = [*self.full, *([self._current] if self._current is not None else [])]
-        ready = [*self._spares, *([self._next] if self._next is not None else [])]
-        for file in [*(held.file for held in written), *(held.file for held in ready)]:
+        files = [*(held.file for held in written), *(spare.file for spare in self._spares)]
+        for file in [*files, *([self._next.file] if self._next is not None else [])]:
             await file.close()
 
     async def _make_spare(self) -> None:

@@ -141,12 +141,12 @@ async def _replay_journal(disk: Disk, found: Recovered, file_bytes: int) -> None
     sound = len(found.damage)
     numbers = await _unsettled_files(disk, found, file_bytes)
     for file_no in numbers:
-        await _replay_numbered(disk, found, file_no, file_bytes, last=file_no == numbers[-1])
+        if await _replay_numbered(disk, found, file_no, file_bytes, last=file_no == numbers[-1]):
+            found.next_file_no = file_no + 1
     if found.journal_files:
         # It may be in the page cache only: the last process was killed, or its commit failed.  From now on it counts, so it is written
         # again; after a sync that failed, the kernel does not do so by itself.
         await found.journal_files[-1].file.commit(*found.last_group_bytes)
-    found.next_file_no = max([found.next_file_no, *(number + 1 for number in numbers)])
     if len(found.damage) > sound:
         # The newest records of any log may be among the lost: no offset that was given to one is given again.  A record takes more
         # than a byte, so a file holds fewer of them than bytes.
@@ -165,7 +165,8 @@ async def _unsettled_files(disk: Disk, found: Recovered, file_bytes: int) -> lis
     return sorted(numbers)
 
 
-async def _replay_numbered(disk: Disk, found: Recovered, file_no: int, file_bytes: int, *, last: bool) -> None:
+async def _replay_numbered(disk: Disk, found: Recovered, file_no: int, file_bytes: int, *, last: bool) -> bool:
+    """Replay a file; false if it had no more than its name, and is a spare again."""
     path = journal.path_of(file_no)
     file = await disk.open(path)
     content = await file.read(0, file.size_bytes)
@@ -176,17 +177,18 @@ async def _replay_numbered(disk: Disk, found: Recovered, file_no: int, file_byte
         if found.journal_files and header.group > found.last_group:
             found.damage.append(f"{found.journal_files[-1].path}: its end is damaged; the records there are lost")
         _replay_file(found, JournalFile(file_no, path, file, SECTOR_BYTES), content, header.group)
-        return
+        return True
     first = frame.frame_at(content, SECTOR_BYTES, file_no)
     if first is not None:  # each frame names its file, so they can be trusted without the header
         found.damage.append(f"{path}: its header is damaged")
         _replay_file(found, JournalFile(file_no, path, file, SECTOR_BYTES), content, first.group - 1)
-        return
+        return True
     await file.close()
-    if last:  # it was being taken into use
+    if last:
         await _keep_spare(disk, found, path, file_bytes)
-    else:
-        found.damage.append(f"{path}: its header is damaged; its records are lost")
+        return False
+    found.damage.append(f"{path}: its header is damaged; its records are lost")
+    return True
 
 
 def _replay_file(found: Recovered, file: JournalFile, content: bytes, last_group: int) -> None:
