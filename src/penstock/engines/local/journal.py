@@ -11,8 +11,8 @@ Rules of this file:
 """
 
 import asyncio
-from contextlib import suppress
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from penstock.core.ports import Disk, File
