@@ -57,7 +57,7 @@ async def opened(disk: SystemDisk) -> AsyncIterator[tuple[LocalLog, Recovered]]:
 
 
 async def put(log: LocalLog, count: int) -> list[Appended | AppendError]:
-    outcomes = []
+    outcomes: list[Appended | AppendError] = []
     for _ in range(count):
         outcomes += await log.append([Batch(A, [b"k"], [bytes(RECORD_BYTES)])])
     return outcomes
