@@ -31,7 +31,7 @@ def write_head(status: int, headers: Headers, lines: str) -> bytes:
     return f"{_STATUS_LINES[status]}{own}{lines}\r\n".encode("latin-1", "replace")
 
 
-def write_chunk(piece: bytes) -> bytes:
-    """A piece of a body; never empty, since that would end it."""
+def write_chunk(piece: bytes) -> tuple[bytes, bytes, bytes]:
+    """The parts of a piece of a body; never empty, since that would end it."""
     assert piece, "an empty chunk ends a body"
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+    return b"%x\r\n" % len(piece), piece, b"\r\n"

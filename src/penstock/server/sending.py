@@ -9,7 +9,7 @@ Rules of this file:
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from types import coroutine
 from typing import Final
 
@@ -21,7 +21,7 @@ from penstock.server.traffic import Traffic
 logger = logging.getLogger(__name__)
 
 NO_CONTENT: Final = 204
-JOINED_MAX_BYTES: Final = 64 * 1024  # up to here copying a body is cheaper than a second write
+JOINED_MAX_BYTES: Final = 64 * 1024  # up to here copying is cheaper than a write of several parts
 
 
 class Sender:
@@ -76,11 +76,14 @@ class Sender:
         self._finish()
 
     def _write_whole(self, head: bytes, body: bytes) -> None:
-        if len(body) <= JOINED_MAX_BYTES:
-            self._transport.write(head + body)
-        else:
-            self._transport.writelines((head, body))
+        self._write_parts((head, body))
         self._finish()
+
+    def _write_parts(self, parts: Sequence[bytes]) -> None:
+        if sum(map(len, parts)) <= JOINED_MAX_BYTES:
+            self._transport.write(b"".join(parts))
+        else:
+            self._transport.writelines(parts)
 
     def _finish(self) -> None:
         """An answer is written; go on when it is taken."""
@@ -116,7 +119,7 @@ class Sender:
             if self._lost or self._transport.is_closing():
                 return
             if piece:
-                self._transport.write(write_chunk(piece) if chunked else piece)
+                self._write_parts(write_chunk(piece) if chunked else (piece,))
             if self.stalled:
                 self._flowing = self._traffic.loop.create_future()
                 await self._flowing
