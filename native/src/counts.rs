@@ -116,16 +116,16 @@ impl Counts {
         }
         let tally = &mut self.tallies[usize::from(alone)];
         tally.calls.resize(self.known.len(), NO_CALLS);
-        let numbers = spread.owners.iter().map(|owner| Some(*shards.numbers.get(*owner as usize)? as usize));
-        let places: Vec<usize> = numbers.collect::<Option<_>>()?;
+        let places: Vec<usize> = spread.places(shards.numbers.len())?.map(|at| shards.numbers[at] as usize).collect();
         warm(places.iter().map(|shard| self.cells[*shard].records as u8 ^ ends_of(&tally.calls[*shard])));
-        let calls = if alone { calls_alone(spread, took_ms) } else { calls_of(spread, took_ms) };
-        for (shard, call) in places.into_iter().zip(calls) {
-            let [records, bytes, _] = call.totals;
+        let figures = spread.counts().into_iter().zip(spread.sizes()).zip(spread.extremes());
+        for (shard, ((records, bytes), extremes)) in places.into_iter().zip(figures) {
+            let told = calls_of(records as u64, bytes as u64, took_ms, alone.then_some(extremes));
+            let [records, bytes, _] = told.totals;
             let cell = &mut self.cells[shard];
             cell.records += records as u32;
             cell.bytes += bytes;
-            tally.calls[shard].merge(&call);
+            tally.calls[shard].merge(&told);
             if !self.known[shard] {
                 self.known[shard] = true;
                 self.new.push(shard as u32);
@@ -190,23 +190,18 @@ fn ends_of(calls: &Calls) -> u8 {
     calls.count as u8 ^ calls.highs[2] as u8
 }
 
-/// What a call was to each group.
-fn calls_of(spread: &Grouped, took_ms: u64) -> Vec<Calls> {
-    let rows = spread.counts().into_iter().zip(spread.sizes());
-    rows.map(|(records, bytes)| {
-        let figures = [records as u64, bytes as u64, took_ms];
-        Calls { count: 1, totals: figures, lows: figures, highs: figures }
-    })
-    .collect()
-}
-
-/// What calls of one record each were to each group.
-fn calls_alone(spread: &Grouped, took_ms: u64) -> Vec<Calls> {
-    let rows = spread.counts().into_iter().zip(spread.sizes()).zip(spread.extremes());
-    rows.map(|((records, bytes), (low, high))| {
-        let count = records as u64;
-        let totals = [count, bytes as u64, count * took_ms];
-        Calls { count, totals, lows: [1, low, took_ms], highs: [1, high, took_ms] }
-    })
-    .collect()
+/// What a call was to a group; or what calls of one record each were, whose smallest and largest had so many bytes.
+fn calls_of(records: u64, bytes: u64, took_ms: u64, alone: Option<(u64, u64)>) -> Calls {
+    match alone {
+        None => {
+            let figures = [records, bytes, took_ms];
+            Calls { count: 1, totals: figures, lows: figures, highs: figures }
+        }
+        Some((low, high)) => Calls {
+            count: records,
+            totals: [records, bytes, records * took_ms],
+            lows: [1, low, took_ms],
+            highs: [1, high, took_ms],
+        },
+    }
 }

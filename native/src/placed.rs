@@ -11,7 +11,7 @@ use crate::calls::{PutCall, forms_of};
 use crate::number::Number;
 use crate::spread::{FRAME_HEAD_BYTES, Grouped, Targets};
 use crate::tips::Tips;
-use crate::{ShardNames, filled, is_cbor, unpanicked};
+use crate::{ShardNames, filled, is_cbor, unpanicked, warm};
 
 /// Logs in the order of a ring: places of their tips, and their numbers.
 #[pyclass(frozen, module = "penstock_native")]
@@ -74,12 +74,8 @@ impl PlacedBlocks {
 impl Placed {
     /// Give each group its offsets; None, and nothing given, where one of its logs takes no records.
     pub fn new(grouped: &Arc<Grouped>, fanned: &Fanned, tips: &mut Tips, now_ms: i64) -> PyResult<Option<Self>> {
-        let owners = || grouped.owners.iter().map(|owner| *owner as usize);
-        if owners().any(|owner| owner >= fanned.places.len()) {
-            return Err(PyValueError::new_err("no such shard"));
-        }
-        let places: Vec<usize> = owners().map(|owner| fanned.places[owner]).collect();
-        let logs: Vec<u64> = owners().map(|owner| fanned.logs[owner]).collect();
+        let owners = grouped.places(fanned.places.len()).ok_or_else(|| PyValueError::new_err("no such shard"))?;
+        let (places, logs): (Vec<_>, Vec<_>) = owners.map(|owner| (fanned.places[owner], fanned.logs[owner])).unzip();
         let given = tips.give(&places, &grouped.counts(), now_ms)?;
         Ok(given.map(|(firsts, arrival_ms)| {
             let grouped = Arc::clone(grouped);
@@ -111,6 +107,7 @@ impl Placed {
 
     /// Let readers see the groups; `number`: of the scatter that they are.
     fn show(&self, mut tips: PyRefMut<'_, Tips>, number: u64) -> PyResult<()> {
+        warm(self.places.iter().map(|place| tips.around(*place)));
         let rows = self.places.iter().zip(&self.firsts).zip(self.grouped.groups());
         for (group, ((place, first), records)) in rows.enumerate() {
             tips.show(*place, first + records.len() as u64, self.arrival_ms)?;

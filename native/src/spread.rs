@@ -54,13 +54,12 @@ impl Grouped {
             counts[usize::from(*group)] += 1;
             order.push(*group);
         }
-        let mut ends: Vec<u32> = counts
-            .iter()
-            .scan(0, |begin, count| {
-                *begin += count;
-                Some(*begin - count)
-            })
-            .collect();
+        let mut ends = Vec::with_capacity(counts.len());
+        let mut begin = 0;
+        for count in counts {
+            ends.push(begin);
+            begin += count;
+        }
         let mut members = vec![0; order.len()];
         for (record, group) in order.iter().enumerate() {
             let place = &mut ends[usize::from(*group)];
@@ -68,6 +67,12 @@ impl Grouped {
             *place += 1;
         }
         Self { columns, order, owners, members, ends }
+    }
+
+    /// Of each group the place of its shard; None unless all are among so many.
+    pub fn places(&self, shards: usize) -> Option<impl Iterator<Item = usize>> {
+        let all = self.owners.iter().all(|owner| (*owner as usize) < shards);
+        all.then(|| self.owners.iter().map(|owner| *owner as usize))
     }
 
     pub fn groups(&self) -> impl Iterator<Item = &[u32]> {
@@ -86,8 +91,7 @@ impl Grouped {
     /// Of each group the number of its first record.
     pub fn first_numbers(&self, shards: &Shards, firsts: &[u64], arrival_ms: u64) -> Option<Vec<Number>> {
         let (arrived, step) = (pages::tail_of(0, arrival_ms), Number::power(pages::INDEX_SHIFT));
-        let bases = self.owners.iter().map(|owner| shards.bases.get(*owner as usize).copied());
-        let bases: Vec<Number> = bases.collect::<Option<_>>()?;
+        let bases: Vec<Number> = self.places(shards.bases.len())?.map(|place| shards.bases[place]).collect();
         let number = |(base, first): (Number, &u64)| base.plus(&step.times(first + 1)).plus(&arrived);
         Some(bases.into_iter().zip(firsts).map(number).collect())
     }

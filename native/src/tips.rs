@@ -69,6 +69,11 @@ impl Tips {
         self.settled.get_mut(place).ok_or_else(no_place)
     }
 
+    /// Something of where a row begins and where it ends.
+    pub fn around(&self, place: usize) -> u8 {
+        self.rows.get(place).map_or(0, |tip| tip.end as u8 ^ u8::from(tip.closed))
+    }
+
     pub fn settled_ends(&self, logs: &Logs) -> PyResult<Vec<u64>> {
         logs.places.iter().map(|place| Ok(self.settled(*place)?.end)).collect()
     }
