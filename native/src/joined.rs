@@ -1,8 +1,8 @@
-//! Blocks of a journal file joined to those of a segment, as `engines/local/segment.py` joins them, byte by byte.
+//! Segments made of the blocks of a journal file, as `engines/local/segment.py` builds them, byte by byte.
 //!
-//! Theory.  A block of a segment is a front (its checksum and length, head, runs, lengths and keys), which is made here, and data, which is
-//! copied when the disk asks for it, once, from where it lies in the journal file to where it is written from: the checksum is made of those
-//! that the file was verified by.
+//! Theory.  A segment is its header, which is Python's, blocks, an index and a trailer.  A block is a front (its checksum and length, head,
+//! runs, lengths and keys), which is made here, and data, which is copied when the disk asks for it, once, from where it lies in the journal
+//! file to where it is written from: the checksum is made of those that the file was verified by.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::warm;
 
 pub const LEAD_BYTES: usize = 8; // of a block in a segment: its checksum and length
 const WARMED_BLOCKS: usize = 16;
-const INDEX_ROW_BYTES: usize = 48; // about
+const INDEX_ROW_BYTES: usize = 48; // about, and more than a trailer
+const TRAILER_MAGIC: u32 = 0x504B_5347;
 
 /// Bytes of segments.
 pub struct Sizes {
@@ -20,13 +21,6 @@ pub struct Sizes {
     pub segment: usize, // at most
     pub target: usize,  // of a block that others are joined to
     pub alone: usize,   // a block as large as this is not joined
-}
-
-/// What the index of a segment says of blocks: rows in MessagePack, and what each log has.
-pub struct Told {
-    pub index: Vec<u8>,
-    pub rows: usize,
-    pub ranges: Ranges,
 }
 
 /// Columns with a row for each log, little-endian: its number, first offset, end, first and last arrival.
@@ -57,15 +51,15 @@ impl Ranges {
     }
 }
 
-/// The blocks of a segment, yet to be written.
+/// All of a segment behind its header, yet to be written.
 pub struct Joined {
     content: Arc<Content>,
     rows: Vec<Row>,
+    index: Index,
     fronts: Vec<u8>,          // end to end
     parts: Vec<Range<usize>>, // of the file: what follows the fronts
-    pub told: Told,
-    left: usize, // bytes
-    row: usize,  // under way
+    left: usize,              // bytes
+    row: usize,               // under way
     front: usize,
     part: usize,
     part_at: usize, // in it
@@ -86,7 +80,7 @@ impl Joined {
             rows: Vec::with_capacity(ends.len()),
             fronts: Vec::with_capacity(fronts_bytes(blocks)),
             parts: Vec::with_capacity(blocks.len()),
-            told: Told::with_capacity(ends.len()),
+            index: Index::with_capacity(ends.len()),
             left: 0,
             row: 0,
             front: 0,
@@ -103,7 +97,16 @@ impl Joined {
             joined.add(&blocks[begin..end], content, sizes.header);
             begin = end;
         }
+        joined.finish(sizes.header);
         joined
+    }
+
+    /// The index and the trailer, behind all blocks.
+    fn finish(&mut self, at: usize) {
+        let tail = self.index.finish(at + self.left);
+        self.left += tail.len();
+        self.fronts.extend(tail);
+        self.rows.push(Row { front_end: self.fronts.len(), part_end: self.parts.len() });
     }
 
     /// Blocks that become one, behind the others; the first lies at `at` of the segment.
@@ -123,7 +126,7 @@ impl Joined {
         let lead = &mut self.fronts[front..front + LEAD_BYTES];
         lead[..4].copy_from_slice(&checksum.to_le_bytes());
         lead[4..].copy_from_slice(&((size_bytes - LEAD_BYTES) as u32).to_le_bytes());
-        self.told.add(blocks, at + self.left + LEAD_BYTES, size_bytes - LEAD_BYTES, checksum);
+        self.index.add(blocks, at + self.left + LEAD_BYTES, size_bytes - LEAD_BYTES, checksum);
         self.rows.push(Row { front_end: self.fronts.len(), part_end: self.parts.len() });
         self.left += size_bytes;
     }
@@ -131,6 +134,15 @@ impl Joined {
     /// Bytes that are yet to be written.
     pub fn left(&self) -> usize {
         self.left
+    }
+
+    /// Of the index.
+    pub fn checksum(&self) -> u32 {
+        self.index.checksum
+    }
+
+    pub fn ranges(&self) -> &Ranges {
+        &self.index.ranges
     }
 
     /// Go on writing the blocks as they lie in a segment, each behind its checksum and length; how many bytes found room, 0 at the end.
@@ -191,25 +203,56 @@ fn ends(blocks: &[Block], sizes: &Sizes) -> Vec<usize> {
     ends
 }
 
-impl Told {
+/// What a segment says of its blocks, and the logs' ranges in it.
+struct Index {
+    rows: Vec<u8>, // in MessagePack
+    count: usize,
+    ranges: Ranges,
+    checksum: u32,
+}
+
+impl Index {
     fn with_capacity(rows: usize) -> Self {
-        Self { index: Vec::with_capacity(INDEX_ROW_BYTES * rows), rows: 0, ranges: Ranges::with_capacity(rows) }
+        Self {
+            rows: Vec::with_capacity(INDEX_ROW_BYTES * rows),
+            count: 0,
+            ranges: Ranges::with_capacity(rows),
+            checksum: 0,
+        }
+    }
+
+    /// The index, which begins at `at` of the segment, and the trailer behind it.
+    fn finish(&mut self, at: usize) -> Vec<u8> {
+        let mut tail = Vec::with_capacity(self.rows.len() + INDEX_ROW_BYTES);
+        match self.count {
+            0..0x10 => tail.push(0x90 | self.count as u8),
+            0x10..0x1_0000 => put(0xdc, &(self.count as u16).to_be_bytes(), &mut tail),
+            _ => put(0xdd, &(self.count as u32).to_be_bytes(), &mut tail),
+        }
+        tail.append(&mut std::mem::take(&mut self.rows));
+        self.checksum = crc32c::crc32c(&tail);
+        let length = tail.len() as u64;
+        tail.extend_from_slice(&(at as u64).to_le_bytes());
+        tail.extend_from_slice(&length.to_le_bytes());
+        tail.extend_from_slice(&self.checksum.to_le_bytes());
+        tail.extend_from_slice(&TRAILER_MAGIC.to_le_bytes());
+        tail
     }
 
     fn add(&mut self, blocks: &[Block], body_at: usize, length: usize, checksum: u32) {
         let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
         let (began_ms, ended_ms) = (first.began_ms, last.ended_ms);
         self.ranges.add(first.log, first.first, last.end(), began_ms, ended_ms);
-        self.rows += 1;
-        self.index.push(0x90 | 8); // an array of eight
+        self.count += 1;
+        self.rows.push(0x90 | 8); // an array of eight
         for number in [first.log, first.first, u64::from(records_of(blocks))] {
-            pack(number, &mut self.index);
+            pack(number, &mut self.rows);
         }
         for moment in [began_ms, ended_ms] {
-            pack_signed(moment, &mut self.index);
+            pack_signed(moment, &mut self.rows);
         }
         for number in [body_at as u64, length as u64, u64::from(checksum)] {
-            pack(number, &mut self.index);
+            pack(number, &mut self.rows);
         }
     }
 }

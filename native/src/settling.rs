@@ -27,9 +27,6 @@ impl JournalMemory {
     }
 }
 
-/// Rows of the index and how many, columns of the logs' ranges.
-type ToldRow<'py> = (Bound<'py, PyBytes>, usize, Vec<Bound<'py, PyBytes>>);
-
 /// Finds the blocks that a journal file has of some logs, and makes segments of them.
 #[pyclass(module = "penstock_native")]
 pub struct BlockFinder(Finder);
@@ -70,7 +67,7 @@ impl BlockFinder {
     }
 }
 
-/// Blocks that are yet to be written: an iterator of pieces, made when they are asked for.
+/// A segment behind its header that is yet to be written: an iterator of pieces, made when they are asked for.
 #[pyclass(module = "penstock_native")]
 pub struct JoinedBlocks(pub Joined);
 
@@ -82,11 +79,15 @@ impl JoinedBlocks {
         self.0.left()
     }
 
-    /// What the segment's index says of them.
-    fn told<'py>(&self, py: Python<'py>) -> ToldRow<'py> {
-        let told = &self.0.told;
-        let columns = told.ranges.columns.iter().map(|column| PyBytes::new(py, column)).collect();
-        (PyBytes::new(py, &told.index), told.rows, columns)
+    /// Of the segment's index.
+    #[getter]
+    fn index_checksum(&self) -> u32 {
+        self.0.checksum()
+    }
+
+    /// Columns of the logs' ranges.
+    fn ranges<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.0.ranges().columns.iter().map(|column| PyBytes::new(py, column)).collect()
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {

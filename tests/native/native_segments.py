@@ -102,6 +102,14 @@ def test_joined_when_given_any_blocks_is_what_python_builds(
     assert told(made) == told(built_of(bodies))
 
 
+@pytest.mark.parametrize("logs", [15, 16, 300, 1 << 16])
+def test_joined_when_there_are_many_blocks_then_the_index_says_how_many(logs: int) -> None:
+    bodies = bodies_of([(True, 0, [(b"k", b"a")], [])] * logs)
+    made = joined_of(bodies)
+    assert made is not None
+    assert told(made) == told(built_of(bodies))
+
+
 def test_finder_when_the_columns_of_a_sound_frame_do_not_add_up_then_it_refuses_the_file() -> None:
     [body] = bodies_of([(True, 0, [(b"k", b"ab"), (b"l", b"c")], [1])])
     for at in range(len(body)):

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import google_crc32c
 import pytest
 from data_directory import CLICKS, ORDERS, SetClock, engine, log_of, put, read_all
 from disks import SettlingLater
@@ -60,7 +59,7 @@ def journal_of(groups: list[list[tuple[int, int, int] | Kind]]) -> tuple[bytes, 
 def found(
     content: bytes, streams: list[list[int]], starts: dict[int, int], segment_bytes: int = 1 << 30
 ) -> list[tuple[int, list[tuple[int, int]], int]] | None:
-    """What the native part makes, no block joined to another: stream; of each block the log and where it ends; bytes with the header."""
+    """What the native part makes, no block joined to another: stream; of each block the log and where it ends; bytes but for the index."""
     sizes = segment.HEADER_BYTES, segment_bytes, 1, 1
     finder = finder_of(len(content), FILE_NO, streams, starts, sizes)
     for at in range(0, len(content), 700):
@@ -71,13 +70,14 @@ def found(
 
 def _blocks(joined: JoinedBlocks) -> tuple[list[tuple[int, int]], int]:
     size_bytes = segment.HEADER_BYTES + joined.left
-    index = b"".join([segment._array_head(joined.told()[1]), joined.told()[0]])
-    rows = segment.decode_index(index, google_crc32c.value(index))
     content = bytes(segment.HEADER_BYTES) + b"".join(joined)
     assert len(content) == size_bytes
+    at, length, checksum = segment.index_place(content[-segment.TRAILER_BYTES :], size_bytes)
+    assert checksum == joined.index_checksum
+    rows = segment.decode_index(content[at : at + length], checksum)
     for row in rows:
         segment.decode_block(content[row.at : row.at + row.length], row)
-    return [(row.log_no, row.end) for row in rows], size_bytes
+    return [(row.log_no, row.end) for row in rows], at
 
 
 @settings(max_examples=200, derandomize=True)

@@ -377,19 +377,24 @@ class FileWriter(Protocol):
 
 
 class JoinedBlocks(Protocol):
-    """All blocks of a segment, as engines/local/segment.py joins them, that are yet to be written."""
+    """A segment that is yet to be written, as engines/local/segment.py builds it, but for its header."""
 
     @property
     def left(self) -> int:
         """Bytes that are yet to be written."""
         ...
 
-    def told(self) -> tuple[bytes, int, Sequence[bytes]]:
-        """Rows of the segment's index in MessagePack, how many they are, and the columns of ranges.py."""
+    @property
+    def index_checksum(self) -> int:
+        """Of the segment's index."""
+        ...
+
+    def ranges(self) -> Sequence[bytes]:
+        """The columns of ranges.py."""
         ...
 
     def __iter__(self) -> Iterator[bytes]:
-        """They, once, each behind its checksum and length, in pieces that are made when they are asked for."""
+        """It, once, in pieces that are made when they are asked for."""
         ...
 
 

@@ -66,7 +66,7 @@ class Builder:
     """A segment in the making: the blocks of one log after the other, each log's in offset order."""
 
     def __init__(self, data_id: str) -> None:
-        self._parts: list[Iterable[bytes]] = [[MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)]]
+        self._parts: list[Iterable[bytes]] = [[_header(data_id)]]
         self._index: list[bytes] = []  # rows, in MessagePack
         self._rows = 0
         self._ranges = Ranges()
@@ -95,25 +95,15 @@ class Builder:
         self._held.append((block, body))
         self._held_bytes += block.size_bytes
 
-    def add_joined(self, blocks: JoinedBlocks) -> None:
-        """Take all blocks of the segment from the native part, which joined them as `add` does.  The builder is a new one."""
-        index, self._rows, ranges = blocks.told()
-        self._parts.append(blocks)
-        self._index.append(index)
-        self._ranges.extend(ranges)
-        self.size_bytes += blocks.left
-
     def finish(self) -> Built:
         """The segment."""
         if self._held:
             self._join()
-        index = [_array_head(self._rows), *self._index]
-        length, checksum = sum(map(len, index)), 0
-        for piece in index:
-            checksum = google_crc32c.extend(checksum, piece)
-        trailer = _TRAILER.pack(self.size_bytes, length, checksum, _TRAILER_MAGIC)
-        size_bytes = self.size_bytes + length + TRAILER_BYTES
-        return Built([*self._parts, [*index, trailer]], size_bytes, checksum, self._ranges)
+        index = b"".join([_array_head(self._rows), *self._index])
+        checksum = google_crc32c.value(index)
+        trailer = _TRAILER.pack(self.size_bytes, len(index), checksum, _TRAILER_MAGIC)
+        size_bytes = self.size_bytes + len(index) + TRAILER_BYTES
+        return Built([*self._parts, [index, trailer]], size_bytes, checksum, self._ranges)
 
     def _join(self) -> None:
         [block, body], *others = self._held
@@ -134,10 +124,14 @@ class Builder:
 
 
 def joined(data_id: str, blocks: JoinedBlocks) -> Built:
-    """The segment whose blocks the native part joined, as a builder does."""
-    builder = Builder(data_id)
-    builder.add_joined(blocks)
-    return builder.finish()
+    """The segment that the native part made, as a builder does."""
+    ranges = Ranges()
+    ranges.extend(blocks.ranges())
+    return Built([[_header(data_id)], blocks], HEADER_BYTES + blocks.left, blocks.index_checksum, ranges)
+
+
+def _header(data_id: str) -> bytes:
+    return MAGIC + data_id.encode().ljust(16, b"\0")[:16] + bytes(8)
 
 
 def index_place(trailer: bytes, size_bytes: int) -> tuple[int, int, int]:
