@@ -164,7 +164,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 15  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 16  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:
