@@ -214,14 +214,16 @@ class Journal:
                 async with self._making:  # `prepare` may be at it
                     if not self._spares:
                         await self._make_spare()
-            path = path_of(self._next_file_no)
-            await self._disk.rename(self._spares[0].path, path)
-            named = _Named(self._next_file_no, path, self._spares.pop(0).file)
+            path, spare = (
+                path_of(self._next_file_no),
+                self._spares[0],
+            )  # which stays there until it is durable: `close` looks there
+            await self._disk.rename(spare.path, path)
             try:
                 await self._disk.sync_folder(FOLDER)
             except OSError as error:
                 self._failure = error
-                await named.file.close()
                 raise
+            self._next = _Named(self._next_file_no, path, spare.file)
             self._next_file_no += 1
-            self._next = named
+            self._spares.pop(0)
