@@ -116,9 +116,10 @@ async def turns(count: int = 50) -> None:
         await done
 
 
-def test_stream_when_it_ends_is_chunked_whole_and_the_connection_goes_on() -> None:
+@pytest.mark.parametrize("piece", [b"piece", PIECE])
+def test_stream_when_it_ends_is_chunked_whole_and_the_connection_goes_on(piece: bytes) -> None:
     async def run() -> None:
-        source = Source(3)
+        source = Source(3, piece)
         async with front(source.handle) as served:
             reader, writer = await served.connect()
             for _ in range(2):
@@ -127,7 +128,7 @@ def test_stream_when_it_ends_is_chunked_whole_and_the_connection_goes_on() -> No
                 head = await reader.readuntil(b"\r\n\r\n")
                 assert b"transfer-encoding: chunked\r\n" in head
                 assert b"content-length" not in head
-                assert [await read_chunk(reader) for _ in range(4)] == [b"piece"] * 3 + [b""]
+                assert [await read_chunk(reader) for _ in range(4)] == [piece] * 3 + [b""]
                 await source.is_closed()
             writer.close()
 
