@@ -123,3 +123,18 @@ def test_append_when_the_folder_could_not_be_synced_then_the_file_is_not_used_an
             assert len(page.data) == count
 
     asyncio.run(scenario())
+
+
+def test_close_when_a_file_is_being_named_closes_it_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        disk = WatchedFolder(tmp_path)
+        async with opened(disk) as (log, _):
+            await log.create([A])
+            for _ in ("the first file", "the next one"):
+                await disk.synced.acquire()
+            disk.gate.clear()
+            await put(log, OF_A_FILE + 1)  # takes the next: another is to be named, and waits
+
+    asyncio.run(scenario())
+    held = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [path for path in held if path.is_relative_to(tmp_path)]

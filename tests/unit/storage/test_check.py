@@ -15,7 +15,8 @@ from disks import SettlingLater
 
 from penstock.core.ids import Millis, StreamUid
 from penstock.engines.api import Write
-from penstock.engines.local import manifest
+from penstock.engines.local import frame, manifest
+from penstock.engines.local.frame import SECTOR_BYTES, Kind
 from penstock.engines.local.journal import path_of
 from penstock.engines.local.log import Options
 from penstock.engines.local.manifest import Manifest
@@ -265,7 +266,13 @@ def test_what_a_crash_leaves_is_noted_and_is_no_damage(tmp_path: Path) -> None:
     segment = tmp_path / "data" / held.segments[0].path
     shutil.copy(segment, segment.with_name("000000999999"))
     (tmp_path / "data" / "journal" / f"{0:016d}").write_bytes(bytes(1 << 20))
-    (tmp_path / "data" / "journal" / f"{99:016d}").write_bytes(bytes(1 << 20))
+    [*_, named] = sorted((tmp_path / "data" / "journal").glob("0*"))  # the next one, which is no finding
+    assert int(named.name) not in DataDirectory(tmp_path / "data").journal_numbers(0)
+    report = checked(tmp_path / "data")
+    assert report.damage == []
+    assert len(report.remains) == 2
+    begun = bytes(SECTOR_BYTES) + b"".join(frame.encode(Kind.CREATE, int(named.name), 1, [b"never whole"]))[:-1]
+    named.write_bytes(begun + bytes((1 << 20) - len(begun)))
     report = checked(tmp_path / "data")
     assert report.damage == []
     assert len(report.remains) == 3

@@ -214,10 +214,8 @@ class Journal:
                 async with self._making:  # `prepare` may be at it
                     if not self._spares:
                         await self._make_spare()
-            path, spare = (
-                path_of(self._next_file_no),
-                self._spares[0],
-            )  # which stays there until it is durable: `close` looks there
+            path = path_of(self._next_file_no)
+            spare = self._spares[0]  # where it stays until its name is durable: `close` may come in between
             await self._disk.rename(spare.path, path)
             try:
                 await self._disk.sync_folder(FOLDER)
