@@ -49,7 +49,6 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
         until_s = time.monotonic() + START_S
         while not (folder / "endpoint.json").exists() and time.monotonic() < until_s:
             time.sleep(0.05)
-        time.sleep(0.2)
         yield msgspec.json.decode((folder / "endpoint.json").read_bytes())["http"], child.pid
     finally:
         child.terminate()

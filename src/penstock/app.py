@@ -122,8 +122,14 @@ class App:
         self._look_after_trust()
         self.endpoint = self._endpoint()
         self._services.room.endpoint = self.endpoint.http
-        (self._data_dir / ENDPOINT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self.endpoint), indent=2))
+        self._tell(self.endpoint)
         return self.endpoint
+
+    def _tell(self, endpoint: Endpoint) -> None:
+        """Put the file in its place whole: who waits for it reads it as soon as it is there."""
+        new = self._data_dir / f".{ENDPOINT_FILE}.new"
+        new.write_bytes(msgspec.json.format(msgspec.json.encode(endpoint), indent=2))
+        new.replace(self._data_dir / ENDPOINT_FILE)
 
     def _gather(self) -> Callable[[bytes, Client], bool] | None:
         """What takes small calls together.  Every call is told to an audit log in whole, if there is one; then nothing is gathered."""

@@ -79,6 +79,16 @@ def test_serve_tells_where_everything_is(served: tuple[subprocess.Popen[str], st
     assert (tmp_path / "data" / "tls" / "ca-key.pem").stat().st_mode & 0o077 == 0
 
 
+def test_serve_puts_endpoint_json_in_its_place_whole(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "endpoint.json"
+    file.parent.mkdir()
+    file.write_text("of a server that was killed")
+    with file.open() as held, _server(tmp_path) as (_, endpoint):
+        assert held.read() == "of a server that was killed"
+        assert json.loads(file.read_text())["http"] == endpoint
+        assert not file.with_name(".endpoint.json.new").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_stops_cleanly(served: tuple[subprocess.Popen[str], str], tmp_path: Path, number: signal.Signals) -> None:
     process, _ = served

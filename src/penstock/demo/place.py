@@ -73,7 +73,7 @@ def _await_endpoint(child: "subprocess.Popen[bytes]", file: Path, log: Path) -> 
             raise DemoError(f"no server could be started: {last.removeprefix('penstock: ')}")
         try:
             return msgspec.json.decode(file.read_bytes(), type=Endpoint).http
-        except (FileNotFoundError, msgspec.DecodeError):  # not there yet, or half of it
+        except FileNotFoundError:  # not there yet
             _pause(POLL_S)
     raise DemoError(f"no server could be started: it was not ready within {START_MAX_S:.0f} s")
 
