@@ -22,6 +22,7 @@ mod placed;
 mod readers;
 mod roster;
 mod rows;
+mod sending;
 mod settling;
 mod sign;
 mod spread;
@@ -37,7 +38,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use number::{NUMBER_BYTES, Number, Writer};
-use pages::{Page, Span};
 use placed::{Fanned, Placed};
 use rows::Columns;
 use spread::{Grouped, Shards};
@@ -238,55 +238,6 @@ fn rows_of((name, columns): (String, Columns)) -> (String, Rows) {
     (name, Rows { columns: Arc::new(columns), largest_bytes, size_bytes })
 }
 
-/// Lengths and bytes of keys, then of data.
-type SpanBytes<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
-
-/// An answer with a page of records: `head`, the records, `tail`.  None where Python shall write it.
-///
-/// `number`: of the first record without its arrival, 24 bytes little-endian.
-#[pyfunction]
-fn write_page<'py>(
-    py: Python<'py>,
-    format: &str,
-    head: &[u8],
-    spans: Vec<SpanBytes<'py>>,
-    number: &[u8],
-    arrivals_ms: Vec<u64>,
-    tail: &[u8],
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let cbor = is_cbor(format)?;
-    let base = Number::from_le(&number_of(number)?);
-    let views: Vec<Span<'_>> = spans
-        .iter()
-        .map(|(key_lengths, keys, data_lengths, data)| Span {
-            keys: keys.as_bytes(),
-            key_lengths: key_lengths.as_bytes(),
-            data: data.as_bytes(),
-            data_lengths: data_lengths.as_bytes(),
-        })
-        .collect();
-    let measured = unpanicked(|| {
-        py.detach(|| {
-            let page = Page::new(&views, base, arrivals_ms)?;
-            let length = if cbor { page.cbor_len() } else { page.json_len() };
-            Some((page, length))
-        })
-    })?;
-    let Some((page, length)) = measured else { return Ok(None) };
-    let answer = filled(py, head.len() + length + tail.len(), |out| {
-        py.detach(|| {
-            out.put(head);
-            if cbor {
-                page.write_cbor(out);
-            } else {
-                page.write_json(out);
-            }
-            out.put(tail);
-        });
-    })?;
-    Ok(Some(answer))
-}
-
 /// What was written to the shards of one stream lately.
 #[pyclass(module = "penstock_native")]
 struct WriteCounts(counts::Counts);
@@ -387,7 +338,7 @@ fn number_of(bytes: &[u8]) -> PyResult<[u8; NUMBER_BYTES]> {
 }
 
 /// What Python asks for (`wire/native.py`); raised when what is offered here changes.
-const INTERFACE: u32 = 16;
+const INTERFACE: u32 = 17;
 
 #[pymodule]
 fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -410,6 +361,8 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ShardNames>()?;
     module.add_class::<Spread>()?;
     module.add_class::<WriteCounts>()?;
+    module.add_class::<sending::Handover>()?;
+    module.add_class::<sending::Outlet>()?;
     module.add_class::<settling::BlockFinder>()?;
     module.add_class::<settling::JoinedBlocks>()?;
     module.add_class::<settling::JournalMemory>()?;
@@ -417,7 +370,8 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(read_record, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;
-    module.add_function(wrap_pyfunction!(write_page, module)?)?;
+    module.add_function(wrap_pyfunction!(sending::write_page, module)?)?;
+    module.add_function(wrap_pyfunction!(sending::send_page, module)?)?;
     module.add_function(wrap_pyfunction!(write_written, module)?)?;
     Ok(())
 }

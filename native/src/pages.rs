@@ -1,6 +1,6 @@
 //! Records to the bytes of an answer.
 //!
-//! Theory.  An answer is measured first and written once, into bytes that Python owns.
+//! Theory.  An answer is measured first and written once: whole into bytes that Python owns, or piece by piece for a socket (sending.rs).
 
 use base64_simd::{Out, STANDARD};
 
@@ -36,6 +36,7 @@ pub struct Page<'page> {
     records: Vec<(&'page str, &'page [u8])>,
     base: Number, // of the first record, but for its arrival
     arrivals_ms: Vec<u64>,
+    cbor: bool,
 }
 
 pub const INDEX_SHIFT: u32 = 80; // between the numbers of two records
@@ -43,94 +44,103 @@ const ARRIVED_SHIFT: u32 = 36;
 
 impl<'page> Page<'page> {
     /// `None` where the columns are not of one length.
-    pub fn new(spans: &[Span<'page>], base: Number, arrivals_ms: Vec<u64>) -> Option<Self> {
+    pub fn new(spans: &[Span<'page>], base: Number, arrivals_ms: Vec<u64>, cbor: bool) -> Option<Self> {
         let mut records = Vec::with_capacity(arrivals_ms.len());
         for span in spans {
             records.append(&mut span.records()?);
         }
-        (records.len() == arrivals_ms.len()).then_some(Self { records, base, arrivals_ms })
+        (records.len() == arrivals_ms.len()).then_some(Self { records, base, arrivals_ms, cbor })
     }
 
-    /// Each record with its number and arrival time.
-    fn rows(&self) -> impl Iterator<Item = (Number, u64, &'page str, &'page [u8])> {
+    /// Each record as it is written.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'page>> {
         let step = Number::power(INDEX_SHIFT);
         let mut base = self.base;
         let mut arrived = (u64::MAX, base); // the second that was looked at last, and its part of a number
-        self.records.iter().zip(&self.arrivals_ms).map(move |((key, data), ms)| {
+        let mut told = (u64::MAX, Text::default()); // the millisecond that was, and its text
+        self.records.iter().zip(&self.arrivals_ms).enumerate().map(move |(place, ((key, data), ms))| {
             let second = ms / 1000;
             if arrived.0 != second {
                 let mut bytes = [0u8; 24];
                 bytes[..16].copy_from_slice(&(u128::from(second) << ARRIVED_SHIFT).to_le_bytes());
                 arrived = (second, Number::from_le(&bytes));
             }
+            if told.0 != *ms {
+                told = (*ms, seconds(*ms));
+            }
             let number = base.plus(&arrived.1);
             base = base.plus(&step);
-            (number, *ms, *key, *data)
+            Row { first: place == 0, cbor: self.cbor, number, ms: *ms, seconds: told.1, key, data }
         })
     }
 
-    pub fn json_len(&self) -> usize {
-        let commas = self.records.len().saturating_sub(1);
-        self.rows().fold(commas, |total, (number, ms, key, data)| {
-            total + JSON_FIXED + number.text_len() + seconds(ms).len() + data.len().div_ceil(3) * 4 + escaped_len(key)
-        })
+    /// Bytes of all rows.
+    pub fn len(&self) -> usize {
+        self.rows().map(|row| row.len()).sum()
+    }
+}
+
+/// A record, as an item of a list.
+pub struct Row<'page> {
+    first: bool,
+    cbor: bool,
+    number: Number,
+    ms: u64,
+    seconds: Text,
+    key: &'page str,
+    data: &'page [u8],
+}
+
+impl Row<'_> {
+    pub fn len(&self) -> usize {
+        if self.cbor { self.cbor_len() } else { self.json_len() }
     }
 
-    /// The items of a JSON list.
-    pub fn write_json(&self, out: &mut Writer) {
-        let mut timestamp = (u64::MAX, Text::default());
-        for (place, (number, ms, key, data)) in self.rows().enumerate() {
-            if place > 0 {
-                out.put(b",");
-            }
-            out.put(b"{\"SequenceNumber\":\"");
-            number.write(out);
-            out.put(b"\",\"ApproximateArrivalTimestamp\":");
-            if timestamp.0 != ms {
-                timestamp = (ms, seconds(ms));
-            }
-            out.put(timestamp.1.bytes());
-            out.put(b",\"Data\":\"");
-            let length = data.len().div_ceil(3) * 4;
-            let written = STANDARD.encode(data, Out::from_slice(out.take(length)));
-            debug_assert_eq!(written.len(), length);
-            out.put(b"\",\"PartitionKey\":\"");
-            write_escaped(key, out);
-            out.put(b"\"}");
+    pub fn write(&self, out: &mut Writer) {
+        if self.cbor { self.write_cbor(out) } else { self.write_json(out) }
+    }
+
+    fn json_len(&self) -> usize {
+        let fixed = JSON_FIXED + usize::from(!self.first);
+        fixed + self.number.text_len() + self.seconds.len() + self.data.len().div_ceil(3) * 4 + escaped_len(self.key)
+    }
+
+    fn write_json(&self, out: &mut Writer) {
+        if !self.first {
+            out.put(b",");
         }
+        out.put(b"{\"SequenceNumber\":\"");
+        self.number.write(out);
+        out.put(b"\",\"ApproximateArrivalTimestamp\":");
+        out.put(self.seconds.bytes());
+        out.put(b",\"Data\":\"");
+        let length = self.data.len().div_ceil(3) * 4;
+        let written = STANDARD.encode(self.data, Out::from_slice(out.take(length)));
+        debug_assert_eq!(written.len(), length);
+        out.put(b"\",\"PartitionKey\":\"");
+        write_escaped(self.key, out);
+        out.put(b"\"}");
     }
 
-    pub fn cbor_len(&self) -> usize {
-        self.rows().fold(0, |total, (number, ms, key, data)| {
-            let text = number.text_len();
-            total
-                + CBOR_FIXED
-                + cbor_head_len(text as u64)
-                + text
-                + cbor_head_len(ms)
-                + cbor_head_len(data.len() as u64)
-                + data.len()
-                + cbor_head_len(key.len() as u64)
-                + key.len()
-        })
+    fn cbor_len(&self) -> usize {
+        let (text, data, key) = (self.number.text_len(), self.data.len(), self.key.len());
+        let heads = [text as u64, self.ms, data as u64, key as u64].map(cbor_head_len);
+        CBOR_FIXED + heads.iter().sum::<usize>() + text + data + key
     }
 
-    /// The items of a CBOR list.
-    pub fn write_cbor(&self, out: &mut Writer) {
-        for (number, ms, key, data) in self.rows() {
-            out.put(&[0xA4]);
-            cbor_text("SequenceNumber", out);
-            cbor_head(3, number.text_len() as u64, out);
-            number.write(out);
-            cbor_text("ApproximateArrivalTimestamp", out);
-            out.put(&[0xC1]);
-            cbor_head(0, ms, out);
-            cbor_text("Data", out);
-            cbor_head(2, data.len() as u64, out);
-            out.put(data);
-            cbor_text("PartitionKey", out);
-            cbor_text(key, out);
-        }
+    fn write_cbor(&self, out: &mut Writer) {
+        out.put(&[0xA4]);
+        cbor_text("SequenceNumber", out);
+        cbor_head(3, self.number.text_len() as u64, out);
+        self.number.write(out);
+        cbor_text("ApproximateArrivalTimestamp", out);
+        out.put(&[0xC1]);
+        cbor_head(0, self.ms, out);
+        cbor_text("Data", out);
+        cbor_head(2, self.data.len() as u64, out);
+        out.put(self.data);
+        cbor_text("PartitionKey", out);
+        cbor_text(self.key, out);
     }
 }
 

@@ -325,8 +325,8 @@ class World:
 
     async def _streamed(self, answer: Answer) -> bytes:
         """What a stream says at once."""
-        stream = answer.body
-        assert not isinstance(stream, bytes)
+        stream = answer.stream
+        assert stream is not None
         pieces = aiter(stream)
         said = await anext(pieces)
         following = self._loop.create_task(_next(pieces))

@@ -48,7 +48,7 @@ def natively(data: bytes, headers_max: int) -> Request | None:
     if read is None:
         return None
     method, headers, raw, length, keep_alive, minor = read
-    return Request(Head(method, "/", {}, headers, raw), length, keep_alive, minor, False)
+    return Request(Head(method, "/", {}, headers, raw, takes_long=True), length, keep_alive, minor, False)
 
 
 @settings(max_examples=3000, derandomize=True)

@@ -334,7 +334,7 @@ class Connection(asyncio.Protocol):
             self._under_way = discard(answer, self._traffic)
         else:
             request = self._request
-            if request is not None and not request.minor and not isinstance(answer.body, bytes):
+            if request is not None and not request.minor and answer.stream is not None:
                 self._keep_alive = False  # nothing but the end of the connection ends a stream of HTTP/1.0
             self._sender.send(answer, request, keep_alive=self._keep_alive)
 

@@ -212,7 +212,8 @@ class Front:
         if isinstance(answer.body, bytes):
             link.say(Kind.ANSWER, number, *answer_payload(answer.status, answer.headers, answer.body))
             return
-        stream = self._streams[number] = _Outgoing(number, answer.body, link, self._streams)
+        assert answer.stream is not None, "no head that travels takes a long body"
+        stream = self._streams[number] = _Outgoing(number, answer.stream, link, self._streams)
         link.say(Kind.OPEN, number, *answer_payload(answer.status, answer.headers, b""))
         if not link.is_up:
             stream.end()

@@ -28,7 +28,7 @@ from penstock.wire.dialect import Idiom, idiom_of, reworded
 from penstock.wire.document import Scalars, coerce, render
 from penstock.wire.model import ServiceModel
 from penstock.wire.nativeparts import Format, Rows
-from penstock.wire.operation import EventStream, Operation
+from penstock.wire.operation import EventStream, LongBody, Operation
 from penstock.wire.reject import check
 from penstock.wire.route import Entry, Head, Route, Router, answer_protocol, headers_of
 
@@ -77,7 +77,12 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: bytes | Stream
+    body: bytes | Stream | LongBody  # long ones only for those who take them
+
+    @property
+    def stream(self) -> Stream | None:
+        """The body, if nobody knows its length."""
+        return None if isinstance(self.body, bytes | LongBody) else self.body
 
 
 class Observer(Protocol):
@@ -216,6 +221,11 @@ class Exchange:
             return Answer(*rest.write_output(operation.model, output))
         is_large = operation.codec.is_large
         if is_large is not None and self._threads is not None and is_large(output):
+            long = (
+                operation.codec.encode_long.get(route.protocol) if head.takes_long and head.method != "HEAD" else None
+            )
+            if long is not None and (body_later := long(output)) is not None:
+                return Answer(200, [*route.headers], body_later)
             answer = await self._threads.run(partial(_output, route, output, request_id))
         else:
             answer = _output(route, output, request_id)

@@ -73,7 +73,7 @@ def parse_head(data: bytes, peer: Peer | None = None, headers_max: int = HEADERS
     read = None if _reader is None else _reader.read(data, headers_max)
     if read is not None:
         method, headers, raw, body_bytes, keep_alive, minor = read
-        return Request(Head(method, "/", {}, headers, raw, peer), body_bytes, keep_alive, minor, False)
+        return Request(Head(method, "/", {}, headers, raw, peer, b"/", True), body_bytes, keep_alive, minor, False)
     return parse_head_slowly(data, peer, headers_max)
 
 
@@ -102,10 +102,10 @@ def parse_head_slowly(data: bytes, peer: Peer | None, headers_max: int) -> Reque
         headers[name.text] = pair[1].decode("latin-1")
     method, target, minor = line[1].decode(), line[2].decode(), line[3] == b"1"
     if target == "/":
-        return _framed(Head(method, "/", {}, headers, tuple(raw), peer), framing, minor=minor)
+        return _framed(Head(method, "/", {}, headers, tuple(raw), peer, b"/", True), framing, minor=minor)
     target = _without_origin(target)
     path, query = split_target(target)
-    return _framed(Head(method, path, query, headers, tuple(raw), peer, target.encode()), framing, minor=minor)
+    return _framed(Head(method, path, query, headers, tuple(raw), peer, target.encode(), True), framing, minor=minor)
 
 
 def _read_name(spelled: bytes) -> _Name:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Sequence
 from types import coroutine
 from typing import Final
 
-from penstock.server.exchange import Answer, Stream
+from penstock.server.exchange import Answer, Headers, Stream
 from penstock.server.http1 import Request
 from penstock.server.replies import CHUNKED_LINE, CLOSE_LINE, KEEP_ALIVE_LINE, LAST_CHUNK, write_chunk, write_head
 from penstock.server.traffic import Traffic
+from penstock.wire.operation import LongBody
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Sender:
         self._held_bytes: int | None = None  # by the transport, since it holds too much
         self._flowing: asyncio.Future[None] | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None  # of a long body; kept, so that it is not collected
         self._begun = self._ending = False  # of the stream under way
         self._lost = False
 
@@ -64,6 +66,9 @@ class Sender:
             head = write_head(answer.status, answer.headers, lines)
             self._write_whole(head, b"" if bare else body)
             return
+        if isinstance(body, LongBody):
+            self._writing = self._traffic.loop.create_task(self._write_long(answer.status, answer.headers, lines, body))
+            return
         if minor:
             lines += CHUNKED_LINE
         self._transport.write(write_head(answer.status, answer.headers, lines))
@@ -84,6 +89,22 @@ class Sender:
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
+
+    async def _write_long(self, status: int, headers: Headers, lines: str, body: LongBody) -> None:
+        def head_of(size: int) -> bytes:
+            return write_head(status, headers, f"{lines}content-length: {size}\r\n")
+
+        try:
+            left = await self._traffic.long_answers.send(body, head_of, self._transport)
+        except OSError:  # the client is gone
+            self._transport.abort()
+        except Exception:
+            logger.exception("a long answer could not be written")
+            self._transport.abort()
+        else:
+            if not self._lost:
+                self._transport.write(left)
+                self._finish()
 
     def _finish(self) -> None:
         """An answer is written; go on when it is taken."""
@@ -176,4 +197,4 @@ async def close_stream(stream: Stream) -> None:
 
 def discard(answer: Answer, traffic: Traffic) -> asyncio.Task[None] | None:
     """Let go of an answer that nobody waits for any more."""
-    return traffic.loop.create_task(close_stream(answer.body)) if not isinstance(answer.body, bytes) else None
+    return None if answer.stream is None else traffic.loop.create_task(close_stream(answer.stream))

@@ -26,6 +26,7 @@ from penstock.core.limits import (
 )
 from penstock.server.exchange import Answer
 from penstock.server.gather import Client
+from penstock.server.longanswers import LongAnswers
 from penstock.server.replies import fixed_lines
 from penstock.server.room import BodyRoom
 from penstock.wire.route import Head
@@ -96,6 +97,7 @@ class Traffic:
         self.patience = patience
         self.bounds = bounds or Bounds()
         self.room = BodyRoom(self.bounds.bodies_max_bytes)
+        self.long_answers = LongAnswers()
         self.unasked = BodyRoom(self.bounds.bodies_max_bytes)  # for what HTTP/2 brings of bodies that have no room
         self.loop = asyncio.get_running_loop()
         self.now_s = self.loop.time
@@ -141,6 +143,7 @@ class Traffic:
             await self._empty
             insisting.cancel()
         self._timer.cancel()
+        self.long_answers.close()
 
     def _abort(self) -> None:
         for guest in list(self._guests):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, Protocol, cast
 
+from penstock.wire.nativeoutlets import HandoverMaker, Outlet
 from penstock.wire.nativeparts import (
     AggregatePacker,
     BlockFinder,
@@ -38,6 +39,11 @@ class Native(Protocol):
     @property
     def Readers(self) -> Callable[[int], Readers]:  # noqa: N802
         """Starts so many threads."""
+        ...
+
+    @property
+    def Handover(self) -> HandoverMaker:  # noqa: N802
+        """Makes places to hand sockets over at."""
         ...
 
     @property
@@ -157,6 +163,23 @@ class Native(Protocol):
         """
         ...
 
+    def send_page(
+        self,
+        form: Format,
+        head: bytes,
+        spans: Sequence[tuple[bytes, bytes, bytes, bytes]],
+        number: bytes,
+        arrivals_ms: Sequence[int],
+        tail: bytes,
+        head_of: Callable[[int], bytes],
+        outlet: Outlet | None,
+    ) -> bytes | None:
+        """The same, sent to an outlet behind what `head_of` makes of its size.  Answers what the client has yet to take.
+
+        Raises OSError where the client is gone.
+        """
+        ...
+
     def write_written(
         self, form: Format, head: bytes, order: bytes, shards: Sequence[tuple[str, bytes]], tail: bytes
     ) -> bytes:
@@ -164,7 +187,7 @@ class Native(Protocol):
         ...
 
 
-INTERFACE: Final = 16  # that this release speaks to; one that was built for another is left alone
+INTERFACE: Final = 17  # that this release speaks to; one that was built for another is left alone
 
 
 def _find() -> Native | None:

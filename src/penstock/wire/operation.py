@@ -14,10 +14,21 @@ from msgspec import Struct, field
 
 from penstock.core.context import Caller
 from penstock.wire.model import OperationModel, ServiceModel
+from penstock.wire.nativeoutlets import Outlet
 from penstock.wire.nativeparts import Rows
 
 Protocol = Literal["json", "cbor", "rpc", "query", "rest-json", "none"]  # none: not recognisable, answered in bare XML
 Handler = Callable[[Caller, Any], Awaitable[Any]]
+
+
+class LongBody(Struct, frozen=True):
+    """A body that is written while it is sent, so that it never exists whole.
+
+    `send`, for a thread, is given what makes the answer's head of the body's size, and where to send both.  It answers what the client has
+    yet to take: all of it, where there is no outlet.  It raises OSError where the client is gone.
+    """
+
+    send: Callable[[Callable[[int], bytes], Outlet | None], bytes]
 
 
 class Codec(Struct, frozen=True):
@@ -30,6 +41,7 @@ class Codec(Struct, frozen=True):
     encode: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)
     framed: Callable[[str, Rows], Any] | None = None  # the input, where the native part has read stream and records
     is_large: Callable[[Any], bool] | None = None  # whether an output takes long to encode
+    encode_long: Mapping[Protocol, Callable[[Any], LongBody | None]] = field(default_factory=dict)  # one that does
     encode_event: Mapping[Protocol, Callable[[Any], bytes]] = field(default_factory=dict)  # an event's payload
 
 

@@ -60,6 +60,7 @@ class Head(NamedTuple):
     raw_headers: tuple[tuple[bytes, bytes], ...]  # as they arrived, for signatures
     peer: Peer | None = None
     target: bytes = b"/"  # path and query as they came, for signatures
+    takes_long: bool = False  # whether the answer may be a LongBody
 
     @property
     def surroundings(self) -> tuple[str | None, bool, str | None, str | None]:

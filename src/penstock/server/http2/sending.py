@@ -84,10 +84,11 @@ class Http2Sender:
     def send(self, stream: Http2Stream, answer: Answer) -> None:
         """Send an answer."""
         body, bare = answer.body, stream.head.method == "HEAD"
-        if not isinstance(body, bytes):
+        if answer.stream is not None:
             self.write(self._head(stream, answer.status, answer.headers, 0))
-            stream.pump = self._traffic.loop.create_task(self._run(stream, body, bare=bare))
+            stream.pump = self._traffic.loop.create_task(self._run(stream, answer.stream, bare=bare))
             return
+        assert isinstance(body, bytes), "no head of HTTP/2 takes a long body"
         headers = answer.headers
         if answer.status != NO_CONTENT:  # such an answer has no length
             headers = [*headers, ("content-length", str(len(body)))]

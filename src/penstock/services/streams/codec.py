@@ -6,6 +6,7 @@ them unread, broken or not.  A test holds the two against each other.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
@@ -31,7 +32,7 @@ from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import ScatteredRows, WrittenRows
 from penstock.wire import cbor, json
 from penstock.wire.nativeparts import Format
-from penstock.wire.operation import Codec, Output, Protocol
+from penstock.wire.operation import Codec, LongBody, Output, Protocol
 
 _Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[a-zA-Z0-9_.-]+\Z")]
 _Key = Annotated[str, Meta(min_length=1, max_length=PARTITION_KEY_MAX_CHARS)]
@@ -40,6 +41,7 @@ LARGE_PAGE_BYTES: Final = 256 * KIB  # takes longer than a thread's turn
 _DATA_MAX_BYTES: Final = RECORD_MAX_MAX_KIB * 1024
 
 Blob = TypeVar("Blob", str, bytes)  # base64 in JSON, bytes in CBOR
+Written = TypeVar("Written")
 
 
 class _Entry(Struct, Generic[Blob], forbid_unknown_fields=True):
@@ -242,14 +244,23 @@ def _paged(envelope: "_GetRecordsOut | _PushedOut", number_base: int, page: Page
     return form.encode(envelope)
 
 
-def _get_records_out(output: GetRecordsOutput, form: _Form) -> bytes:
-    envelope = _GetRecordsOut(
+def _get_records_envelope(output: GetRecordsOutput) -> _GetRecordsOut:
+    return _GetRecordsOut(
         records=(),
         millis_behind_latest=output.millis_behind_latest,
         next_shard_iterator=output.next_shard_iterator,
         child_shards=output.child_shards,
     )
-    return _paged(envelope, output.number_base, output.page, form)
+
+
+def _get_records_out(output: GetRecordsOutput, form: _Form) -> bytes:
+    return _paged(_get_records_envelope(output), output.number_base, output.page, form)
+
+
+def _long_get_records_out(output: GetRecordsOutput, form: _Form) -> LongBody | None:
+    envelope = form.encode(_get_records_envelope(output))
+    slowly = partial(_get_records_out, output, form)
+    return native.long_page(envelope, output.number_base, output.page, form.name, slowly)
 
 
 class _PushedOut(Output):
@@ -275,7 +286,7 @@ def _is_large(output: GetRecordsOutput) -> bool:
     return size_of(output.page.data) > LARGE_PAGE_BYTES
 
 
-def _in_both(write: Callable[[Any, _Form], bytes]) -> dict[Protocol, Callable[[Any], bytes]]:
+def _in_both(write: Callable[[Any, _Form], Written]) -> dict[Protocol, Callable[[Any], Written]]:
     return {"json": lambda output: write(output, _JSON), "cbor": lambda output: write(output, _CBOR)}
 
 
@@ -290,6 +301,8 @@ CODECS: Final = {
         framed=native.framed_records,
         encode=_in_both(_put_records_out),
     ),
-    "GetRecords": Codec(encode=_in_both(_get_records_out), is_large=_is_large),
+    "GetRecords": Codec(
+        encode=_in_both(_get_records_out), is_large=_is_large, encode_long=_in_both(_long_get_records_out)
+    ),
     "SubscribeToShard": Codec(encode_event=_in_both(_pushed_out)),
 }

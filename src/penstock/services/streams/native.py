@@ -4,6 +4,7 @@ Theory.  A whole answer is worded once without its records, in Python; the nativ
 take it leaves alone (None), and codec.py goes the long way to the same bytes; tests hold the two against each other.
 """
 
+from collections.abc import Callable, Sequence
 from struct import pack
 from typing import Final
 
@@ -14,7 +15,11 @@ from penstock.services.streams.ops.record import HashedRecordRequest, PutRecords
 from penstock.services.streams.sealed import OpenedPage
 from penstock.services.streams.writer import ScatteredRows, WrittenRows
 from penstock.wire.native import NATIVE
+from penstock.wire.nativeoutlets import Outlet
 from penstock.wire.nativeparts import Format, Rows
+from penstock.wire.operation import LongBody
+
+_PageParts = tuple[Format, bytes, Sequence[tuple[bytes, bytes, bytes, bytes]], bytes, Sequence[int], bytes]
 
 _JSON_LIST: Final = b"[]"
 _CBOR_LIST: Final = b"\x80"
@@ -45,13 +50,38 @@ def read_record(body: bytes, form: Format) -> HashedRecordRequest | None:
 
 def write_page(envelope: bytes, number_base: int, page: Page, form: Format) -> bytes | None:
     """An answer with a page's records; `envelope` is one whose list of records is empty."""
-    if NATIVE is None or isinstance(page, OpenedPage) or not page.arrivals_ms:
+    parts = _parts(envelope, number_base, page, form)
+    return None if NATIVE is None or parts is None else NATIVE.write_page(*parts)
+
+
+def _parts(envelope: bytes, number_base: int, page: Page, form: Format) -> _PageParts | None:
+    """What the native part makes it of; None where it does not."""
+    if isinstance(page, OpenedPage) or not page.arrivals_ms:
         return None
     keys, data = Column.of(page.keys, KEY_WIDTH), Column.of(page.data, DATA_WIDTH)
     spans = [(*key_span, *data_span) for key_span, data_span in zip(keys.spans, data.spans, strict=True)]
     number = (number_base + sequence.tail(page.first, 0)).to_bytes(sequence.NUMBER_BYTES, "little")
     head, tail = _opened(envelope, len(page.arrivals_ms), form)
-    return NATIVE.write_page(form, head, spans, number, page.arrivals_ms, tail)
+    return form, head, spans, number, page.arrivals_ms, tail
+
+
+def long_page(
+    envelope: bytes, number_base: int, page: Page, form: Format, slowly: Callable[[], bytes]
+) -> LongBody | None:
+    """The same, to be written when it is sent; `slowly` does what is left to Python then."""
+    parts = _parts(envelope, number_base, page, form)
+    if NATIVE is None or parts is None:
+        return None
+    send_page = NATIVE.send_page
+
+    def send(head_of: Callable[[int], bytes], outlet: Outlet | None) -> bytes:
+        left = send_page(*parts, head_of, outlet)
+        if left is None:
+            whole = slowly()
+            return head_of(len(whole)) + whole
+        return left
+
+    return LongBody(send)
 
 
 def write_written(envelope: bytes, rows: WrittenRows | ScatteredRows, form: Format) -> bytes:
