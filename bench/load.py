@@ -241,8 +241,10 @@ class _Run:
     def _holds_all(self, body: bytearray, start: int, end: int, passed_bytes: int) -> bool:
         if passed_bytes:
             return abs(end - start + passed_bytes - self._counted_bytes) < ENDS_BYTES
-        self._counted_bytes = end - start
-        return body.count(self.plan.marker, start, end) == self.plan.markers
+        if body.count(self.plan.marker, start, end) != self.plan.markers:
+            return False
+        self._counted_bytes = end - start  # of a good one: nothing is held against a wrong one
+        return True
 
     def failed(self, why: str) -> None:
         """Count a request that came to nothing; too many end the run."""

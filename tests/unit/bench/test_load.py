@@ -76,3 +76,10 @@ def test_large_answers_when_as_many_bytes_hold_less_are_found_by_counting() -> N
     other = GOOD.replace(b'"Row":', b'"Raw":', 1)
     outcome = loaded(lambda number: other if number >= 1 else GOOD)
     assert outcome.failures >= 1
+
+
+def test_large_answers_when_all_hold_too_little_are_all_failures() -> None:
+    other = GOOD.replace(b'"Row":', b'"Raw":', 1)
+    outcome = loaded(lambda _: other)
+    assert (outcome.answers, outcome.acknowledged) == (0, 0)
+    assert outcome.failures > 0
