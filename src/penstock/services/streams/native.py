@@ -54,9 +54,13 @@ def write_page(envelope: bytes, number_base: int, page: Page, form: Format) -> b
     return None if NATIVE is None or parts is None else NATIVE.write_page(*parts)
 
 
+def _is_plain(page: Page) -> bool:
+    return not isinstance(page, OpenedPage) and bool(page.arrivals_ms)
+
+
 def _parts(envelope: bytes, number_base: int, page: Page, form: Format) -> _PageParts | None:
     """What the native part makes it of; None where it does not."""
-    if isinstance(page, OpenedPage) or not page.arrivals_ms:
+    if not _is_plain(page):
         return None
     keys, data = Column.of(page.keys, KEY_WIDTH), Column.of(page.data, DATA_WIDTH)
     spans = [(*key_span, *data_span) for key_span, data_span in zip(keys.spans, data.spans, strict=True)]
@@ -69,13 +73,13 @@ def long_page(
     envelope: bytes, number_base: int, page: Page, form: Format, slowly: Callable[[], bytes]
 ) -> LongBody | None:
     """The same, to be written when it is sent; `slowly` does what is left to Python then."""
-    parts = _parts(envelope, number_base, page, form)
-    if NATIVE is None or parts is None:
+    if NATIVE is None or not _is_plain(page):
         return None
     send_page = NATIVE.send_page
 
     def send(head_of: Callable[[int], bytes], outlet: Outlet | None) -> bytes:
-        left = send_page(*parts, head_of, outlet)
+        parts = _parts(envelope, number_base, page, form)  # here, since values that are apart are joined
+        left = None if parts is None else send_page(*parts, head_of, outlet)
         if left is None:
             whole = slowly()
             return head_of(len(whole)) + whole
