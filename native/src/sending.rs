@@ -1,7 +1,7 @@
 //! Answers with a page of records: written whole, or sent while they are written.
 //!
 //! Theory.  An answer of 14 MB that is written whole leaves the processor's cache, is read again to be sent, and its memory is cleared before.
-//! So a thread writes it in pieces, each of which the socket takes while it is in the cache.  It waits for the client only for a moment:
+//! So a thread writes it in pieces, each of which the socket takes while it is in the cache.  It waits for the client only for moments:
 //! what a slow one has not taken then goes back to Python in one piece, and everything that is known there about slow clients holds.
 //!
 //! A socket is handed over as between processes, by a message that carries it: so it is owned here, and closed once, without `unsafe`.
@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -27,6 +28,7 @@ use crate::{filled, is_cbor, number_of, unpanicked};
 
 const PIECE_BYTES: usize = 256 << 10; // fits the cache of a core
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 }; // for a client to take something
+const PATIENCE: Duration = Duration::from_millis(100); // for a client to take an answer, all such waits together
 
 /// Where sockets are handed over.
 #[pyclass(frozen, module = "penstock_native")]
@@ -74,18 +76,26 @@ impl Outlet {
     }
 }
 
-/// How much of `bytes` was taken: all, unless the client takes nothing for a moment.  (The interpreter ignores SIGPIPE.)
-fn taken_of(bytes: &[u8], socket: &OwnedFd) -> Result<usize, Errno> {
+/// How much of `bytes` was taken: all, unless the client takes nothing for a moment, or too little for all of `patience`.
+///
+/// (The interpreter ignores SIGPIPE.)
+fn taken_of(bytes: &[u8], socket: &OwnedFd, patience: &mut Duration) -> Result<usize, Errno> {
     let mut sent = 0;
     while sent < bytes.len() {
         match send(socket, &bytes[sent..], SendFlags::DONTWAIT) {
             Ok(taken) => sent += taken,
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&WAIT)) {
-                Ok(0) => break,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            },
+            Err(Errno::AGAIN) if patience.is_zero() => break,
+            Err(Errno::AGAIN) => {
+                let began = Instant::now();
+                let ready = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&WAIT));
+                *patience = patience.saturating_sub(began.elapsed());
+                match ready {
+                    Ok(0) => break,
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             Err(error) => return Err(error),
         }
     }
@@ -106,9 +116,11 @@ impl<'page, Rows: Iterator<Item = Row<'page>>> Unsent<'page, Rows> {
         let mut piece = std::mem::take(&mut self.written);
         let mut used = piece.len();
         piece.resize(PIECE_BYTES.max(used), 0);
+        let mut patience = PATIENCE;
         while self.size > 0 {
             used += self.fill(&mut piece, used);
-            let taken = taken_of(&piece[..used], socket)?;
+            assert!(used > 0, "an answer was measured wrongly"); // else it would never end
+            let taken = taken_of(&piece[..used], socket, &mut patience)?;
             self.size -= taken;
             if taken < used {
                 self.written.extend_from_slice(&piece[taken..used]);

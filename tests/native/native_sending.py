@@ -5,7 +5,7 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,14 +19,16 @@ from native_answers import FORMS, page_of
 
 from penstock.engines.api import Position
 from penstock.host.certificates import ensure_certificates
+from penstock.server import longanswers
 from penstock.server.exchange import Answer
+from penstock.server.longanswers import LongAnswers
 from penstock.server.tls import TlsFiles
 from penstock.services.streams import sequence
 from penstock.services.streams.codec import CODECS
 from penstock.services.streams.ops.record import GetRecordsOutput
 from penstock.services.streams.sequence import ShardOrigin
 from penstock.wire.native import NATIVE
-from penstock.wire.nativeoutlets import Outlet
+from penstock.wire.nativeoutlets import Handover, Outlet
 from penstock.wire.operation import LongBody
 from penstock.wire.route import Head
 
@@ -150,6 +152,25 @@ def test_send_when_nobody_takes_anything_returns_soon_with_the_rest() -> None:
     assert sent + left == whole
 
 
+def test_send_when_the_client_takes_little_at_a_time_returns_soon_with_the_rest() -> None:
+    output = output_of([30_000] * 1000)
+    whole = CODECS["GetRecords"].encode["json"](output)
+    for _ in range(4):  # a client that is kept from its core for 2 ms is given up anyway
+        here, there = socket.socketpair()
+        with here, there:
+            here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            drain, outlet = (
+                Drain(there, 128),
+                handed(here),
+            )  # takes something all the time, and hundreds of milliseconds for all
+            left = long_body(output, "json").send(head_of, outlet)
+            outlet.close()
+            here.close()
+            drain.join(WAIT_S)
+        assert left
+        assert bytes(drain.took) + left == head_of(len(whole)) + whole
+
+
 def test_send_when_the_client_is_gone_raises_oserror() -> None:
     here, there = socket.socketpair()
     with here:
@@ -182,6 +203,110 @@ def test_take_when_nothing_was_handed_over_raises_oserror() -> None:
         there.send(b".")
         with pytest.raises(OSError, match="no socket was handed over"):
             handover.take()
+
+
+class Unread(list[bytes]):
+    """Values that the loop must not look at."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise AssertionError("they are for a thread")
+
+
+def test_encode_long_when_values_are_apart_leaves_joining_them_to_the_thread() -> None:
+    output = output_of([10, 20])
+    page = output.page._replace(keys=Unread(output.page.keys), data=Unread(output.page.data))
+    body = long_body(GetRecordsOutput(output.number_base, page, 7, None), "json")
+    with pytest.raises(AssertionError, match="for a thread"):
+        body.send(head_of, None)
+
+
+# What is handed over
+
+
+class Plain(asyncio.Transport):
+    """A transport of a socket in the clear, in some state."""
+
+    def __init__(self, end: socket.socket, held_bytes: int = 0, *, closing: bool = False) -> None:
+        super().__init__({"socket": end})
+        self._held_bytes, self._closing = held_bytes, closing
+
+    def get_write_buffer_size(self) -> int:
+        return self._held_bytes
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+
+def tells(socket_is_there: list[bool]) -> LongBody:
+    """A body that notes whether it is given a socket."""
+
+    def send(_: Callable[[int], bytes], outlet: Outlet | None) -> bytes:
+        socket_is_there.append(outlet is not None)
+        return b""
+
+    return LongBody(send)
+
+
+def test_long_answers_when_the_transport_holds_bytes_or_closes_hand_over_nothing() -> None:
+    async def scenario() -> None:
+        here, there = socket.socketpair()
+        answers, told = LongAnswers(), list[bool]()
+        with here, there:
+            for transport in (Plain(here), Plain(here, 1), Plain(here, closing=True)):
+                await answers.send(tells(told), head_of, transport)
+        answers.close()
+        assert told == [True, False, False]
+
+    asyncio.run(scenario())
+
+
+def test_long_answers_when_a_socket_is_not_taken_never_take_it_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        """A place that fails once."""
+
+        def __init__(self, place: Handover) -> None:
+            self._place = place
+            fails.append(len(fails) == 0)
+
+        def take(self) -> Outlet:
+            if fails[-1]:
+                fails[-1] = False
+                raise InterruptedError
+            return self._place.take()
+
+    class Maker:
+        """Makes them."""
+
+        @staticmethod
+        def open() -> tuple[Failing, int]:
+            place, descriptor = made.Handover.open()
+            return Failing(place), descriptor
+
+    class Part:
+        """The native part, as it is looked at here."""
+
+        Handover = Maker
+
+    async def scenario() -> None:
+        one, its_client = socket.socketpair()
+        other, others_client = socket.socketpair()
+        answers, body = LongAnswers(), long_body(output_of([10]), "json")
+        with one, its_client, other, others_client:
+            one.setblocking(False)
+            other.setblocking(False)
+            its_client.setblocking(False)
+            others_client.setblocking(False)
+            assert await answers.send(body, head_of, Plain(one))
+            assert await answers.send(body, head_of, Plain(other)) == b""
+            assert others_client.recv(1 << 20).startswith(b"head of ")
+            with pytest.raises(BlockingIOError):
+                its_client.recv(1)
+        answers.close()
+
+    assert NATIVE is not None
+    made, fails = NATIVE, list[bool]()
+    monkeypatch.setattr(longanswers, "NATIVE", Part)
+    asyncio.run(scenario())
 
 
 # Through a front

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from threading import enumerate as enumerate_threads
 
 import pytest
 from fronts import GET, Front, Handle, front, read_all, read_answer
@@ -144,6 +145,7 @@ def test_front_when_it_stops_sends_a_long_body_that_is_being_written() -> None:
             go_on.set()
             assert (await read_answer(reader))[1] == BODY
             await stopping
+            assert not [thread for thread in enumerate_threads() if thread.name == "penstock-send"]
             writer.close()
 
     asyncio.run(run())

@@ -16,7 +16,7 @@ from penstock.wire.native import NATIVE
 from penstock.wire.nativeoutlets import Handover, Outlet
 from penstock.wire.operation import LongBody
 
-THREADS: Final = 8  # more than cores, since they wait for clients, for 2 ms at a time
+THREADS: Final = 8  # more than cores, since they wait for clients: for 2 ms at a time, and 100 ms of an answer
 
 
 class LongAnswers:
