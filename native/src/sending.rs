@@ -30,6 +30,11 @@ const PIECE_BYTES: usize = 256 << 10; // fits the cache of a core
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 }; // for a client to take something
 const PATIENCE: Duration = Duration::from_millis(100); // for a client to take an answer, all such waits together
 
+#[cfg(target_vendor = "apple")]
+const FLAGS: SendFlags = SendFlags::DONTWAIT; // and SIGPIPE is ignored, as the interpreter has it
+#[cfg(not(target_vendor = "apple"))]
+const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
 /// Where sockets are handed over.
 #[pyclass(frozen, module = "penstock_native")]
 pub struct Handover {
@@ -77,12 +82,10 @@ impl Outlet {
 }
 
 /// How much of `bytes` was taken: all, unless the client takes nothing for a moment, or too little for all of `patience`.
-///
-/// (The interpreter ignores SIGPIPE.)
 fn taken_of(bytes: &[u8], socket: &OwnedFd, patience: &mut Duration) -> Result<usize, Errno> {
     let mut sent = 0;
     while sent < bytes.len() {
-        match send(socket, &bytes[sent..], SendFlags::DONTWAIT) {
+        match send(socket, &bytes[sent..], FLAGS) {
             Ok(taken) => sent += taken,
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if patience.is_zero() => break,
@@ -184,7 +187,7 @@ pub fn write_page<'py>(
 
 /// The same, sent to an outlet behind the head that `head_of` makes of its size.  Answers what the client has yet to take, head included.
 ///
-/// Without an outlet nothing is sent.  Raises OSError where the client is gone.
+/// Without an outlet nothing is sent.  Raises OSError where the client is gone, or the outlet was closed.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // a page is four things, and two go around it
 pub fn send_page<'py>(
@@ -215,7 +218,10 @@ pub fn send_page<'py>(
     };
     let size = written.len() + size;
     written.extend_from_slice(begin);
-    let socket = outlet.and_then(|outlet| held(&outlet.socket).clone());
+    let socket = match outlet {
+        Some(outlet) => Some(held(&outlet.socket).clone().ok_or(Errno::PIPE).map_err(failed)?),
+        None => None,
+    };
     let unsent = unpanicked(|| {
         py.detach(|| {
             let mut unsent = Unsent { written, rows: page.rows().peekable(), end, size };

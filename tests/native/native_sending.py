@@ -179,6 +179,18 @@ def test_send_when_the_client_is_gone_raises_oserror() -> None:
             long_body(output_of(MANY), "json").send(head_of, handed(here))
 
 
+def test_send_when_its_outlet_was_closed_sends_nothing() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        outlet = handed(here)
+        outlet.close()
+        with pytest.raises(BrokenPipeError):
+            long_body(output_of([10, 20]), "json").send(head_of, outlet)
+        there.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            there.recv(1)
+
+
 def test_send_when_there_is_no_outlet_writes_it_whole() -> None:
     output = output_of([10, 20])
     whole = CODECS["GetRecords"].encode["json"](output)

@@ -27,7 +27,10 @@ class LongAnswers:
         self._handover: tuple[Handover, socket.socket] | None = None
 
     async def send(self, body: LongBody, head_of: Callable[[int], bytes], transport: asyncio.Transport) -> bytes:
-        """Send an answer whose head is made of its body's size; what is left of it for the transport.  Raises OSError."""
+        """Send an answer whose head is made of its body's size; what is left of it for the transport.  Raises OSError.
+
+        Where this is cancelled nothing is begun any more.
+        """
         outlet = self._outlet(transport)
         try:
             return await self._threads.run(partial(body.send, head_of, outlet))

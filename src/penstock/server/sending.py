@@ -179,6 +179,8 @@ class Sender:
         """The client is gone."""
         self._lost = True
         self.end_stream()
+        if self._writing is not None:
+            self._writing.cancel()
 
 
 @coroutine
