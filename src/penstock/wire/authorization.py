@@ -112,7 +112,7 @@ def read_claim(headers: Mapping[str, str], query: Mapping[str, str]) -> Claim:
 
 
 def _from_header(authorization: str, date: str | None) -> Claim:
-    algorithm, *pairs = (text for text in re.split(r"[,\s]+", authorization.strip()) if text)
+    algorithm, *pairs = [text for text in re.split(r"[,\s]+", authorization.strip()) if text] or [""]
     parts: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -198,6 +198,7 @@ BAD_SCOPE_TEXT = (
 )
 STEPS: list[tuple[str, str, str, str]] = [
     (f"AWS5 Credential=x/{SCOPE}, SignedHeaders=bar, nothing", "x", "IncompleteSignatureException", "'nothing' not a valid key=value pair (missing equal-sign) in Authorization header: '{}'."),
+    (",", "x", "IncompleteSignatureException", "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization={}"),
     ("AWS5 Credential=a, Signature=1", "x", "IncompleteSignatureException", "Authorization header requires 'SignedHeaders' parameter. Authorization={}"),
     ("AWS5 Credential=a, SignedHeaders=bar, Signature=1", "201", "IncompleteSignatureException", "Date must be in ISO-8601 'basic format'. Got '201'. See http://en.wikipedia.org/wiki/ISO_8601"),
     ("AWS5 Credential=a, SignedHeaders=bar, Signature=1", STALE, "InvalidSignatureException", "Signature expired: 20150830T123059Z is now earlier than 20150830T123100Z (20150830T123600Z - 5 min.)"),
