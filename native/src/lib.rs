@@ -371,7 +371,6 @@ fn penstock_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_record, module)?)?;
     module.add_function(wrap_pyfunction!(read_cbor, module)?)?;
     module.add_function(wrap_pyfunction!(sending::write_page, module)?)?;
-    module.add_function(wrap_pyfunction!(sending::send_page, module)?)?;
     module.add_function(wrap_pyfunction!(write_written, module)?)?;
     Ok(())
 }

@@ -171,26 +171,13 @@ fn span_of<'page>((key_lengths, keys, data_lengths, data): &'page SpanBytes<'_>)
 
 /// An answer with a page of records: `begin`, the records, `end`.  None where Python shall write it.
 ///
-/// `number`: of the first record without its arrival, 24 bytes little-endian.
+/// `number`: of the first record without its arrival, 24 bytes little-endian.  `head_of` makes what stands in front of it all of its size.
+/// Where there is an outlet it is sent there, and what the client has yet to take is answered.  Raises OSError where the client is gone, or the
+/// outlet was closed.
 #[pyfunction]
-pub fn write_page<'py>(
-    py: Python<'py>,
-    format: &str,
-    begin: &[u8],
-    spans: Vec<SpanBytes<'py>>,
-    number: &[u8],
-    arrivals_ms: Vec<u64>,
-    end: &[u8],
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    send_page(py, format, begin, spans, number, arrivals_ms, end, None, None)
-}
-
-/// The same, sent to an outlet behind the head that `head_of` makes of its size.  Answers what the client has yet to take, head included.
-///
-/// Without an outlet nothing is sent.  Raises OSError where the client is gone, or the outlet was closed.
-#[pyfunction]
+#[pyo3(signature = (format, begin, spans, number, arrivals_ms, end, head_of=None, outlet=None))]
 #[allow(clippy::too_many_arguments)] // a page is four things, and two go around it
-pub fn send_page<'py>(
+pub fn write_page<'py>(
     py: Python<'py>,
     format: &str,
     begin: &[u8],

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -369,13 +369,13 @@ def test_front_when_a_client_takes_nothing_for_a_while_sends_it_everything() -> 
     async def scenario() -> None:
         async with front(answering(output)) as there:
             slow_reader, slow = await there.connect()
-            slow.transport.pause_reading()  # type: ignore[attr-defined]
+            cast("asyncio.Transport", slow.transport).pause_reading()
             slow.write(GET)
             reader, writer = await there.connect()
             for _ in range(20):  # meanwhile others are answered
                 writer.write(GET)
                 assert (await read_answer(reader))[1] == whole
-            slow.transport.resume_reading()  # type: ignore[attr-defined]
+            cast("asyncio.Transport", slow.transport).resume_reading()
             assert (await read_answer(slow_reader))[1] == whole
             writer.close()
             slow.close()

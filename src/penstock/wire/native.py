@@ -156,27 +156,14 @@ class Native(Protocol):
         number: bytes,
         arrivals_ms: Sequence[int],
         tail: bytes,
+        head_of: Callable[[int], bytes] | None = None,
+        outlet: Outlet | None = None,
     ) -> bytes | None:
         """`head`, the records, `tail`; `number` is the first record's but for its arrival.  None where Python shall write it.
 
-        A span is the lengths of keys and the keys, the lengths of data and the data.
-        """
-        ...
-
-    def send_page(
-        self,
-        form: Format,
-        head: bytes,
-        spans: Sequence[tuple[bytes, bytes, bytes, bytes]],
-        number: bytes,
-        arrivals_ms: Sequence[int],
-        tail: bytes,
-        head_of: Callable[[int], bytes],
-        outlet: Outlet | None,
-    ) -> bytes | None:
-        """The same, sent to an outlet behind what `head_of` makes of its size.  Answers what the client has yet to take.
-
-        Raises OSError where the client is gone.
+        A span is the lengths of keys and the keys, the lengths of data and the data.  `head_of` makes what stands in front of it all of
+        its size.  Where there is an outlet it is sent there, and what the client has yet to take is answered.  Raises OSError where the
+        client is gone.
         """
         ...
 

@@ -75,11 +75,11 @@ def long_page(
     """The same, to be written when it is sent; `slowly` does what is left to Python then."""
     if NATIVE is None or not _is_plain(page):
         return None
-    send_page = NATIVE.send_page
+    write = NATIVE.write_page
 
     def send(head_of: Callable[[int], bytes], outlet: Outlet | None) -> bytes:
         parts = _parts(envelope, number_base, page, form)  # here, since values that are apart are joined
-        left = None if parts is None else send_page(*parts, head_of, outlet)
+        left = None if parts is None else write(*parts, head_of, outlet)
         if left is None:
             whole = slowly()
             return head_of(len(whole)) + whole
